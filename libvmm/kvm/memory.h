@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Guest RAM: one memfd, mapped once, 2 MiB aligned on both sides, in at most
+ * two regions (below the 32-bit device hole, and from 4 GiB on).  Works
+ * without KVM, so that devices and fuzz targets can be tested on it.
+ *
+ * Immutable after guest_memory_new(): any thread may translate addresses.
+ * The bytes belong to the guest, who changes them at any moment: read once
+ * into a local, check, then use.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct guest_memory;
+
+struct guest_region {
+	uint64_t gpa;
+	uint64_t bytes;
+	void *hva;
+	uint64_t fd_off;	/* in guest_memory_fd() */
+};
+
+struct guest_memory_opts {
+	uint64_t bytes;		/* a multiple of 4 KiB */
+	bool hugetlb;		/* <hugepages/>: 2 MiB pages from the host's pool, or an error */
+	const char *name;	/* shown in /proc/PID/maps */
+};
+
+struct guest_memory *guest_memory_new(const struct guest_memory_opts *opts, GError **error);
+void guest_memory_free(struct guest_memory *mem);
+typedef struct guest_memory guest_memory;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(guest_memory, guest_memory_free)
+
+/* The bytes [gpa, gpa + len) as one piece of our address space, or NULL if they are not all RAM. */
+void *guest_ptr(const struct guest_memory *mem, uint64_t gpa, uint64_t len);
+
+uint64_t guest_memory_bytes(const struct guest_memory *mem);
+int guest_memory_fd(const struct guest_memory *mem);
+const struct guest_region *guest_memory_regions(const struct guest_memory *mem, unsigned *ret_n);
+
+/* Give the host back [gpa, gpa + len): reads as zeroes afterwards.  0 or -errno. */
+int guest_memory_discard(struct guest_memory *mem, uint64_t gpa, uint64_t len);
+/* All of it: a cold reset. */
+int guest_memory_clear(struct guest_memory *mem);
