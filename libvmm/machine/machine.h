@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One virtual machine: built from a definition, paused; then it runs.
+ *
+ * Owner: the main loop's thread, which built it.  All functions here are the
+ * owner's; callbacks come on its thread too.  vCPU threads and disk threads
+ * are the machine's own affair.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libvmm/block/block.h"
+
+struct domain_def;
+struct hub;
+struct machine;
+
+/* What the machine needs from outside its process; opaque comes back in each call. */
+struct machine_host {
+	struct block_opener opener;	/* kernel, initrd, disks, /dev/kvm, output files */
+	/* ret_fds has room for `queues`; *ret_ifname is the caller's to free. */
+	bool (*open_tap)(void *opaque, const char *target, unsigned queues, int *ret_fds,
+			 char **ret_ifname, GError **error);
+	void *opaque;
+};
+
+enum machine_end {
+	MACHINE_POWEROFF,	/* the guest turned itself off */
+	MACHINE_RESET,		/* the guest asked for a reset */
+	MACHINE_CRASHED,	/* triple fault, or the guest said that it panicked */
+	MACHINE_FAILED,		/* the host's side: KVM internal error and the like */
+};
+
+struct machine_events {
+	/* The vCPUs have stopped; the machine stays as it is until reset, resumed or freed. */
+	void (*ended)(void *opaque, enum machine_end end, const char *detail);
+	/* A disk failed; `paused`: its error policy stops the machine (a resume tries again). */
+	void (*io_error)(void *opaque, const char *target, const char *path, int err, bool paused);
+	void (*balloon_changed)(void *opaque, uint64_t guest_bytes);
+	void *opaque;
+};
+
+struct machine *machine_build(const struct domain_def *def, const struct machine_host *host,
+			      const struct machine_events *events, GError **error);
+/* Stops the vCPUs, flushes and closes the disks. */
+void machine_free(struct machine *m);
+typedef struct machine machine;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(machine, machine_free)
+
+void machine_resume(struct machine *m);
+/* done() runs when no vCPU is in the guest; at once if none was. */
+void machine_pause(struct machine *m, void (*done)(void *opaque), void *opaque);
+bool machine_is_running(const struct machine *m);
+
+/* Presses the power button. */
+void machine_powerdown(struct machine *m);
+/*
+ * Power-on state again: memory zero, devices reset, the kernel loaded anew.
+ * The vCPUs are stopped first, done() is called in the paused machine.
+ */
+void machine_reset(struct machine *m, void (*done)(void *opaque, const GError *error), void *opaque);
+
+/* By alias ("serial0", "console1", "channel0") or channel name; "" is the first; NULL if none. */
+struct hub *machine_hub(struct machine *m, const char *device);
+
+bool machine_set_balloon(struct machine *m, uint64_t guest_bytes, GError **error);
+bool machine_set_stats_period(struct machine *m, unsigned seconds, GError **error);
+
+struct machine_disk_stats {
+	const char *target;
+	uint64_t rd_reqs, rd_bytes, rd_ns, wr_reqs, wr_bytes, wr_ns, fl_reqs, fl_ns, errs;
+};
+
+struct machine_net_stats {
+	const char *target;
+	uint64_t rx_bytes, rx_packets, rx_errs, rx_drop, tx_bytes, tx_packets, tx_errs, tx_drop;
+};
+
+struct machine_vcpu_stats {
+	bool halted;
+	uint64_t cpu_ns, exits;
+};
+
+struct machine_memory_stat {
+	int tag;		/* dommemstat's numbers */
+	uint64_t value;
+};
+
+unsigned machine_n_disks(const struct machine *m);
+unsigned machine_n_nets(const struct machine *m);
+unsigned machine_n_vcpus(const struct machine *m);
+void machine_disk_stats(const struct machine *m, unsigned i, struct machine_disk_stats *ret);
+void machine_net_stats(const struct machine *m, unsigned i, struct machine_net_stats *ret);
+void machine_vcpu_stats(const struct machine *m, unsigned i, struct machine_vcpu_stats *ret);
+/* Fills at most n; returns how many the guest told. */
+unsigned machine_memory_stats(const struct machine *m, struct machine_memory_stat *ret, unsigned n);
+uint64_t machine_balloon_bytes(const struct machine *m);	/* memory the guest has now */

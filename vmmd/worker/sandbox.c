@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The worker's jail.
+ *
+ * The worker parses image headers and runs the guest's requests, so both
+ * happen inside: sandbox_enter() is called before the definition arrives, and
+ * every path is opened by vmmd and comes as a descriptor.  Inside there is an
+ * empty read-only root folder with one file, /etc/resolv.conf, for libslirp's
+ * name server look-up.  The steps depend on each other: namespaces first (they
+ * give the right to mount), uid last (it takes that right away).
+ */
+#include "config.h"
+#include "vmmd/worker/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+
+#define JAIL_DIR "/tmp"		/* any folder that exists: a tmpfs covers it in our namespace only */
+#define RESOLV_CONF "/etc/resolv.conf"
+
+static bool file_write(const char *path, const char *text)
+{
+	auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+/* Without root, mounting needs a user namespace; our own id maps to itself. */
+static bool user_namespace_enter(void)
+{
+	g_autofree char *uid_map = g_strdup_printf("%u %u 1\n", geteuid(), geteuid());
+	g_autofree char *gid_map = g_strdup_printf("%u %u 1\n", getegid(), getegid());
+
+	if (unshare(CLONE_NEWUSER) < 0)
+		return false;
+	return file_write("/proc/self/setgroups", "deny") &&
+	       file_write("/proc/self/uid_map", uid_map) && file_write("/proc/self/gid_map", gid_map);
+}
+
+static void resolv_conf_bind(void)
+{
+	if (mkdir(JAIL_DIR "/etc", 0755) < 0)
+		return;
+	auto_close int fd = open(JAIL_DIR RESOLV_CONF, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+	if (fd < 0 || mount(RESOLV_CONF, JAIL_DIR RESOLV_CONF, NULL, MS_BIND, NULL) < 0)
+		g_info("guests will have no name server: %s: %s", RESOLV_CONF, g_strerror(errno));
+}
+
+/* An empty tmpfs becomes our root; the host's tree is detached, not merely hidden. */
+static bool root_empty(GError **error)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return error_errno(error, errno, "sandbox: make mounts private");
+	if (mount("vmm-worker", JAIL_DIR, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  "size=64k,mode=0755") < 0)
+		return error_errno(error, errno, "sandbox: mount an empty root");
+	resolv_conf_bind();
+	if (chdir(JAIL_DIR) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
+		return error_errno(error, errno, "sandbox: pivot_root");
+	if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return error_errno(error, errno, "sandbox: detach the host's root");
+	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  NULL) < 0)
+		return error_errno(error, errno, "sandbox: make the empty root read-only");
+	return true;
+}
+
+static bool namespaces_enter(const struct sandbox_opts *o, GError **error)
+{
+	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
+
+	if (geteuid() != 0 && !user_namespace_enter()) {
+		g_warning("no user namespace (%s): the worker keeps its view of the file system; "
+			  "sysctl kernel.unprivileged_userns_clone=1 allows one",
+			  g_strerror(errno));
+		return true;
+	}
+	if (!o->host_network)
+		flags |= CLONE_NEWNET;
+	if (unshare(flags) < 0) {
+		g_warning("no namespaces (%s): the worker keeps its view of the system",
+			  g_strerror(errno));
+		return true;
+	}
+	return root_empty(error);
+}
+
+static bool privileges_drop(const struct sandbox_opts *o, GError **error)
+{
+	const struct rlimit none = { 0, 0 };
+
+	if (o->uid && geteuid() == 0) {
+		if (setgroups(0, NULL) < 0 || setresgid(o->gid, o->gid, o->gid) < 0 ||
+		    setresuid(o->uid, o->uid, o->uid) < 0)
+			return error_errno(error, errno, "sandbox: become uid %u", o->uid);
+	}
+	for (int cap = 0; cap < 64; cap++)
+		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return error_errno(error, errno, "sandbox: no_new_privs");
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	setrlimit(RLIMIT_CORE, &none);
+	return true;
+}
+
+bool sandbox_enter(const struct sandbox_opts *opts, GError **error)
+{
+	tzset();	/* while /etc/localtime is still there: the guest's clock may want it */
+	return namespaces_enter(opts, error) && privileges_drop(opts, error);
+}
+
+/* Sorted by what asks for them; one line a subject. */
+static const int allowed[] = {
+	/* bytes */
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64),
+	SCMP_SYS(pwrite64), SCMP_SYS(preadv), SCMP_SYS(pwritev), SCMP_SYS(preadv2),
+	SCMP_SYS(pwritev2), SCMP_SYS(lseek), SCMP_SYS(close), SCMP_SYS(fcntl), SCMP_SYS(dup),
+	SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(fdatasync),
+	SCMP_SYS(fsync), SCMP_SYS(fallocate), SCMP_SYS(ftruncate), SCMP_SYS(sync_file_range),
+	SCMP_SYS(copy_file_range), SCMP_SYS(io_uring_enter),
+	/* waiting */
+	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(select), SCMP_SYS(pselect6), SCMP_SYS(eventfd2),
+	SCMP_SYS(pipe2), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
+	SCMP_SYS(timerfd_gettime), SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep), SCMP_SYS(futex),
+	SCMP_SYS(restart_syscall), SCMP_SYS(sched_yield), SCMP_SYS(membarrier),
+	/* memory */
+	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(mlock),
+	SCMP_SYS(munlock), SCMP_SYS(mincore),
+	/* sockets: consoles, the control channel, user-mode networking */
+	SCMP_SYS(accept4), SCMP_SYS(accept), SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(listen),
+	SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg), SCMP_SYS(recvfrom),
+	SCMP_SYS(recvmsg), SCMP_SYS(recvmmsg), SCMP_SYS(shutdown), SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(socketpair),
+	/* time, threads, the process itself */
+	SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(gettimeofday), SCMP_SYS(time),
+	SCMP_SYS(getrandom), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid),
+	SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getrusage),
+	SCMP_SYS(sysinfo), SCMP_SYS(uname), SCMP_SYS(getcpu), SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(sched_setaffinity), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(tgkill),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigtimedwait), SCMP_SYS(sigaltstack), SCMP_SYS(exit), SCMP_SYS(exit_group),
+	SCMP_SYS(prlimit64), SCMP_SYS(getrlimit),
+};
+
+/* A worker never does these: whoever tries is not the worker any more. */
+static const int fatal[] = {
+	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(ptrace),
+	SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(mount),
+	SCMP_SYS(umount2), SCMP_SYS(pivot_root), SCMP_SYS(chroot), SCMP_SYS(setns),
+	SCMP_SYS(unshare), SCMP_SYS(bpf), SCMP_SYS(init_module), SCMP_SYS(finit_module),
+	SCMP_SYS(kexec_load), SCMP_SYS(setuid), SCMP_SYS(setresuid), SCMP_SYS(keyctl),
+};
+
+/* _IOC_TYPE: KVM's; TUN, FIONBIO and terminals; block devices. */
+static const scmp_datum_t ioctl_types[] = { 0xae, 0x54, 0x12 };
+
+/* Calls that are fine with some arguments only. */
+static int filter_add_conditions(scmp_filter_ctx f)
+{
+	int r = 0;
+
+	/* Never executable memory: injected code has nowhere to be. */
+	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+				  SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+				  SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	/* Threads, not processes.  clone3's flags can't be seen: glibc falls back on ENOSYS. */
+	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+				  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+	r = r ?: seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	/* libslirp reads resolv.conf again when it changes. */
+	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+				  SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT, O_RDONLY));
+	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				  SCMP_A0(SCMP_CMP_EQ, AF_INET));
+	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				  SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+				  SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+	for (size_t i = 0; !r && i < ARRAY_SIZE(ioctl_types); i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				     SCMP_A1(SCMP_CMP_MASKED_EQ, 0xff00, ioctl_types[i] << 8));
+	return r;
+}
+
+bool sandbox_lock(GError **error)
+{
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	int r = f ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !r && i < ARRAY_SIZE(allowed); i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
+	for (size_t i = 0; !r && i < ARRAY_SIZE(fatal); i++)
+		r = seccomp_rule_add(f, SCMP_ACT_KILL_PROCESS, fatal[i], 0);
+	r = r ?: filter_add_conditions(f);
+	r = r ?: seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
+	r = r ?: seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	r = r ?: seccomp_load(f);
+	seccomp_release(f);
+	return r ? error_errno(error, r, "sandbox: load the seccomp filter") : true;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a worker gives up so that a guest that takes it over gains little. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct sandbox_opts {
+	uid_t uid, gid;		/* to become when we are root; 0: stay */
+	bool host_network;	/* user-mode networking connects from here */
+};
+
+/*
+ * First half, before any thread exists: own user (if not root) or uid (if
+ * root), mount, IPC and UTS namespaces, an empty root folder, no capability,
+ * no way to gain one.  A missing namespace feature is a warning in the log,
+ * not an error: it is the administrator's kernel.
+ */
+bool sandbox_enter(const struct sandbox_opts *opts, GError **error);
+
+/*
+ * Second half, when everything is open and before the guest runs: the seccomp
+ * filter, on all threads.  What the filter does not know fails with EPERM;
+ * what only an intruder would try (execve, ptrace, mount, ...) ends the process.
+ */
+bool sandbox_lock(GError **error);
