@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Interrupt lines and doorbells as eventfds.  A GSI is a pin of the in-kernel
+ * IOAPIC, edge-triggered: one write to its eventfd is one interrupt (several
+ * before the guest looks may be one).  No pin reaches the 8259.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libvmm/kvm/kvm.h"
+
+#define IRQ_GSIS 24
+
+/* Routes every GSI to its IOAPIC pin; once, before the guest runs.  kvm_new() does it. */
+bool irq_init(struct kvm *kvm, GError **error);
+
+/* Writes to eventfd raise gsi.  The descriptor stays the caller's, who may close it: KVM keeps it. */
+bool irq_attach(struct kvm *kvm, unsigned gsi, int eventfd, GError **error);
+bool irq_detach(struct kvm *kvm, unsigned gsi, int eventfd, GError **error);
+/* A new eventfd, attached: the caller's.  -1 and *error on failure. */
+int irq_new(struct kvm *kvm, unsigned gsi, GError **error);
+
+/* A 4-byte guest write of `value` to gpa writes to eventfd and does not exit to us. */
+bool irq_attach_kick(struct kvm *kvm, uint64_t gpa, uint32_t value, int eventfd, GError **error);
+bool irq_detach_kick(struct kvm *kvm, uint64_t gpa, uint32_t value, int eventfd, GError **error);
+
+/* PIC, IOAPIC (and PIT where there is one) as they are now.  No vCPU runs meanwhile. */
+struct irq_state;
+struct irq_state *irq_state_save(struct kvm *kvm, GError **error);
+bool irq_state_load(struct kvm *kvm, const struct irq_state *state, GError **error);
+void irq_state_free(struct irq_state *state);
+typedef struct irq_state irq_state;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(irq_state, irq_state_free)
