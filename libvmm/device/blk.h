@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * virtio-blk (virtio 1.2, 5.2) before a struct block.  The disk's thread owns
+ * both: every queue, every request and the image.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct block;
+struct guest_memory;
+struct virtio_device;
+
+#define BLK_SERIAL_BYTES 20
+
+/* <driver error_policy=, rerror_policy=>: what an I/O error does. */
+enum blk_policy {
+	BLK_POLICY_REPORT,	/* the guest sees it */
+	BLK_POLICY_STOP,	/* the request waits until the machine is resumed, then it is tried again */
+	BLK_POLICY_ENOSPACE,	/* STOP when the host's disk is full, else REPORT */
+	BLK_POLICY_IGNORE,	/* the guest is told that all is well */
+};
+
+struct blk_opts {
+	const char *name;		/* alias: "virtio-disk0" */
+	const char *serial;		/* at most BLK_SERIAL_BYTES; may be NULL */
+	unsigned n_queues;		/* 0: 1 */
+	unsigned queue_size;		/* 0: 256 */
+	bool read_only;
+	bool no_cache;			/* writes are on the disk when done: no flush is offered */
+	bool discard;			/* offer discard */
+	uint32_t logical_block_bytes;	/* 0: 512 */
+	uint32_t physical_block_bytes;	/* 0: the logical one */
+	enum blk_policy write_policy;
+	enum blk_policy read_policy;
+	/* An I/O error that was not hidden; on the disk's thread.  May be NULL. */
+	void (*on_error)(void *opaque, int error, bool must_pause);
+	void *opaque;
+};
+
+/*
+ * Takes the block, even on failure: attaches it to ctx, closes it when the
+ * device is freed.  Freed by its transport (virtio_mmio_new()).
+ */
+struct virtio_device *blk_new(struct block *block, const struct blk_opts *opts,
+			      struct guest_memory *mem, GMainContext *ctx, GError **error);
+
+/* Totals since the machine was built: a consistent enough picture for any thread. */
+struct blk_stats {
+	uint64_t rd_reqs, rd_bytes, rd_ns;
+	uint64_t wr_reqs, wr_bytes, wr_ns;	/* write zeroes too */
+	uint64_t fl_reqs, fl_ns;
+	uint64_t discard_reqs, discard_bytes;
+	uint64_t errs;
+};
+
+void blk_stats(struct virtio_device *dev, struct blk_stats *ret);
