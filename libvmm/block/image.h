@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Work on image files that no machine uses at the moment: what "vmsh image"
+ * calls.  Names and JSON meanings are those of qemu-img, which can be used in
+ * turn on the same files.
+ *
+ * Formats are "raw" or "qcow2".  NULL is accepted for the image that the user
+ * names on his command line, and then image_probe() decides; the format of a
+ * backing file is never guessed, it must stand in its overlay.
+ *
+ * All of this blocks.  Long operations report progress and can be cancelled by
+ * it; a cancelled or failed one leaves its input as it was and no output.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Return false to cancel: the operation fails with VMM_ERR_ABORTED.  total is never 0. */
+typedef bool image_progress_fn(void *opaque, uint64_t done, uint64_t total);
+
+struct image_progress {
+	image_progress_fn *fn;	/* NULL: nobody wants to know */
+	void *opaque;
+};
+
+enum image_prealloc {
+	IMAGE_PREALLOC_OFF,
+	IMAGE_PREALLOC_METADATA,	/* qcow2: tables complete, data sparse */
+	IMAGE_PREALLOC_FALLOC,		/* host space reserved */
+	IMAGE_PREALLOC_FULL,		/* host space written */
+};
+
+/* "qcow2" if the file says so, else "raw".  NULL and *error when it cannot be read. */
+const char *image_probe(const char *path, GError **error);
+/* "off", "metadata", "falloc", "full". */
+bool image_prealloc_from_name(const char *name, enum image_prealloc *ret, GError **error);
+/* "10G", "512M", "1.5T", "4096", also with "iB"/"B": bytes, 0 refused unless zero is what it says. */
+bool image_size_from_text(const char *text, uint64_t *ret, GError **error);
+
+/* ---- create ---- */
+
+struct image_create_opts {
+	const char *path;		/* must not be in use; replaced when it exists */
+	const char *format;		/* never NULL */
+	uint64_t bytes;			/* 0 with a backing file: as large as that */
+	uint32_t cluster_bytes;		/* cluster_size; 0: 65536 */
+	const char *compat;		/* "1.1" (NULL) or "0.10" */
+	bool lazy_refcounts;
+	bool extended_l2;
+	unsigned refcount_bits;		/* 0: 16 */
+	const char *compression_type;	/* "zlib" (NULL) or "zstd" */
+	enum image_prealloc preallocation;
+	const char *backing_file;	/* as it is to be stored: relative to the overlay's folder */
+	const char *backing_format;	/* required with backing_file */
+	bool backing_unchecked;		/* -u: do not open the backing file; needs bytes */
+	bool exclusive;			/* fail if path exists already */
+};
+
+bool image_create(const struct image_create_opts *opts, GError **error);
+
+/* ---- info ---- */
+
+struct image_snapshot {
+	char *id, *name;
+	uint64_t vm_state_bytes;
+	int64_t date_sec;
+	uint32_t date_nsec;
+	uint64_t vm_clock_ns;
+	uint64_t virtual_bytes;
+};
+
+struct image_info {
+	char *filename;
+	char *format;
+	uint64_t virtual_bytes;		/* virtual-size */
+	uint64_t actual_bytes;		/* actual-size: what it occupies on the host */
+	uint64_t file_bytes;		/* length of the file */
+	uint32_t cluster_bytes;		/* cluster-size; 0 for raw */
+	bool dirty;			/* dirty-flag */
+	/* format-specific data of qcow2 */
+	const char *compat;		/* "0.10", "1.1"; NULL for raw */
+	const char *compression_type;	/* "zlib", "zstd" */
+	bool lazy_refcounts;
+	bool corrupt;
+	bool extended_l2;
+	unsigned refcount_bits;
+	bool encrypted;
+	char *data_file;		/* external data file, if it has one */
+	unsigned n_bitmaps;
+	char *backing_filename;		/* as stored */
+	char *full_backing_filename;	/* as it would be opened */
+	char *backing_format;		/* backing-filename-format; NULL if not stored */
+	struct image_snapshot *snapshots;
+	unsigned n_snapshots;
+	struct image_info *backing;	/* next in the chain, when the chain was asked for */
+};
+
+/* Takes no lock: works on an image that a machine uses.  format may be NULL. */
+struct image_info *image_info_new(const char *path, const char *format, bool chain, GError **error);
+void image_info_free(struct image_info *info);
+typedef struct image_info image_info;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(image_info, image_info_free)
+
+/* ---- check ---- */
+
+enum image_repair {
+	IMAGE_REPAIR_NONE,
+	IMAGE_REPAIR_LEAKS,
+	IMAGE_REPAIR_ALL,
+};
+
+struct image_check {
+	uint64_t corruptions, corruptions_fixed;
+	uint64_t leaks, leaks_fixed;		/* what remains is in corruptions and leaks */
+	uint64_t check_errors;			/* could not be read */
+	uint64_t image_end_offset;
+	uint64_t total_clusters, allocated_clusters, fragmented_clusters, compressed_clusters;
+};
+
+/* One line for each finding; NULL: counts only. */
+typedef void image_report_fn(void *opaque, const char *line);
+
+/* False only when the check could not be made (raw has none: VMM_ERR_OPERATION_UNSUPPORTED). */
+bool image_check(const char *path, const char *format, enum image_repair repair,
+		 image_report_fn *report, void *opaque, struct image_check *ret, GError **error);
+
+/* ---- map ---- */
+
+struct image_extent {
+	uint64_t start, length;
+	unsigned depth;		/* 0: the image itself; 1: its backing file ... */
+	bool present;		/* some image of the chain says what is here */
+	bool zero;		/* reads as zeroes */
+	bool data;		/* bytes are allocated */
+	bool compressed;
+	bool has_offset;
+	uint64_t offset;	/* in filename, if has_offset */
+	const char *filename;	/* of the image at this depth; valid during the call */
+};
+
+/* Return false to stop early (no error). */
+typedef bool image_map_fn(void *opaque, const struct image_extent *extent);
+
+bool image_map(const char *path, const char *format, image_map_fn *fn, void *opaque, GError **error);
+
+/* ---- convert, compare ---- */
+
+struct image_convert_opts {
+	const char *source;
+	const char *source_format;		/* NULL: probed */
+	struct image_create_opts target;	/* bytes 0: as the source */
+	bool share_source;			/* -U: read it though it is in use */
+	bool compress;				/* -c: compressed clusters (qcow2) */
+	struct image_progress progress;
+};
+
+/* The target appears under its name when it is complete and on the disk, not before. */
+bool image_convert(const struct image_convert_opts *opts, GError **error);
+
+struct image_compare {
+	bool equal;
+	uint64_t offset;	/* of the first difference */
+	bool sizes_differ;	/* tolerated (equal stays true) where the longer one reads as zeroes */
+};
+
+bool image_compare(const char *a, const char *a_format, const char *b, const char *b_format,
+		   bool strict, const struct image_progress *progress, struct image_compare *ret,
+		   GError **error);
+
+/* ---- resize, rebase, commit ---- */
+
+struct image_resize_opts {
+	const char *path;
+	const char *format;		/* NULL: probed */
+	uint64_t bytes;
+	bool shrink;			/* without it a smaller size is refused */
+	enum image_prealloc preallocation;
+};
+
+bool image_resize(const struct image_resize_opts *opts, GError **error);
+
+struct image_rebase_opts {
+	const char *path;
+	const char *format;		/* NULL: probed; raw is refused */
+	const char *backing_file;	/* NULL or "": no backing file any more */
+	const char *backing_format;	/* required with backing_file */
+	bool unsafe;			/* -u: change the name only, copy nothing */
+	struct image_progress progress;
+};
+
+bool image_rebase(const struct image_rebase_opts *opts, GError **error);
+
+struct image_commit_opts {
+	const char *path;
+	const char *format;		/* NULL: probed */
+	bool keep;			/* -d: do not empty the overlay afterwards */
+	struct image_progress progress;
+};
+
+/* The overlay's contents go into its backing file. */
+bool image_commit(const struct image_commit_opts *opts, GError **error);
