@@ -12,7 +12,7 @@
 
 #include "libvmm/kvm/kvm.h"
 
-enum cpu_policy {		/* libvirt's <feature policy=> */
+enum cpu_feature_policy {		/* libvirt's <feature policy=> */
 	CPU_REQUIRE,		/* the host must have it */
 	CPU_OPTIONAL,		/* if the host has it */
 	CPU_FORCE,		/* shown to the guest whether the host has it or not */
@@ -22,7 +22,7 @@ enum cpu_policy {		/* libvirt's <feature policy=> */
 
 struct cpu_feature {
 	const char *name;	/* libvirt's: "avx2", "x2apic", "invtsc", "vmx" */
-	enum cpu_policy policy;
+	enum cpu_feature_policy policy;
 };
 
 struct cpu_opts {
