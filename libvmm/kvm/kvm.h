@@ -19,8 +19,6 @@ struct kvm;
  */
 struct kvm *kvm_new(int dev_fd, GError **error);
 void kvm_free(struct kvm *kvm);
-typedef struct kvm kvm;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(kvm, kvm_free)
 
 int kvm_dev_fd(const struct kvm *kvm);
 int kvm_vm_fd(const struct kvm *kvm);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Guest RAM: one memfd, mapped once, 2 MiB aligned on both sides, in at most
- * two regions (below the 32-bit device hole, and from 4 GiB on).  Works
- * without KVM, so that devices and fuzz targets can be tested on it.
+ * Guest RAM: one mapping, 2 MiB aligned on both sides, in at most two regions
+ * (below the 32-bit device hole, and from 4 GiB on).  Works without KVM, so
+ * that devices and fuzz targets can be tested on it.
  *
  * Immutable after guest_memory_new(): any thread may translate addresses.
  * The bytes belong to the guest, who changes them at any moment: read once
@@ -14,13 +14,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* RAM fills [0, GUEST_LOW_RAM_END), then goes on at GUEST_HIGH_RAM. */
+#define GUEST_LOW_RAM_END UINT64_C(0xc0000000)
+#define GUEST_HIGH_RAM UINT64_C(0x100000000)
+
 struct guest_memory;
 
 struct guest_region {
 	uint64_t gpa;
 	uint64_t bytes;
 	void *hva;
-	uint64_t fd_off;	/* in guest_memory_fd() */
+	uint64_t fd_off;	/* in guest_memory_fd(), if there is one */
 };
 
 struct guest_memory_opts {
@@ -38,6 +42,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(guest_memory, guest_memory_free)
 void *guest_ptr(const struct guest_memory *mem, uint64_t gpa, uint64_t len);
 
 uint64_t guest_memory_bytes(const struct guest_memory *mem);
+/* The memfd behind it; -1 where anonymous memory alone gets huge pages from the host. */
 int guest_memory_fd(const struct guest_memory *mem);
 const struct guest_region *guest_memory_regions(const struct guest_memory *mem, unsigned *ret_n);
 

@@ -58,8 +58,6 @@ typedef void vcpus_done_fn(void *arg);
 struct vcpus *vcpus_new(struct kvm *kvm, const struct vcpus_opts *opts, GError **error);
 /* Stops and joins the threads; calls nothing back any more when it has returned. */
 void vcpus_free(struct vcpus *vcpus);
-typedef struct vcpus vcpus;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(vcpus, vcpus_free)
 
 /* The boot processor starts there at the next vcpus_run(); only while parked. */
 bool vcpus_set_entry(struct vcpus *vcpus, const struct cpu_entry *entry, GError **error);
