@@ -55,6 +55,33 @@ int hub_attach(struct hub *hub, enum hub_mode mode, const char *who, uint64_t re
 bool hub_attach_fd(struct hub *hub, enum hub_mode mode, const char *who, int in_fd, int out_fd,
 		   GError **error);
 
+/* A pseudo terminal beside the streams; may always type.  Returns the slave's path. */
+char *hub_attach_pty(struct hub *hub, GError **error);
+
+/*
+ * A listening stream socket: one client at a time, who may always type; others
+ * wait in its backlog.  The descriptor is taken; hub_listen_unix() makes one,
+ * over a stale one of a dead process if need be, and unlinks it at the end.
+ */
+bool hub_listen_fd(struct hub *hub, int fd, uint64_t replay_bytes, GError **error);
+bool hub_listen_unix(struct hub *hub, const char *path, uint64_t replay_bytes, GError **error);
+
+/* This byte, typed into a descriptor of hub_attach_fd(), calls fn (once per byte) and stays here. */
+void hub_set_escape(struct hub *hub, uint8_t byte, void (*fn)(void *arg), void *arg);
+
+/* The writer's window changed; no-op if the device has no notion of it. */
+void hub_resize(struct hub *hub, unsigned cols, unsigned rows);
+
+struct hub_stats {
+	uint64_t out_bytes;	/* from the guest */
+	uint64_t in_bytes;	/* to the guest */
+	uint64_t missed_bytes;	/* skipped for slow readers, in sum */
+	unsigned readers;
+	bool has_writer;
+};
+
+void hub_stats(struct hub *hub, struct hub_stats *ret);
+
 uint64_t hub_total_bytes(struct hub *hub);	/* output since the machine was built */
 /* Returns when every reader has what it can take without waiting for `timeout_ms` in all. */
 void hub_drain(struct hub *hub, unsigned timeout_ms);
