@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A domain's definition as plain data, and its way from and to XML.
+ *
+ * After domain_def_parse() nothing is left to guess: names, addresses and
+ * aliases are filled in, enums are in range, numbers are bounded, and paths
+ * are absolute.  A reader need not check again, only act.  No system calls
+ * are made here but those for randomness and for reading the schema.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libvmm/util/uuid.h"
+
+#define DOMAIN_XML_MAX_BYTES (4u * 1024 * 1024)	/* the wire's longest string */
+#define DOMAIN_NAME_MAX_BYTES 255u
+#define DOMAIN_VCPUS_MAX 255u			/* xAPIC ids without interrupt remapping */
+#define DOMAIN_MEMORY_MAX_BYTES (1ull << 44)
+#define DOMAIN_DEVICES_MAX 128u			/* of one class */
+#define DOMAIN_VMM_NS "https://libvmm.org/xmlns/domain/1.0"
+
+enum tristate { TRISTATE_ABSENT, TRISTATE_ON, TRISTATE_OFF };
+
+/* ---- CPU ---- */
+
+enum cpu_mode { CPU_HOST_PASSTHROUGH, CPU_HOST_MODEL, CPU_MAXIMUM, N_CPU_MODES };
+
+enum cpu_policy {
+	CPU_POLICY_FORCE, CPU_POLICY_REQUIRE, CPU_POLICY_OPTIONAL, CPU_POLICY_DISABLE,
+	CPU_POLICY_FORBID, N_CPU_POLICIES,
+};
+
+enum cpu_cache { CPU_CACHE_DEFAULT, CPU_CACHE_PASSTHROUGH, CPU_CACHE_DISABLE, N_CPU_CACHES };
+
+struct cpu_feature_def {
+	enum cpu_policy policy;
+	char *name;			/* libvirt's: "x2apic", "tsc-deadline" */
+};
+
+struct cpu_def {
+	enum cpu_mode mode;
+	enum cpu_cache cache;
+	/* Product is vcpus_max.  All 0 when there is no <topology>: N sockets of one core. */
+	unsigned sockets, dies, cores, threads;
+	GPtrArray *features;		/* of struct cpu_feature_def; no name twice */
+};
+
+/* ---- boot, clock, life ---- */
+
+enum domain_machine { MACHINE_MICROVM, N_DOMAIN_MACHINES };
+
+struct os_def {
+	enum domain_machine machine;
+	char *kernel;			/* NULL: it can be defined but not started */
+	char *initrd, *cmdline;		/* may be NULL */
+	bool kernel_unpack;		/* <vmm:kernel unpack='yes'/>: unpack the bzImage on the host */
+};
+
+enum clock_offset {
+	CLOCK_UTC, CLOCK_LOCALTIME, CLOCK_VARIABLE, CLOCK_TIMEZONE, N_CLOCK_OFFSETS,
+};
+
+enum timer_name { TIMER_KVMCLOCK, TIMER_TSC, TIMER_HPET, TIMER_PIT, TIMER_RTC, N_TIMER_NAMES };
+
+enum timer_tickpolicy { TICK_ABSENT, TICK_DELAY, TICK_CATCHUP, N_TICKPOLICIES };
+
+struct timer_def {
+	enum timer_name name;
+	enum tristate present;
+	enum timer_tickpolicy tickpolicy;
+};
+
+struct clock_def {
+	enum clock_offset offset;
+	int64_t adjustment_s;		/* VARIABLE: seconds from its basis */
+	bool basis_localtime;		/* VARIABLE: from local time, not UTC */
+	char *timezone;			/* TIMEZONE: "Europe/Berlin" */
+	GPtrArray *timers;		/* of struct timer_def; no name twice */
+};
+
+/* The wire's numbers (set-lifecycle-action, worker_action). */
+enum domain_action {
+	ACTION_DESTROY, ACTION_RESTART, ACTION_RENAME_RESTART, ACTION_PRESERVE, N_DOMAIN_ACTIONS,
+};
+
+/* ---- disks ---- */
+
+enum disk_type { DISK_FILE, DISK_BLOCK, N_DISK_TYPES };
+enum disk_format { DISK_FORMAT_RAW, DISK_FORMAT_QCOW2, N_DISK_FORMATS };
+enum disk_cache {
+	DISK_CACHE_DEFAULT, DISK_CACHE_NONE, DISK_CACHE_WRITETHROUGH, DISK_CACHE_WRITEBACK,
+	DISK_CACHE_DIRECTSYNC, DISK_CACHE_UNSAFE, N_DISK_CACHES,
+};
+enum disk_io { DISK_IO_DEFAULT, DISK_IO_THREADS, DISK_IO_URING, N_DISK_IOS };
+enum disk_discard { DISK_DISCARD_DEFAULT, DISK_DISCARD_UNMAP, DISK_DISCARD_IGNORE, N_DISK_DISCARDS };
+enum disk_zeroes { DISK_ZEROES_DEFAULT, DISK_ZEROES_OFF, N_DISK_ZEROES };
+enum disk_policy {
+	DISK_POLICY_DEFAULT, DISK_POLICY_REPORT, DISK_POLICY_STOP, DISK_POLICY_IGNORE,
+	DISK_POLICY_ENOSPACE, N_DISK_POLICIES,
+};
+
+struct disk_def {
+	enum disk_type type;		/* what the source is: a file or a block device */
+	char *path;
+	enum disk_format format;
+	enum disk_cache cache;		/* DEFAULT is writeback */
+	enum disk_io io;		/* THREADS: no io_uring; DEFAULT: io_uring where it works */
+	enum disk_discard discard;	/* DEFAULT is ignore */
+	enum disk_zeroes detect_zeroes;
+	enum disk_policy error_policy;	/* of writes; DEFAULT is report */
+	enum disk_policy rerror_policy;	/* of reads; DEFAULT: as error_policy; never ENOSPACE */
+	unsigned queues;		/* 0: the machine's choice */
+	bool readonly, shareable;
+	bool no_backing;		/* <backingStore/>: the image is the end of its chain */
+	char *target;			/* "vda": unique */
+	char *serial;			/* at most 20 bytes; may be NULL */
+	unsigned boot_order;		/* 0: not given */
+	char *alias;			/* "virtio-disk0" */
+};
+
+/* ---- network interfaces ---- */
+
+enum iface_type { IFACE_USER, IFACE_ETHERNET, IFACE_BRIDGE, N_IFACE_TYPES };
+
+struct port_range {			/* host start..end to guest to..; exclude: leave these out */
+	uint16_t start, end, to;
+	bool exclude;
+};
+
+struct forward_def {
+	bool udp;
+	char *address;			/* host address to listen on; NULL: all */
+	GArray *ranges;			/* of struct port_range; at least one that is not excluded */
+};
+
+struct iface_def {
+	enum iface_type type;
+	uint8_t mac[6];
+	char *bridge;			/* BRIDGE: the host's bridge */
+	char *target;			/* tap device; NULL: named at start */
+	bool target_unmanaged;		/* ETHERNET: the tap device exists already (managed='no') */
+	unsigned mtu;			/* 0: not given */
+	bool link_down;
+	unsigned queues;		/* pairs; 0: one */
+	bool restricted;		/* USER, <vmm:user restricted='yes'/>: guest reaches nobody */
+	GPtrArray *forwards;		/* USER: of struct forward_def */
+	unsigned boot_order;
+	char *alias;			/* "net0" */
+};
+
+/* ---- serial, console, channel ---- */
+
+enum chardev_kind { CHARDEV_SERIAL, CHARDEV_CONSOLE, CHARDEV_CHANNEL, N_CHARDEV_KINDS };
+enum chardev_backend { CHARDEV_PTY, CHARDEV_NULL, CHARDEV_FILE, CHARDEV_UNIX, N_CHARDEV_BACKENDS };
+enum chardev_target {
+	CHARDEV_TARGET_ISA_SERIAL,	/* <serial>: 16550 */
+	CHARDEV_TARGET_SERIAL,		/* <console>: another name of serials[0], no device */
+	CHARDEV_TARGET_VIRTIO,		/* <console>, <channel>: a virtio-console port */
+	N_CHARDEV_TARGETS,
+};
+
+struct chardev_def {
+	enum chardev_kind kind;
+	enum chardev_backend backend;
+	char *path;			/* FILE, UNIX: set, but a channel's UNIX may be NULL: the
+					 * run folder's choice; PTY: set while it runs */
+	bool append;			/* FILE */
+	enum chardev_target target;
+	unsigned port;			/* place among its kind: 0, 1, ... */
+	char *name;			/* CHANNEL: "org.qemu.guest_agent.0"; unique */
+	char *alias;			/* "serial0", "console1", "channel0" */
+};
+
+/* ---- the rest ---- */
+
+struct rng_def {
+	char *source;			/* "/dev/urandom" or "/dev/random": both are getrandom() */
+	uint64_t rate_bytes;		/* 0: no limit */
+	unsigned rate_period_ms;
+	char *alias;			/* "rng0" */
+};
+
+struct balloon_def {
+	bool none;			/* model='none': no device */
+	bool autodeflate, free_page_reporting;
+	unsigned stats_period_s;	/* 0: none */
+	char *alias;			/* "balloon0" */
+};
+
+enum controller_type { CONTROLLER_VIRTIO_SERIAL, CONTROLLER_USB, N_CONTROLLER_TYPES };
+
+struct controller_def {			/* nothing to build: ports share one virtio-console device */
+	enum controller_type type;
+	unsigned index;
+	char *alias;			/* "virtio-serial0" */
+};
+
+struct domain_def {
+	int id;				/* -1 when it does not run */
+	char *name;
+	uint8_t uuid[UUID_BYTES];
+	char *title, *description;	/* may be NULL */
+	char *metadata;			/* the whole element as it was written; NULL */
+
+	uint64_t memory_bytes;		/* of the guest; a multiple of 1 MiB */
+	uint64_t current_bytes;		/* balloon target at start; <= memory_bytes */
+	uint64_t max_memory_bytes;	/* <maxMemory>; 0: not given */
+	unsigned max_memory_slots;
+	bool hugepages;
+	uint64_t hugepage_bytes;	/* 0: the host's default size */
+	bool nosharepages, locked;
+	bool backing_memfd, backing_shared;	/* <source>, <access>: what we do anyhow */
+
+	unsigned vcpus_max, vcpus;	/* vcpus run; <= vcpus_max */
+	char *cpuset;			/* host CPUs: "0-3,^2"; NULL: all */
+	struct cpu_def cpu;
+
+	struct os_def os;
+	enum tristate acpi, apic, pae;	/* OFF only for pae, where it changes nothing */
+	struct clock_def clock;
+	enum domain_action on_poweroff, on_reboot, on_crash;
+	enum tristate pm_mem, pm_disk;	/* never ON */
+
+	char *emulator;			/* kept; the daemon starts its own worker all the same */
+	GPtrArray *disks;		/* of struct disk_def, and so on */
+	GPtrArray *ifaces;
+	GPtrArray *serials;
+	GPtrArray *consoles;		/* [0] with CHARDEV_TARGET_SERIAL mirrors serials[0] */
+	GPtrArray *channels;
+	GPtrArray *rngs;
+	GPtrArray *controllers;
+	struct balloon_def balloon;
+};
+typedef struct domain_def domain_def;
+
+enum domain_parse_flags {
+	DOMAIN_PARSE_VALIDATE = 1,	/* also against schemas/domain.rng */
+	DOMAIN_PARSE_LIVE = 2,		/* keep id, aliases, pty paths, tap names; else they are dropped */
+};
+
+enum domain_format_flags {
+	DOMAIN_FORMAT_LIVE = 1,		/* with id, aliases, pty paths, tap names */
+	DOMAIN_FORMAT_SECURE = 2,	/* with secrets: no element has any today */
+};
+
+/* VMM_ERR_XML, VMM_ERR_XML_SCHEMA, VMM_ERR_CONFIG_UNSUPPORTED; checked by domain_def_check(). */
+domain_def *domain_def_parse(const char *xml, unsigned flags, GError **error);
+/* The same definition gives the same bytes; parse of it gives the same definition. */
+char *domain_def_format(const domain_def *def, unsigned flags);
+domain_def *domain_def_copy(const domain_def *def);
+void domain_def_free(domain_def *def);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(domain_def, domain_def_free)
+
+/* A name that may be a folder's and a process's: what <name> must be. */
+bool domain_name_check(const char *name, GError **error);
+/* Rules that cross devices; for definitions made or changed by hand. */
+bool domain_def_check(const domain_def *def, GError **error);
+/* What a definition may lack but a start may not. */
+bool domain_def_check_start(const domain_def *def, GError **error);
+/* After devices were added by hand: target names, ports, aliases, the console's mirror. */
+bool domain_def_fill(domain_def *def, GError **error);
+
+/* Builders of single devices, with defaults; the caller adds them to the definition. */
+domain_def *domain_def_new(const char *name);
+struct disk_def *disk_def_new(void);
+struct iface_def *iface_def_new(enum iface_type type);
+struct chardev_def *chardev_def_new(enum chardev_kind kind);
+struct rng_def *rng_def_new(void);
+
+const char *disk_format_name(enum disk_format format);	/* "raw", "qcow2": block_opts.format */
+const char *domain_action_name(enum domain_action action);
+const char *chardev_kind_name(enum chardev_kind kind);
