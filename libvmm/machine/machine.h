@@ -21,8 +21,10 @@ struct machine;
 /* What the machine needs from outside its process; opaque comes back in each call. */
 struct machine_host {
 	struct block_opener opener;	/* kernel, initrd, disks, /dev/kvm, output files */
-	/* ret_fds has room for `queues`; *ret_ifname is the caller's to free. */
-	bool (*open_tap)(void *opaque, const char *target, unsigned queues, int *ret_fds,
+	/* A listening Unix socket at path, replacing a dead one. */
+	int (*listen)(void *opaque, const char *path, GError **error);
+	/* alias: the interface's; ret_fds has room for `queues`; *ret_ifname is the caller's to free. */
+	bool (*open_tap)(void *opaque, const char *alias, unsigned queues, int *ret_fds,
 			 char **ret_ifname, GError **error);
 	void *opaque;
 };

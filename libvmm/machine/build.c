@@ -1,0 +1,657 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From a definition to a paused machine: the one file that knows everything.
+ *
+ * Order: host side first (memory, KVM), then the devices from the ones that
+ * others hang on (hubs) to the ones that hang on them, then what the guest
+ * finds in memory.  The order of virtio devices is the order of their MMIO
+ * slots, and so of vda, vdb, eth0, ... in the guest.  machine_free() takes a
+ * machine in any stage of this.
+ */
+#include "config.h"
+#include "libvmm/machine/machine.h"
+
+#include <fcntl.h>
+#include <linux/virtio_mmio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libvmm/device/blk.h"
+#include "libvmm/device/console.h"
+#include "libvmm/device/hub.h"
+#include "libvmm/device/i8042.h"
+#include "libvmm/device/net.h"
+#include "libvmm/device/rng.h"
+#include "libvmm/device/rtc.h"
+#include "libvmm/device/serial.h"
+#include "libvmm/device/virtio-mmio.h"
+#include "libvmm/device/virtio.h"
+#include "libvmm/domain/domain.h"
+#include "libvmm/kvm/irq.h"
+#include "libvmm/machine/layout.h"
+#include "libvmm/machine/machine-priv.h"
+#include "libvmm/net/slirp.h"
+#include "libvmm/net/tap.h"
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+
+#define FORWARDS_MAX 4096	/* ports of one interface, ranges expanded */
+
+/* ---- host side ---- */
+
+static bool build_memory(struct machine *m, const struct domain_def *def, GError **error)
+{
+	const struct guest_memory_opts opts = {
+		.bytes = def->memory_bytes,
+		.hugetlb = def->hugepages,
+		.name = def->name,
+	};
+
+	m->mem = guest_memory_new(&opts, error);
+	return m->mem && kvm_set_memory(m->kvm, m->mem, error);
+}
+
+static bool build_kvm(struct machine *m, const struct machine_host *host, GError **error)
+{
+	int fd = host->opener.open(host->opener.opaque, "/dev/kvm", O_RDWR, error);
+
+	if (fd < 0)
+		return false;
+	m->kvm = kvm_new(fd, error);
+	return m->kvm != NULL;
+}
+
+static enum cpu_feature_policy policy_of(enum cpu_policy policy)
+{
+	static const enum cpu_feature_policy policies[] = {
+		[CPU_POLICY_FORCE] = CPU_FORCE, [CPU_POLICY_REQUIRE] = CPU_REQUIRE,
+		[CPU_POLICY_OPTIONAL] = CPU_OPTIONAL, [CPU_POLICY_DISABLE] = CPU_DISABLE,
+		[CPU_POLICY_FORBID] = CPU_FORBID,
+	};
+
+	static_assert(ARRAY_SIZE(policies) == N_CPU_POLICIES, "a policy is missing");
+	return policies[policy];
+}
+
+static bool build_vcpus(struct machine *m, const struct domain_def *def, GError **error)
+{
+	g_autofree struct cpu_feature *features = g_new0(struct cpu_feature, def->cpu.features->len);
+	struct cpu_opts cpu = {
+		.n_vcpus = def->vcpus,
+		.sockets = def->cpu.sockets, .dies = def->cpu.dies,
+		.cores = def->cpu.cores, .threads = def->cpu.threads,
+		.features = features, .n_features = def->cpu.features->len,
+	};
+	struct vcpus_opts opts = {
+		.name = def->name, .n = def->vcpus, .pio = m->pio, .mmio = m->mmio,
+		.owner = m->ctx, .stopped = machine_vcpu_stopped, .opaque = m,
+	};
+	g_autoptr(cpu_model) model = NULL;
+
+	for (unsigned i = 0; i < cpu.n_features; i++) {
+		const struct cpu_feature_def *f = g_ptr_array_index(def->cpu.features, i);
+
+		features[i] = (struct cpu_feature){ f->name, policy_of(f->policy) };
+	}
+	model = cpu_model_new(m->kvm, &cpu, error);
+	if (!model)
+		return false;
+	m->n_vcpus = def->vcpus;
+	m->apic_ids = g_new0(uint32_t, def->vcpus);
+	for (unsigned i = 0; i < def->vcpus; i++)
+		m->apic_ids[i] = cpu_model_apic_id(model, i);
+	opts.model = model;
+	m->vcpus = vcpus_new(m->kvm, &opts, error);
+	return m->vcpus != NULL;
+}
+
+/* A line of the IOAPIC; the descriptor is the machine's. */
+static int line_new(struct machine *m, unsigned gsi, GError **error)
+{
+	int fd = irq_new(m->kvm, gsi, error);
+
+	if (fd >= 0)
+		g_array_append_val(m->irq_fds, fd);
+	return fd;
+}
+
+/* ---- platform devices ---- */
+
+static_assert(POWER_PORTS == LAYOUT_POWER_PORTS && POWER_EVENTS == LAYOUT_POWER_EVENTS &&
+		      POWER_SLEEP_CONTROL == LAYOUT_POWER_SLEEP_CONTROL &&
+		      POWER_SLEEP_STATUS == LAYOUT_POWER_SLEEP_STATUS &&
+		      POWER_RESET == LAYOUT_POWER_RESET,
+	      "the ACPI tables and the device disagree");
+
+static void guest_off(void *arg)
+{
+	machine_end(arg, MACHINE_POWEROFF);
+}
+
+static void guest_reset(void *arg)
+{
+	machine_end(arg, MACHINE_RESET);
+}
+
+static bool build_power(struct machine *m, GError **error)
+{
+	const struct power_calls calls = { .off = guest_off, .reset = guest_reset, .arg = m };
+	int line = line_new(m, LAYOUT_EVENT_GSI, error);
+	struct i8042 *i8042;
+
+	if (line < 0)
+		return false;
+	m->power = power_new(&calls, line);
+	g_ptr_array_add(m->devices, power_device(m->power));
+	i8042 = i8042_new(guest_reset, m);
+	g_ptr_array_add(m->devices, i8042_device(i8042));
+	return bus_add(m->pio, LAYOUT_POWER_PORT, POWER_PORTS, "power", &power_ops, m->power,
+		       error) &&
+	       bus_add(m->pio, LAYOUT_I8042_PORT, I8042_PORTS, "i8042", &i8042_ops, i8042, error);
+}
+
+/* Seconds between what the guest's CMOS clock shall show and UTC. */
+static int64_t clock_offset_s(const struct clock_def *clock)
+{
+	g_autoptr(GTimeZone) zone = NULL;
+	g_autoptr(GDateTime) now = NULL;
+
+	if (clock->offset == CLOCK_VARIABLE)
+		return clock->adjustment_s;
+	if (clock->offset != CLOCK_TIMEZONE)
+		return 0;
+	zone = g_time_zone_new_identifier(clock->timezone);
+	now = zone ? g_date_time_new_now(zone) : NULL;
+	return now ? g_date_time_get_utc_offset(now) / G_USEC_PER_SEC : 0;
+}
+
+static bool build_rtc(struct machine *m, const struct clock_def *clock, GError **error)
+{
+	struct rtc_opts opts = {
+		.localtime = clock->offset == CLOCK_LOCALTIME ||
+			     (clock->offset == CLOCK_VARIABLE && clock->basis_localtime),
+		.offset_s = clock_offset_s(clock),
+		.owner = m->ctx,
+		.irq_fd = line_new(m, LAYOUT_RTC_GSI, error),
+	};
+	struct rtc *rtc;
+
+	if (opts.irq_fd < 0)
+		return false;
+	rtc = rtc_new(&opts);
+	g_ptr_array_add(m->devices, rtc_device(rtc));
+	return bus_add(m->pio, LAYOUT_RTC_PORT, LAYOUT_RTC_PORTS, "rtc", &rtc_ops, rtc, error);
+}
+
+/* ---- consoles ---- */
+
+static void hub_entry_free(void *p)
+{
+	struct machine_hub *h = p;
+
+	hub_free(h->hub);
+	g_free(h->alias);
+	g_free(h->name);
+	g_free(h);
+}
+
+static bool hub_to_file(struct hub *hub, const struct chardev_def *def,
+			const struct machine_host *host, GError **error)
+{
+	int flags = O_WRONLY | O_CREAT | (def->append ? O_APPEND : O_TRUNC);
+	int fd = host->opener.open(host->opener.opaque, def->path, flags, error);
+
+	return fd >= 0 && hub_attach_fd(hub, HUB_READ, def->path, -1, fd, error);
+}
+
+static bool hub_to_socket(struct hub *hub, const struct chardev_def *def,
+			  const struct machine_host *host, GError **error)
+{
+	int fd = host->listen(host->opaque, def->path, error);
+
+	return fd >= 0 && hub_listen_fd(hub, fd, 0, error);
+}
+
+/* Every character device has a hub, whatever its backend: vmsh console reaches all of them. */
+static struct hub *hub_build(struct machine *m, const struct chardev_def *def,
+			     const struct machine_host *host, GError **error)
+{
+	struct machine_hub *h = g_new0(struct machine_hub, 1);
+	bool ok = true;
+
+	*h = (struct machine_hub){ .alias = g_strdup(def->alias), .name = g_strdup(def->name),
+				   .hub = hub_new(def->alias, m->ctx) };
+	g_ptr_array_add(m->hubs, h);
+	if (def->backend == CHARDEV_FILE)
+		ok = hub_to_file(h->hub, def, host, error);
+	else if (def->backend == CHARDEV_UNIX && def->path)
+		ok = hub_to_socket(h->hub, def, host, error);
+	if (!ok)
+		g_prefix_error(error, "%s '%s': ", chardev_kind_name(def->kind), def->alias);
+	return ok ? h->hub : NULL;
+}
+
+static bool build_serials(struct machine *m, const struct domain_def *def,
+			  const struct machine_host *host, GError **error)
+{
+	static const struct acpi_serial com[MACHINE_SERIALS_MAX] = {
+		{ LAYOUT_COM1_PORT, LAYOUT_COM1_GSI },
+		{ LAYOUT_COM2_PORT, LAYOUT_COM2_GSI },
+	};
+
+	if (def->serials->len > MACHINE_SERIALS_MAX)
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "%u serial ports: this machine has %u; use <console> with "
+				 "<target type='virtio'/> for more", def->serials->len,
+				 MACHINE_SERIALS_MAX);
+	for (unsigned i = 0; i < def->serials->len; i++) {
+		struct hub *hub = hub_build(m, g_ptr_array_index(def->serials, i), host, error);
+		int line = hub ? line_new(m, com[i].gsi, error) : -1;
+		const char *name = i ? "COM2" : "COM1";
+		struct serial *serial;
+
+		if (line < 0)
+			return false;
+		serial = serial_new(name, hub, line);
+		g_ptr_array_add(m->devices, serial_device(serial));
+		g_array_append_val(m->com, com[i]);
+		if (!bus_add(m->pio, com[i].port, SERIAL_BYTES, name, &serial_ops, serial, error))
+			return false;
+	}
+	return true;
+}
+
+/* ---- virtio ---- */
+
+/* Gives the device the next slot: registers, line, doorbells.  Takes dev, also on failure. */
+static bool virtio_add(struct machine *m, struct virtio_device *dev, GError **error)
+{
+	unsigned slot = m->slots->len;
+	struct acpi_virtio at = { layout_virtio_base(slot), LAYOUT_VIRTIO_MMIO_BYTES,
+				  layout_virtio_gsi(slot) };
+	struct virtio_mmio *mmio = dev ? virtio_mmio_new(dev, error) : NULL;
+
+	if (!mmio)
+		return false;
+	g_ptr_array_add(m->devices, virtio_mmio_device(mmio));
+	if (slot >= LAYOUT_VIRTIO_MMIO_MAX)
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "more than %u virtio devices do not fit into machine 'microvm'",
+				 LAYOUT_VIRTIO_MMIO_MAX);
+	g_array_append_val(m->slots, at);
+	if (!irq_attach(m->kvm, at.gsi, virtio_mmio_irq_fd(mmio), error) ||
+	    !bus_add(m->mmio, at.base, at.bytes, dev->name, &virtio_mmio_bus_ops, mmio, error))
+		return false;
+	for (unsigned q = 0; q < dev->n_queues; q++)
+		if (!irq_attach_kick(m->kvm, at.base + VIRTIO_MMIO_QUEUE_NOTIFY, q,
+				     virtio_kick_fd(dev, q), error))
+			return false;
+	return true;
+}
+
+static bool build_console(struct machine *m, const struct domain_def *def,
+			  const struct machine_host *host, GError **error)
+{
+	g_autoptr(GArray) ports = g_array_new(FALSE, TRUE, sizeof(struct console_port));
+	struct console_opts opts = { .name = "virtio-serial0" };
+	GPtrArray *const kinds[] = { def->consoles, def->channels };
+
+	for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+		for (unsigned i = 0; i < kinds[k]->len; i++) {
+			const struct chardev_def *c = g_ptr_array_index(kinds[k], i);
+			struct console_port port = { .channel = c->name };
+
+			if (c->target == CHARDEV_TARGET_SERIAL)
+				continue;
+			port.hub = hub_build(m, c, host, error);
+			if (!port.hub)
+				return false;
+			g_array_append_val(ports, port);
+		}
+	}
+	if (ports->len == 0)
+		return true;
+	opts.ports = (struct console_port *)(void *)ports->data;
+	opts.n_ports = ports->len;
+	return virtio_add(m, console_new(&opts, m->mem, m->ctx, error), error);
+}
+
+static enum block_cache cache_of(enum disk_cache cache)
+{
+	static const enum block_cache caches[] = {
+		[DISK_CACHE_DEFAULT] = BLOCK_CACHE_WRITEBACK,
+		[DISK_CACHE_NONE] = BLOCK_CACHE_NONE,
+		[DISK_CACHE_WRITETHROUGH] = BLOCK_CACHE_WRITETHROUGH,
+		[DISK_CACHE_WRITEBACK] = BLOCK_CACHE_WRITEBACK,
+		[DISK_CACHE_DIRECTSYNC] = BLOCK_CACHE_DIRECTSYNC,
+		[DISK_CACHE_UNSAFE] = BLOCK_CACHE_UNSAFE,
+	};
+
+	static_assert(ARRAY_SIZE(caches) == N_DISK_CACHES, "a cache mode is missing");
+	return caches[cache];
+}
+
+static enum blk_policy blk_policy_of(enum disk_policy policy)
+{
+	static const enum blk_policy policies[] = {
+		[DISK_POLICY_DEFAULT] = BLK_POLICY_REPORT, [DISK_POLICY_REPORT] = BLK_POLICY_REPORT,
+		[DISK_POLICY_STOP] = BLK_POLICY_STOP, [DISK_POLICY_IGNORE] = BLK_POLICY_IGNORE,
+		[DISK_POLICY_ENOSPACE] = BLK_POLICY_ENOSPACE,
+	};
+
+	static_assert(ARRAY_SIZE(policies) == N_DISK_POLICIES, "a policy is missing");
+	return policies[policy];
+}
+
+static void disk_free(void *p)
+{
+	struct machine_disk *d = p;
+
+	owner_thread_free(d->thread);
+	machine_wake_free(d->wake);
+	g_free(d->target);
+	g_free(d->path);
+	g_free(d);
+}
+
+static struct machine_disk *disk_new(struct machine *m, const struct disk_def *def)
+{
+	struct machine_disk *d = g_new0(struct machine_disk, 1);
+	g_autofree char *thread = g_strdup_printf("%.10s/%s", m->name, def->target);
+
+	d->m = m;
+	d->target = g_strdup(def->target);
+	d->path = g_strdup(def->path);
+	d->wake = machine_wake_new(m, machine_on_disk_error, d);
+	d->thread = owner_thread_new(thread);
+	g_ptr_array_add(m->disks, d);
+	return d;
+}
+
+static bool build_disk(struct machine *m, const struct disk_def *def,
+		       const struct machine_host *host, GError **error)
+{
+	const struct block_opts image = {
+		.path = def->path,
+		.format = disk_format_name(def->format),
+		.read_only = def->readonly,
+		.share = def->shareable,
+		.no_backing = def->no_backing,
+		.discard = def->discard == DISK_DISCARD_UNMAP,
+		.no_uring = def->io == DISK_IO_THREADS,
+		.cache = cache_of(def->cache),
+		.opener = &host->opener,
+	};
+	struct blk_opts opts = {
+		.name = def->alias,
+		.serial = def->serial,
+		.n_queues = def->queues ?: MIN(m->n_vcpus, 4u),
+		.read_only = def->readonly,
+		.no_cache = def->cache == DISK_CACHE_WRITETHROUGH ||
+			    def->cache == DISK_CACHE_DIRECTSYNC,
+		.discard = image.discard,
+		.write_policy = blk_policy_of(def->error_policy),
+		.read_policy = blk_policy_of(def->rerror_policy == DISK_POLICY_DEFAULT
+						     ? def->error_policy : def->rerror_policy),
+		.on_error = machine_disk_failed,
+	};
+	struct block *b = block_open(&image, error);
+	struct machine_disk *d;
+
+	if (!b)
+		return false;
+	d = disk_new(m, def);
+	opts.opaque = d;
+	d->dev = blk_new(b, &opts, m->mem, owner_thread_context(d->thread), error);
+	return virtio_add(m, d->dev, error);
+}
+
+/* <portForward> as one entry a port: exclusions win over ranges. */
+static bool forwards_expand(const struct iface_def *def, GArray *ret, GError **error)
+{
+	for (unsigned i = 0; i < def->forwards->len; i++) {
+		const struct forward_def *f = g_ptr_array_index(def->forwards, i);
+		g_autofree bool *excluded = g_new0(bool, 65536);
+
+		for (unsigned k = 0; k < f->ranges->len; k++) {
+			const struct port_range *r = &g_array_index(f->ranges, struct port_range, k);
+
+			for (unsigned p = r->start; r->exclude && p <= r->end; p++)
+				excluded[p] = true;
+		}
+		for (unsigned k = 0; k < f->ranges->len; k++) {
+			const struct port_range *r = &g_array_index(f->ranges, struct port_range, k);
+
+			for (unsigned p = r->start; !r->exclude && p <= r->end; p++) {
+				struct slirp_forward one = {
+					.udp = f->udp, .host_addr = f->address, .host_port = (uint16_t)p,
+					.guest_port = (uint16_t)(r->to + (p - r->start)),
+				};
+
+				if (!excluded[p])
+					g_array_append_val(ret, one);
+			}
+		}
+	}
+	if (ret->len > FORWARDS_MAX)
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "%u forwarded ports: at most %u", ret->len, FORWARDS_MAX);
+	return true;
+}
+
+static struct net_backend *slirp_build(struct machine *m, const struct iface_def *def,
+				       GError **error)
+{
+	g_autoptr(GArray) forwards = g_array_new(FALSE, TRUE, sizeof(struct slirp_forward));
+	struct slirp_opts opts = {
+		.owner = m->ctx, .hostname = m->name, .restricted = def->restricted,
+		.mtu = def->mtu,
+	};
+
+	if (!forwards_expand(def, forwards, error))
+		return NULL;
+	opts.forwards = (struct slirp_forward *)(void *)forwards->data;
+	opts.n_forwards = forwards->len;
+	return slirp_net_new(&opts, error);
+}
+
+static struct net_backend *tap_build(struct machine *m, const struct iface_def *def,
+				     const struct machine_host *host, GError **error)
+{
+	unsigned queues = CLAMP(def->queues, 1u, (unsigned)NET_QUEUES_MAX);
+	g_autofree char *ifname = NULL;
+	int fds[NET_QUEUES_MAX];
+	struct net_backend *backend;
+
+	if (!host->open_tap(host->opaque, def->alias, queues, fds, &ifname, error))
+		return NULL;
+	backend = tap_net_new(fds, queues, m->ctx, error);
+	for (unsigned i = 0; !backend && i < queues; i++)
+		close(fds[i]);
+	return backend;
+}
+
+static void net_free(void *p)
+{
+	struct machine_net *n = p;
+
+	g_free(n->target);
+	g_free(n);
+}
+
+static bool build_net(struct machine *m, const struct iface_def *def,
+		      const struct machine_host *host, GError **error)
+{
+	struct net_backend *backend = def->type == IFACE_USER ? slirp_build(m, def, error)
+							      : tap_build(m, def, host, error);
+	struct net_opts opts = { .name = def->alias, .mtu = def->mtu, .link_down = def->link_down };
+	struct machine_net *n;
+
+	if (!backend)
+		return false;
+	memcpy(opts.mac, def->mac, sizeof(opts.mac));
+	n = g_new0(struct machine_net, 1);
+	n->target = g_strdup(def->target ?: def->alias);
+	g_ptr_array_add(m->nets, n);
+	n->dev = net_new(backend, &opts, m->mem, m->ctx, error);
+	return virtio_add(m, n->dev, error);
+}
+
+static bool build_rng(struct machine *m, const struct rng_def *def, GError **error)
+{
+	const struct rng_opts opts = { .name = def->alias, .rate_bytes = def->rate_bytes,
+				       .rate_period_ms = def->rate_period_ms };
+
+	return virtio_add(m, rng_new(&opts, m->mem, m->ctx, error), error);
+}
+
+static void balloon_changed(void *opaque, uint64_t actual_kib)
+{
+	struct machine *m = opaque;
+
+	m->events.balloon_changed(m->events.opaque, actual_kib * 1024);
+}
+
+static bool build_balloon(struct machine *m, const struct domain_def *def, GError **error)
+{
+	const struct balloon_opts opts = {
+		.name = def->balloon.alias,
+		.deflate_on_oom = def->balloon.autodeflate,
+		.free_page_reporting = def->balloon.free_page_reporting,
+		.stats_period_s = def->balloon.stats_period_s,
+		.target_kib = def->current_bytes / 1024,
+		.on_change = balloon_changed,
+		.opaque = m,
+	};
+
+	if (def->balloon.none)
+		return true;
+	m->balloon = balloon_new(&opts, m->mem, m->ctx, error);
+	return virtio_add(m, m->balloon, error);
+}
+
+static bool build_virtio(struct machine *m, const struct domain_def *def,
+			 const struct machine_host *host, GError **error)
+{
+	for (unsigned i = 0; i < def->disks->len; i++) {
+		const struct disk_def *d = g_ptr_array_index(def->disks, i);
+
+		if (!build_disk(m, d, host, error)) {
+			g_prefix_error(error, "disk '%s': ", d->target);
+			return false;
+		}
+	}
+	for (unsigned i = 0; i < def->ifaces->len; i++) {
+		const struct iface_def *n = g_ptr_array_index(def->ifaces, i);
+
+		if (!build_net(m, n, host, error)) {
+			g_prefix_error(error, "interface '%s': ", n->alias);
+			return false;
+		}
+	}
+	for (unsigned i = 0; i < def->rngs->len; i++)
+		if (!build_rng(m, g_ptr_array_index(def->rngs, i), error))
+			return false;
+	return build_console(m, def, host, error) && build_balloon(m, def, error);
+}
+
+/* ---- what the guest boots ---- */
+
+static int file_open(const struct machine_host *host, const char *what, const char *path,
+		     GError **error)
+{
+	int fd = host->opener.open(host->opener.opaque, path, O_RDONLY, error);
+
+	if (fd < 0)
+		g_prefix_error(error, "%s: ", what);
+	return fd;
+}
+
+static bool build_boot(struct machine *m, const struct domain_def *def,
+		       const struct machine_host *host, GError **error)
+{
+	if (!def->os.kernel)
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "the domain has no <os><kernel>: this machine boots a kernel file, "
+				 "not a disk's boot loader");
+	m->kernel = g_strdup(def->os.kernel);
+	m->initrd = g_strdup(def->os.initrd);
+	m->cmdline = g_strdup(def->os.cmdline);
+	m->unpack = def->os.kernel_unpack;
+	m->kernel_fd = file_open(host, "kernel", m->kernel, error);
+	if (m->kernel_fd < 0)
+		return false;
+	if (m->initrd)
+		m->initrd_fd = file_open(host, "initrd", m->initrd, error);
+	return !m->initrd || m->initrd_fd >= 0;
+}
+
+static struct machine *machine_alloc(const char *name, const struct machine_events *events)
+{
+	struct machine *m = g_new0(struct machine, 1);
+
+	m->name = g_strdup(name);
+	m->events = *events;
+	m->ctx = g_main_context_ref_thread_default();
+	m->pio = bus_new("port");
+	m->mmio = bus_new("MMIO");
+	m->irq_fds = g_array_new(FALSE, FALSE, sizeof(int));
+	m->slots = g_array_new(FALSE, FALSE, sizeof(struct acpi_virtio));
+	m->com = g_array_new(FALSE, FALSE, sizeof(struct acpi_serial));
+	m->devices = g_ptr_array_new();
+	m->disks = g_ptr_array_new_with_free_func(disk_free);
+	m->nets = g_ptr_array_new_with_free_func(net_free);
+	m->hubs = g_ptr_array_new_with_free_func(hub_entry_free);
+	m->kernel_fd = m->initrd_fd = -1;
+	atomic_init(&m->end, -1);
+	m->end_wake = machine_wake_new(m, machine_on_end, m);
+	return m;
+}
+
+struct machine *machine_build(const struct domain_def *def, const struct machine_host *host,
+			      const struct machine_events *events, GError **error)
+{
+	g_autoptr(machine) m = machine_alloc(def->name, events);
+
+	if (!build_boot(m, def, host, error) || !build_kvm(m, host, error) ||
+	    !build_memory(m, def, error) || !build_power(m, error) ||
+	    !build_rtc(m, &def->clock, error) || !build_serials(m, def, host, error) ||
+	    !build_vcpus(m, def, error) || !build_virtio(m, def, host, error) ||
+	    !machine_load(m, error))
+		return NULL;
+	return g_steal_pointer(&m);
+}
+
+/* vCPUs first, so that nobody is in a device; then the devices; last what they stood on. */
+void machine_free(struct machine *m)
+{
+	if (!m)
+		return;
+	vcpus_free(m->vcpus);
+	for (unsigned i = 0; i < m->devices->len; i++)
+		device_free(g_ptr_array_index(m->devices, i));
+	g_ptr_array_unref(m->devices);
+	g_ptr_array_unref(m->disks);
+	g_ptr_array_unref(m->nets);
+	g_ptr_array_unref(m->hubs);
+	for (unsigned i = 0; i < m->irq_fds->len; i++)
+		close(g_array_index(m->irq_fds, int, i));
+	g_array_unref(m->irq_fds);
+	kvm_free(m->kvm);
+	guest_memory_free(m->mem);
+	bus_free(m->pio);
+	bus_free(m->mmio);
+	machine_wake_free(m->end_wake);
+	fd_close(&m->kernel_fd);
+	fd_close(&m->initrd_fd);
+	g_array_unref(m->slots);
+	g_array_unref(m->com);
+	g_main_context_unref(m->ctx);
+	g_free(m->apic_ids);
+	g_free(m->end_detail);
+	g_free(m->kernel);
+	g_free(m->initrd);
+	g_free(m->cmdline);
+	g_free(m->name);
+	g_free(m);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The machine's insides, for build.c and run.c only. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "libvmm/device/balloon.h"
+#include "libvmm/device/device.h"
+#include "libvmm/device/power.h"
+#include "libvmm/kvm/vcpu.h"
+#include "libvmm/machine/acpi.h"
+#include "libvmm/machine/machine.h"
+#include "libvmm/util/owner.h"
+
+#define MACHINE_SERIALS_MAX 2
+
+struct machine_disk {
+	struct machine *m;
+	char *target, *path;
+	struct virtio_device *dev;	/* freed by its transport */
+	struct owner_thread *thread;
+	/* The disk's thread notes an error and wakes the main loop: on_disk_error(). */
+	GSource *wake;
+	_Atomic int error;
+	atomic_bool must_pause;
+};
+
+struct machine_net {
+	char *target;
+	struct virtio_device *dev;	/* freed by its transport */
+};
+
+struct machine_hub {
+	char *alias, *name;		/* name: a channel's, else NULL */
+	struct hub *hub;
+};
+
+struct machine {
+	char *name;
+	struct machine_events events;
+	GMainContext *ctx;
+
+	struct kvm *kvm;
+	struct guest_memory *mem;
+	struct bus *pio, *mmio;
+	struct vcpus *vcpus;
+
+	GPtrArray *devices;		/* of struct device: all of them */
+	struct power *power;		/* one of them */
+	GArray *irq_fds;		/* of int: interrupt lines of the platform's devices */
+	GArray *slots;			/* of struct acpi_virtio */
+	GArray *com;			/* of struct acpi_serial */
+	GPtrArray *disks, *nets, *hubs;	/* of the structs above */
+	struct virtio_device *balloon;	/* NULL: none */
+
+	uint32_t *apic_ids;
+	unsigned n_vcpus;
+	int kernel_fd, initrd_fd;	/* kept: a reset loads again */
+	char *kernel, *initrd, *cmdline;
+	bool unpack;
+
+	bool running;
+	/* The guest's request to end; vCPU threads note the first and wake the main loop. */
+	_Atomic int end;		/* enum machine_end, or -1 */
+	GSource *end_wake;
+	char *end_detail;
+	bool ending;			/* from then on until all vCPUs are parked */
+};
+
+/* A source on the machine's loop that any thread wakes by g_source_set_ready_time(s, 0). */
+GSource *machine_wake_new(struct machine *m, GSourceFunc fn, void *arg);
+void machine_wake_free(GSource *source);
+
+/* Notes why the guest ends; the first reason stands.  Any thread. */
+void machine_end(struct machine *m, enum machine_end end);
+/* From the vCPUs, on the owner's thread. */
+void machine_vcpu_stopped(void *opaque, const struct vcpu_stop *why);
+gboolean machine_on_end(void *opaque);
+gboolean machine_on_disk_error(void *opaque);
+/* blk_opts.on_error: on the disk's thread. */
+void machine_disk_failed(void *opaque, int error, bool must_pause);
+
+/* Tables, kernel, entry point: what a cold boot finds in memory. */
+bool machine_load(struct machine *m, GError **error);
