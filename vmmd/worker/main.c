@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vmm-worker: one KVM machine, for vmmd or for the terminal. */
+#include "config.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "libvmm/util/error.h"
+#include "vmmd/worker/worker.h"
+
+static struct {
+	int control_fd, status_fd;
+	char *name, *uuid, *foreground;
+	gboolean version;
+} opts = { .control_fd = -1, .status_fd = -1 };
+
+static const GOptionEntry entries[] = {
+	{ "foreground", 'f', 0, G_OPTION_ARG_FILENAME, &opts.foreground,
+	  "Run this domain here, its console on the terminal (Ctrl-] leaves)", "DOMAIN.xml" },
+	{ "control-fd", 0, 0, G_OPTION_ARG_INT, &opts.control_fd,
+	  "Listening socket for vmmd", "N" },
+	{ "status-fd", 0, 0, G_OPTION_ARG_INT, &opts.status_fd,
+	  "File for the last state", "N" },
+	{ "name", 0, 0, G_OPTION_ARG_STRING, &opts.name, "Shown by ps", "NAME" },
+	{ "uuid", 0, 0, G_OPTION_ARG_STRING, &opts.uuid, "Shown by ps", "UUID" },
+	{ "version", 0, 0, G_OPTION_ARG_NONE, &opts.version, "Print the version", NULL },
+	{ NULL },
+};
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GOptionContext) context = g_option_context_new("- run one virtual machine");
+	g_autoptr(GError) error = NULL;
+
+	setlocale(LC_ALL, "");
+	signal(SIGPIPE, SIG_IGN);
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, &argc, &argv, &error)) {
+		fprintf(stderr, "vmm-worker: %s\n", error->message);
+		return 2;
+	}
+	if (opts.version) {
+		printf("vmm-worker %s\n", PACKAGE_VERSION);
+		return 0;
+	}
+	if (opts.foreground && argc == 1)
+		return foreground_run(opts.foreground);
+	if (opts.control_fd >= 0 && argc == 1)
+		return control_run(opts.control_fd, opts.status_fd);
+	fprintf(stderr, "vmm-worker: give --foreground DOMAIN.xml; vmmd gives --control-fd\n");
+	return 2;
+}

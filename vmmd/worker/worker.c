@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A machine's life: what follows when it ends, by the definition's on_poweroff,
+ * on_reboot and on_crash.  Restarts happen here, in place, so they work while
+ * no vmmd is there; every other end ends the worker.
+ */
+#include "config.h"
+#include "vmmd/worker/worker.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "libvmm/device/hub.h"
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+
+/* A guest that crashes this often, each time within QUICK_US of its start, is left alone. */
+#define QUICK_CRASHES_MAX 3
+#define QUICK_US (20 * G_USEC_PER_SEC)
+/* How long readers of the console get to take the last words. */
+#define LAST_WORDS_MS 500
+
+static const char *const state_names[] = {
+	[WORKER_EMPTY] = "empty", [WORKER_PAUSED] = "paused",
+	[WORKER_RUNNING] = "running", [WORKER_STOPPED] = "stopped",
+};
+
+static void state_set(struct worker *w, enum worker_state state, enum worker_cause cause,
+		      const char *detail)
+{
+	g_autofree char *old = w->detail;
+
+	w->state = state;
+	w->cause = cause;
+	w->detail = g_strdup(detail ?: "");
+	g_info("%s: cause %d%s%s", state_names[state], cause, detail ? ": " : "", detail ?: "");
+	if (w->front->state)
+		w->front->state(w, w->front->opaque);
+}
+
+static void restart_ready(void *opaque, const GError *error)
+{
+	struct worker *w = opaque;
+
+	w->restarting = false;
+	if (error) {
+		worker_stop(w, WORKER_CAUSE_FAILED, error->message);
+		return;
+	}
+	w->last_restart_us = g_get_monotonic_time();
+	machine_resume(w->machine);
+	state_set(w, WORKER_RUNNING, WORKER_CAUSE_BOOTED, NULL);
+	if (w->front->rebooted)
+		w->front->rebooted(w->front->opaque);
+}
+
+static void restart(struct worker *w)
+{
+	if (w->restarting)
+		return;
+	w->restarting = true;
+	w->restart_at_poweroff = false;
+	machine_reset(w->machine, restart_ready, w);
+}
+
+static bool crashes_too_often(struct worker *w)
+{
+	bool quick = g_get_monotonic_time() - w->last_restart_us < QUICK_US;
+
+	w->quick_crashes = quick ? w->quick_crashes + 1 : 1;
+	return w->quick_crashes > QUICK_CRASHES_MAX;
+}
+
+static void end_follow(struct worker *w, int action, enum worker_cause cause, const char *detail)
+{
+	bool crash = cause == WORKER_CAUSE_CRASHED;
+
+	if (action == WORKER_ACTION_PRESERVE) {
+		state_set(w, WORKER_PAUSED, cause, detail);
+	} else if (action == WORKER_ACTION_DESTROY) {
+		worker_stop(w, cause, detail);
+	} else if (crash && crashes_too_often(w)) {
+		g_autofree char *text = g_strdup_printf("%s (and so %u times in a row)",
+							detail ?: "crashed", w->quick_crashes);
+		worker_stop(w, cause, text);
+	} else {
+		restart(w);
+	}
+}
+
+static void on_ended(void *opaque, enum machine_end end, const char *detail)
+{
+	struct worker *w = opaque;
+
+	switch (end) {
+	case MACHINE_POWEROFF:
+		end_follow(w, w->restart_at_poweroff ? WORKER_ACTION_RESTART : w->actions.on_poweroff,
+			   WORKER_CAUSE_GUEST_POWEROFF, detail);
+		return;
+	case MACHINE_RESET:
+		end_follow(w, w->actions.on_reboot, WORKER_CAUSE_GUEST_RESET, detail);
+		return;
+	case MACHINE_CRASHED:
+		end_follow(w, w->actions.on_crash, WORKER_CAUSE_CRASHED, detail);
+		return;
+	case MACHINE_FAILED:
+		worker_stop(w, WORKER_CAUSE_FAILED, detail);
+		return;
+	}
+}
+
+static void on_io_error(void *opaque, const char *target, const char *path, int err, bool paused)
+{
+	struct worker *w = opaque;
+
+	if (w->front->io_error)
+		w->front->io_error(target, path, err, paused, w->front->opaque);
+	if (paused && w->state == WORKER_RUNNING) {
+		g_autofree char *text = g_strdup_printf("disk '%s' (%s): %s", target, path,
+							g_strerror(err));
+		state_set(w, WORKER_PAUSED, WORKER_CAUSE_IO_ERROR, text);
+	}
+}
+
+static void on_balloon(void *opaque, uint64_t guest_bytes)
+{
+	struct worker *w = opaque;
+
+	if (w->front->balloon)
+		w->front->balloon(guest_bytes / 1024, w->front->opaque);
+}
+
+bool worker_build(struct worker *w, struct domain_def *def, const struct machine_host *host,
+		  GError **error)
+{
+	const struct machine_events events = {
+		.ended = on_ended,
+		.io_error = on_io_error,
+		.balloon_changed = on_balloon,
+		.opaque = w,
+	};
+
+	w->def = def;
+	w->actions = (struct worker_actions){
+		.on_poweroff = (int)def->on_poweroff,
+		.on_reboot = (int)def->on_reboot,
+		.on_crash = (int)def->on_crash,
+	};
+	w->machine = machine_build(def, host, &events, error);
+	return w->machine != NULL;
+}
+
+void worker_resume(struct worker *w, enum worker_cause cause)
+{
+	w->last_restart_us = cause == WORKER_CAUSE_BOOTED ? g_get_monotonic_time()
+							  : w->last_restart_us;
+	machine_resume(w->machine);
+	state_set(w, WORKER_RUNNING, cause, NULL);
+}
+
+struct pause {
+	struct worker *w;
+	enum worker_cause cause;
+	void (*done)(void *opaque);
+	void *opaque;
+};
+
+static void pause_done(void *opaque)
+{
+	g_autofree struct pause *p = opaque;
+
+	/* It may have ended by itself in the meantime: then that is its state. */
+	if (p->w->state == WORKER_RUNNING && !machine_is_running(p->w->machine))
+		state_set(p->w, WORKER_PAUSED, p->cause, NULL);
+	p->done(p->opaque);
+}
+
+void worker_pause(struct worker *w, enum worker_cause cause, void (*done)(void *opaque),
+		  void *opaque)
+{
+	struct pause *p = g_new(struct pause, 1);
+
+	*p = (struct pause){ .w = w, .cause = cause, .done = done, .opaque = opaque };
+	machine_pause(w->machine, pause_done, p);
+}
+
+bool worker_powerdown(struct worker *w, bool restart_after, GError **error)
+{
+	if (w->state != WORKER_RUNNING)
+		return error_set(error, VMM_ERR_OPERATION_INVALID,
+				 "the guest is %s: it can't see the power button",
+				 state_names[w->state]);
+	w->restart_at_poweroff = restart_after;
+	machine_powerdown(w->machine);
+	return true;
+}
+
+void worker_reset(struct worker *w)
+{
+	w->quick_crashes = 0;
+	restart(w);
+}
+
+/* "STATE CAUSE detail": what a vmmd that was not there reads later. */
+static void status_write(const struct worker *w)
+{
+	g_autofree char *line = g_strdup_printf("%d %d %s\n", w->state, w->cause, w->detail);
+
+	if (w->status_fd < 0)
+		return;
+	if (ftruncate(w->status_fd, 0) < 0 ||
+	    pwrite(w->status_fd, line, strlen(line), 0) != (ssize_t)strlen(line))
+		g_warning("can't write the status file: %s", g_strerror(errno));
+}
+
+void worker_stop(struct worker *w, enum worker_cause cause, const char *detail)
+{
+	g_autofree char *kept = g_strdup(detail);
+	struct machine *m = g_steal_pointer(&w->machine);
+
+	if (w->state == WORKER_STOPPED)
+		return;
+	if (m) {
+		struct hub *console = machine_hub(m, "");
+
+		if (console)
+			hub_drain(console, LAST_WORDS_MS);
+		machine_free(m);
+	}
+	state_set(w, WORKER_STOPPED, cause, kept);
+	w->exit_status = cause == WORKER_CAUSE_CRASHED || cause == WORKER_CAUSE_FAILED;
+	status_write(w);
+	g_main_loop_quit(w->loop);
+}
+
+void worker_done(struct worker *w)
+{
+	machine_free(g_steal_pointer(&w->machine));
+	g_clear_pointer(&w->def, domain_def_free);
+	g_clear_pointer(&w->detail, g_free);
+	g_clear_pointer(&w->loop, g_main_loop_unref);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The worker: one machine, what is to be done when it ends, and who is told.
+ *
+ * Everything here belongs to the main loop's thread.  There are two fronts: the
+ * control socket (control.c) and the terminal (foreground.c).
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libvmm/domain/domain.h"
+#include "libvmm/machine/machine.h"
+#include "libvmm/rpc/worker.h"
+
+struct worker;
+
+/* What a front wants to know; each may be NULL. */
+struct worker_front {
+	void (*state)(struct worker *w, void *opaque);	/* state, cause or detail has changed */
+	void (*rebooted)(void *opaque);
+	void (*balloon)(uint64_t kib, void *opaque);
+	void (*io_error)(const char *target, const char *path, int err, bool paused, void *opaque);
+	void *opaque;
+};
+
+struct worker {
+	GMainLoop *loop;
+	const struct worker_front *front;
+	int status_fd;			/* one line about the end, for a vmmd that comes later; or -1 */
+
+	struct domain_def *def;		/* owned; NULL before start */
+	struct machine *machine;	/* owned; NULL before start and after the end */
+	struct worker_actions actions;
+	bool restart_at_poweroff;	/* a reboot by the power button */
+	bool restarting;
+	unsigned quick_crashes;		/* restarts after a crash, in a row, each soon after the last */
+	int64_t last_restart_us;	/* monotonic */
+
+	enum worker_state state;
+	enum worker_cause cause;
+	char *detail;
+	int exit_status;
+};
+
+/* Builds the machine of def (taken, also on failure); paused. */
+bool worker_build(struct worker *w, struct domain_def *def, const struct machine_host *host,
+		  GError **error);
+void worker_resume(struct worker *w, enum worker_cause cause);
+/* done() when the guest stands still. */
+void worker_pause(struct worker *w, enum worker_cause cause, void (*done)(void *opaque),
+		  void *opaque);
+bool worker_powerdown(struct worker *w, bool restart, GError **error);
+void worker_reset(struct worker *w);
+/* Closes the disks, says why, ends the main loop.  The last thing a worker does. */
+void worker_stop(struct worker *w, enum worker_cause cause, const char *detail);
+void worker_done(struct worker *w);
+
+/* Fronts: each runs the worker to its end and returns the process's exit status. */
+int control_run(int listen_fd, int status_fd);
+int foreground_run(const char *xml_path);
