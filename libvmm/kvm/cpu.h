@@ -56,7 +56,7 @@ struct cpu_entry {
 	} mode;
 	uint64_t rip;
 	uint64_t arg;			/* boot_params, or hvm_start_info */
-	uint64_t gdt_gpa;		/* 4 descriptors by cpu_gdt[]: null, -, code 0x10, data 0x18 */
+	uint64_t gdt_gpa;		/* where cpu_entry_gdt() has been written */
 	uint64_t cr3;			/* LONG: identity page tables */
 	uint64_t stack;
 };

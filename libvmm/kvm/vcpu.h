@@ -4,9 +4,9 @@
  *
  * Owner: the thread of opts.owner, which makes every call below except where
  * "any thread" is said.  No call waits for a vCPU: a vCPU thread inside a
- * device handler may owner_call() the owner.  vcpus_pause() answers by a
+ * device handler may owner_call() the owner, so vcpus_pause() answers by a
  * callback.  vcpus_free() alone waits, and iterates the owner's context
- * meanwhile; so never call it from a handler on a vCPU thread.
+ * meanwhile: never call it from a handler on a vCPU thread.
  *
  *	parked (after new) --vcpus_run--> running --vcpus_pause/hold--> parked
  */

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The whole state of one vCPU: saved at power-on so that a reset is a load,
+ * and saved for a snapshot.
+ *
+ * The order of loading is not free.  Control registers come first, for they
+ * say which APIC mode and which XCR0 are legal; the LAPIC before the MSRs,
+ * for the deadline MSR only counts when its timer is in deadline mode; events
+ * last, for what comes before may queue or clear one.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "libvmm/kvm/cpu.h"
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+
+#define MSR_TSC		 0x10
+#define MAX_MSRS	 4096
+#define MAX_XSAVE_BYTES	 (1u << 20)
+#define MAX_NESTED_BYTES (1u << 20)
+
+struct cpu_state {
+	struct kvm_mp_state mp;
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_xsave *xsave; /* NULL: fpu instead */
+	struct kvm_fpu fpu;
+	struct kvm_xcrs xcrs;
+	bool has_xcrs;
+	struct kvm_debugregs debugregs;
+	struct kvm_lapic_state lapic;
+	struct kvm_vcpu_events events;
+	struct kvm_nested_state *nested; /* NULL: KVM has none */
+	struct kvm_msr_entry *msrs;
+	unsigned n_msrs;
+};
+
+struct msr_one {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry[1];
+};
+
+static bool msrs_save(struct kvm *kvm, int fd, struct cpu_state *s, GError **error)
+{
+	g_autofree struct kvm_msr_list *list =
+		g_malloc0(sizeof(*list) + MAX_MSRS * sizeof(list->indices[0]));
+
+	list->nmsrs = MAX_MSRS;
+	if (ioctl(kvm_dev_fd(kvm), KVM_GET_MSR_INDEX_LIST, list) < 0)
+		return error_errno(error, errno, "KVM_GET_MSR_INDEX_LIST");
+	s->msrs = g_new0(struct kvm_msr_entry, list->nmsrs);
+	for (unsigned i = 0; i < list->nmsrs; i++) {
+		struct msr_one one = { .head.nmsrs = 1, .entry[0].index = list->indices[i] };
+
+		/* Those that this guest's CPUID lacks cannot be read: nothing to save. */
+		if (ioctl(fd, KVM_GET_MSRS, &one) == 1)
+			s->msrs[s->n_msrs++] = one.entry[0];
+	}
+	return true;
+}
+
+static bool xsave_save(struct kvm *kvm, int fd, struct cpu_state *s, GError **error)
+{
+	int bytes = kvm_cap(kvm, KVM_CAP_XSAVE2);
+
+	if (kvm_cap(kvm, KVM_CAP_XSAVE) <= 0) {
+		if (ioctl(fd, KVM_GET_FPU, &s->fpu) < 0)
+			return error_errno(error, errno, "KVM_GET_FPU");
+		return true;
+	}
+	bytes = CLAMP(bytes, (int)sizeof(*s->xsave), (int)MAX_XSAVE_BYTES);
+	s->xsave = g_malloc0(bytes);
+	if (ioctl(fd, bytes > (int)sizeof(*s->xsave) ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, s->xsave) <
+	    0)
+		return error_errno(error, errno, "KVM_GET_XSAVE");
+	return true;
+}
+
+static bool nested_save(struct kvm *kvm, int fd, struct cpu_state *s, GError **error)
+{
+	int bytes = kvm_cap(kvm, KVM_CAP_NESTED_STATE);
+
+	if (bytes <= 0)
+		return true;
+	bytes = CLAMP(bytes, (int)sizeof(*s->nested), (int)MAX_NESTED_BYTES);
+	s->nested = g_malloc0(bytes);
+	s->nested->size = bytes;
+	if (ioctl(fd, KVM_GET_NESTED_STATE, s->nested) < 0)
+		return error_errno(error, errno, "KVM_GET_NESTED_STATE");
+	return true;
+}
+
+struct cpu_state *cpu_state_save(struct kvm *kvm, int fd, GError **error)
+{
+	g_autoptr(cpu_state) s = g_new0(struct cpu_state, 1);
+	const struct {
+		unsigned long request;
+		const char *name;
+		void *into;
+	} parts[] = {
+		/* First: it makes KVM digest INIT and SIPI that wait. */
+		{ KVM_GET_MP_STATE, "KVM_GET_MP_STATE", &s->mp },
+		{ KVM_GET_REGS, "KVM_GET_REGS", &s->regs },
+		{ KVM_GET_SREGS, "KVM_GET_SREGS", &s->sregs },
+		{ KVM_GET_DEBUGREGS, "KVM_GET_DEBUGREGS", &s->debugregs },
+		{ KVM_GET_LAPIC, "KVM_GET_LAPIC", &s->lapic },
+		{ KVM_GET_VCPU_EVENTS, "KVM_GET_VCPU_EVENTS", &s->events },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++)
+		if (ioctl(fd, parts[i].request, parts[i].into) < 0) {
+			error_errno(error, errno, "%s", parts[i].name);
+			return NULL;
+		}
+	s->has_xcrs = kvm_cap(kvm, KVM_CAP_XCRS) > 0 && ioctl(fd, KVM_GET_XCRS, &s->xcrs) == 0;
+	if (!xsave_save(kvm, fd, s, error) || !nested_save(kvm, fd, s, error) ||
+	    !msrs_save(kvm, fd, s, error))
+		return NULL;
+	return g_steal_pointer(&s);
+}
+
+static void msrs_load(int fd, const struct cpu_state *s, bool with_tsc)
+{
+	for (unsigned i = 0; i < s->n_msrs; i++) {
+		struct msr_one one = { .head.nmsrs = 1, .entry[0] = s->msrs[i] };
+
+		/* Some can be read and not written; none of those holds state. */
+		if (with_tsc || s->msrs[i].index != MSR_TSC)
+			ioctl(fd, KVM_SET_MSRS, &one);
+	}
+}
+
+static bool nested_load(int fd, const struct cpu_state *s, GError **error)
+{
+	if (s->nested && ioctl(fd, KVM_SET_NESTED_STATE, s->nested) < 0)
+		return error_errno(error, errno, "KVM_SET_NESTED_STATE");
+	return true;
+}
+
+bool cpu_state_load(int fd, const struct cpu_state *s, bool with_tsc, GError **error)
+{
+	bool in_nested = s->nested && s->nested->flags & KVM_STATE_NESTED_GUEST_MODE;
+	const struct {
+		bool there;
+		unsigned long request;
+		const char *name;
+		const void *from;
+	} parts[] = {
+		{ true, KVM_SET_MP_STATE, "KVM_SET_MP_STATE", &s->mp },
+		{ true, KVM_SET_REGS, "KVM_SET_REGS", &s->regs },
+		{ true, KVM_SET_SREGS, "KVM_SET_SREGS", &s->sregs },
+		{ s->has_xcrs, KVM_SET_XCRS, "KVM_SET_XCRS", &s->xcrs },
+		{ s->xsave, KVM_SET_XSAVE, "KVM_SET_XSAVE", s->xsave },
+		{ !s->xsave, KVM_SET_FPU, "KVM_SET_FPU", &s->fpu },
+		{ true, KVM_SET_DEBUGREGS, "KVM_SET_DEBUGREGS", &s->debugregs },
+		{ true, KVM_SET_LAPIC, "KVM_SET_LAPIC", &s->lapic },
+	};
+
+	/* A vCPU that runs a guest of its own leaves it before its registers are replaced. */
+	if (!in_nested && !nested_load(fd, s, error))
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++)
+		if (parts[i].there && ioctl(fd, parts[i].request, parts[i].from) < 0)
+			return error_errno(error, errno, "%s", parts[i].name);
+	msrs_load(fd, s, with_tsc);
+	if (in_nested && !nested_load(fd, s, error))
+		return false;
+	if (ioctl(fd, KVM_SET_VCPU_EVENTS, &s->events) < 0)
+		return error_errno(error, errno, "KVM_SET_VCPU_EVENTS");
+	return true;
+}
+
+void cpu_state_free(struct cpu_state *s)
+{
+	if (!s)
+		return;
+	g_free(s->xsave);
+	g_free(s->nested);
+	g_free(s->msrs);
+	g_free(s);
+}
