@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The ways to become a console's reader: stream socket, descriptor, pty, listening socket. */
+#include "config.h"
+#include "libvmm/device/hub-priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <termios.h>
+
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+
+/* Far more than a fleet manager opens; each costs two descriptors. */
+#define READERS_MAX 64
+
+static bool hub_has_place(struct hub *hub, GError **error)
+{
+	if (hub->readers->len < READERS_MAX)
+		return true;
+	return error_set(error, VMM_ERR_OPERATION_FAILED, "console '%s' has %u readers already",
+			 hub->name, hub->readers->len);
+}
+
+static bool hub_attach_mode(struct hub *hub, enum hub_mode mode, const char *who, GError **error)
+{
+	return hub_has_place(hub, error) &&
+	       (mode != HUB_WRITE || hub_writer_set(hub, NULL, false, error));
+}
+
+int hub_attach(struct hub *hub, enum hub_mode mode, const char *who, uint64_t replay_bytes,
+	       GError **error)
+{
+	struct hub_reader *r;
+	int fds[2];
+
+	if (!hub_attach_mode(hub, mode, who, error))
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
+		error_errno(error, errno, "console '%s'", hub->name);
+		return -1;
+	}
+	r = hub_reader_add(hub, who, fds[0], fds[0], replay_bytes);
+	if (mode != HUB_READ)
+		hub_writer_set(hub, r, true, NULL);
+	return fds[1];
+}
+
+bool hub_attach_fd(struct hub *hub, enum hub_mode mode, const char *who, int in_fd, int out_fd,
+		   GError **error)
+{
+	struct hub_reader *r;
+
+	if (!hub_attach_mode(hub, mode, who, error)) {
+		if (out_fd != in_fd)
+			fd_close(&out_fd);
+		fd_close(&in_fd);
+		return false;
+	}
+	r = hub_reader_add(hub, who, in_fd, out_fd, UINT64_MAX);
+	r->escapes = true;
+	if (mode != HUB_READ)
+		hub_writer_set(hub, r, true, NULL);
+	return true;
+}
+
+/* --- pty --- */
+
+static int pty_open(char **ret_path)
+{
+	auto_close int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	char path[64];
+
+	if (fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0)
+		return -errno;
+	if (ptsname_r(fd, path, sizeof(path)) != 0)
+		return -errno;
+	*ret_path = g_strdup(path);
+	return TAKE_FD(fd);
+}
+
+static int pty_open_slave_raw(const char *path)
+{
+	int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	struct termios t;
+
+	if (fd < 0)
+		return -errno;
+	if (tcgetattr(fd, &t) == 0) {
+		cfmakeraw(&t);
+		tcsetattr(fd, TCSANOW, &t);
+	}
+	return fd;
+}
+
+char *hub_attach_pty(struct hub *hub, GError **error)
+{
+	g_autofree char *path = NULL;
+	struct hub_reader *r;
+	int master, slave;
+
+	master = pty_open(&path);
+	if (master < 0) {
+		error_errno(error, master, "console '%s': cannot make a pty", hub->name);
+		return NULL;
+	}
+	slave = pty_open_slave_raw(path);
+	if (slave < 0) {
+		error_errno(error, slave, "console '%s': cannot open '%s'", hub->name, path);
+		fd_close(&master);
+		return NULL;
+	}
+	r = hub_reader_add(hub, path, master, master, 0);
+	r->keep_fd = slave;
+	r->writes = true;
+	return g_steal_pointer(&path);
+}
+
+/* --- listening sockets --- */
+
+static bool listener_is_open(const struct hub_listener *l)
+{
+	return !l->client;
+}
+
+static void listener_accept(struct hub *hub, struct hub_listener *l)
+{
+	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	l->client = hub_reader_add(hub, l->path ? l->path : "a client of its socket", fd, fd,
+				   l->replay_bytes);
+	l->client->listener = l;
+	l->client->writes = true;
+	g_source_modify_unix_fd(hub->source, l->tag, 0);
+}
+
+void hub_listeners_run(struct hub *hub)
+{
+	for (guint i = 0; i < hub->listeners->len; i++) {
+		struct hub_listener *l = hub->listeners->pdata[i];
+
+		if (listener_is_open(l) && g_source_query_unix_fd(hub->source, l->tag) & G_IO_IN)
+			listener_accept(hub, l);
+		g_source_modify_unix_fd(hub->source, l->tag, listener_is_open(l) ? G_IO_IN : 0);
+	}
+}
+
+void hub_listener_client_left(struct hub_listener *l)
+{
+	/* The next round polls for another: there is one, for this one's end is being dealt with. */
+	hub_wake(l->client->hub);
+	l->client = NULL;
+}
+
+void hub_listener_free(void *arg)
+{
+	struct hub_listener *l = arg;
+
+	fd_close(&l->fd);
+	if (l->path)
+		unlink(l->path);
+	g_free(l->path);
+	g_free(l);
+}
+
+static struct hub_listener *listener_add(struct hub *hub, int fd, uint64_t replay_bytes)
+{
+	struct hub_listener *l = g_new0(struct hub_listener, 1);
+
+	/* A client that gives up between poll and accept must not block the main loop. */
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	l->fd = fd;
+	l->replay_bytes = replay_bytes;
+	l->tag = g_source_add_unix_fd(hub->source, fd, G_IO_IN);
+	g_ptr_array_add(hub->listeners, l);
+	return l;
+}
+
+bool hub_listen_fd(struct hub *hub, int fd, uint64_t replay_bytes, GError **error)
+{
+	int listening = 0;
+	socklen_t len = sizeof(listening);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 || !listening) {
+		fd_close(&fd);
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "console '%s': the descriptor is not a listening socket", hub->name);
+	}
+	listener_add(hub, fd, replay_bytes);
+	return true;
+}
+
+/* A socket file that nobody listens on any more is in the way. */
+static void unix_remove_stale(const struct sockaddr_un *addr)
+{
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat st;
+
+	if (fd < 0 || lstat(addr->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return;
+	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 && errno == ECONNREFUSED)
+		unlink(addr->sun_path);
+}
+
+bool hub_listen_unix(struct hub *hub, const char *path, uint64_t replay_bytes, GError **error)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	auto_close int fd = -1;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "console '%s': the socket path '%s' is longer than %zu bytes",
+				 hub->name, path, sizeof(addr.sun_path) - 1);
+	g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_errno(error, errno, "console '%s'", hub->name);
+	unix_remove_stale(&addr);
+	/* The mode is the socket's before it has a name: nobody slips in between. */
+	fchmod(fd, 0600);
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 4) < 0)
+		return error_errno(error, errno, "console '%s': cannot listen on '%s'", hub->name,
+				   path);
+	listener_add(hub, TAKE_FD(fd), replay_bytes)->path = g_strdup(path);
+	return true;
+}
