@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-G_DEFINE_QUARK(vmm-error-quark, error)
+G_DEFINE_QUARK(vmm-error-quark, vmm_error)
 
 gboolean error_set(GError **error, enum vmm_error code, const char *format, ...)
 {

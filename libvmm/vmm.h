@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libvmm: management of KVM virtual machines, client side.  See libvmm(3).
+ *
+ * Handles are opaque and may be used from any thread.  Calls block until the
+ * daemon has answered; they end at once when the connection is lost, and when
+ * the descriptor of vmm_connect_set_interrupt_fd() becomes readable.
+ * Callbacks run on the GMainContext that was given at registration.
+ *
+ * A function that fails returns false, NULL or -1 and sets *error (domain
+ * VMM_ERROR).  Strings that are not const are the caller's: g_free().
+ */
+#ifndef VMM_H
+#define VMM_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+G_BEGIN_DECLS
+
+/* Errors: the numbers that the wire protocol carries. */
+#define VMM_ERROR (vmm_error_quark())
+
+enum vmm_error {
+	VMM_ERR_INTERNAL = 1,
+	VMM_ERR_NO_SUPPORT = 3,		/* a known procedure that we do not have */
+	VMM_ERR_INVALID_ARG = 8,
+	VMM_ERR_OPERATION_FAILED = 9,	/* also: name or uuid already taken */
+	VMM_ERR_XML = 27,		/* not well-formed, or not valid */
+	VMM_ERR_OPERATION_DENIED = 29,	/* read-only connection */
+	VMM_ERR_SYSTEM = 38,		/* a system call failed */
+	VMM_ERR_RPC = 39,
+	VMM_ERR_NO_DOMAIN = 42,
+	VMM_ERR_NO_NETWORK = 43,
+	VMM_ERR_AUTH_FAILED = 45,
+	VMM_ERR_NO_POOL = 49,
+	VMM_ERR_NO_VOLUME = 50,
+	VMM_ERR_NO_NODE_DEVICE = 53,
+	VMM_ERR_OPERATION_INVALID = 55,	/* the object is in the wrong state */
+	VMM_ERR_CONFIG_UNSUPPORTED = 67,/* valid XML that this machine cannot be */
+	VMM_ERR_TIMEOUT = 68,
+	VMM_ERR_NO_SNAPSHOT = 72,
+	VMM_ERR_ARG_UNSUPPORTED = 74,
+	VMM_ERR_ABORTED = 78,
+	VMM_ERR_NO_METADATA = 80,
+	VMM_ERR_OPERATION_UNSUPPORTED = 84,
+	VMM_ERR_AGENT = 86,
+	VMM_ERR_ACCESS_DENIED = 88,
+	VMM_ERR_XML_SCHEMA = 92,
+	VMM_ERR_DEVICE_MISSING = 99,
+};
+
+GQuark vmm_error_quark(void);
+
+typedef struct vmm_connect vmm_connect;
+typedef struct vmm_domain vmm_domain;
+typedef struct vmm_stream vmm_stream;
+
+/* ---- connection ---- */
+
+enum vmm_connect_flags {
+	VMM_CONNECT_RO = 1,
+};
+
+/*
+ * uri: vmm:///system, vmm:///session, vmm+unix:///system?socket=PATH, or NULL
+ * for $VMM_DEFAULT_URI, $LIBVIRT_DEFAULT_URI, else system for root and
+ * session for others.
+ */
+vmm_connect *vmm_connect_open(const char *uri, unsigned flags, GError **error);
+void vmm_connect_close(vmm_connect *conn);	/* NULL is fine; domains keep working handles until freed */
+/* When fd becomes readable, calls that wait fail with VMM_ERR_ABORTED; nobody reads it. -1: none. */
+void vmm_connect_set_interrupt_fd(vmm_connect *conn, int fd);
+bool vmm_connect_is_alive(vmm_connect *conn);
+const char *vmm_connect_uri(const vmm_connect *conn);
+/* fn runs once, on context (NULL: the thread default), when the daemon has gone. */
+typedef void (*vmm_close_fn)(vmm_connect *conn, const GError *error, void *opaque);
+void vmm_connect_set_close_callback(vmm_connect *conn, GMainContext *context, vmm_close_fn fn, void *opaque);
+
+char *vmm_connect_hostname(vmm_connect *conn, GError **error);
+char *vmm_connect_type(vmm_connect *conn, GError **error);
+/* major * 1000000 + minor * 1000 + micro */
+bool vmm_connect_version(vmm_connect *conn, uint64_t *ret, GError **error);
+bool vmm_connect_lib_version(vmm_connect *conn, uint64_t *ret, GError **error);
+char *vmm_connect_capabilities(vmm_connect *conn, GError **error);
+/* Each of the four may be NULL. */
+char *vmm_connect_domain_capabilities(vmm_connect *conn, const char *emulator, const char *arch,
+				      const char *machine, const char *virttype, GError **error);
+char *vmm_connect_sysinfo(vmm_connect *conn, GError **error);
+
+struct vmm_node_info {
+	char model[32];
+	uint64_t memory_kib;
+	unsigned cpus, mhz, nodes, sockets, cores, threads;
+};
+
+bool vmm_node_info(vmm_connect *conn, struct vmm_node_info *ret, GError **error);
+bool vmm_node_free_memory(vmm_connect *conn, uint64_t *ret_bytes, GError **error);
+
+/* ---- domains: finding ---- */
+
+enum vmm_list_flags {			/* 0: all; groups are and-ed, bits within a group or-ed */
+	VMM_LIST_ACTIVE = 1 << 0,
+	VMM_LIST_INACTIVE = 1 << 1,
+	VMM_LIST_PERSISTENT = 1 << 2,
+	VMM_LIST_TRANSIENT = 1 << 3,
+	VMM_LIST_RUNNING = 1 << 4,
+	VMM_LIST_PAUSED = 1 << 5,
+	VMM_LIST_SHUTOFF = 1 << 6,
+	VMM_LIST_OTHER = 1 << 7,
+	VMM_LIST_MANAGEDSAVE = 1 << 8,
+	VMM_LIST_NO_MANAGEDSAVE = 1 << 9,
+	VMM_LIST_AUTOSTART = 1 << 10,
+	VMM_LIST_NO_AUTOSTART = 1 << 11,
+	VMM_LIST_SNAPSHOT = 1 << 12,
+	VMM_LIST_NO_SNAPSHOT = 1 << 13,
+};
+
+/* Of vmm_domain *; the array owns them (g_ptr_array_unref; vmm_domain_ref() what stays). */
+GPtrArray *vmm_domain_list(vmm_connect *conn, unsigned flags, GError **error);
+vmm_domain *vmm_domain_lookup(vmm_connect *conn, const char *name_uuid_or_id, GError **error);
+vmm_domain *vmm_domain_lookup_by_name(vmm_connect *conn, const char *name, GError **error);
+vmm_domain *vmm_domain_lookup_by_uuid(vmm_connect *conn, const char *uuid, GError **error);
+vmm_domain *vmm_domain_lookup_by_id(vmm_connect *conn, int id, GError **error);
+
+vmm_domain *vmm_domain_ref(vmm_domain *dom);
+void vmm_domain_unref(vmm_domain *dom);	/* NULL is fine */
+vmm_connect *vmm_domain_connect(const vmm_domain *dom);
+const char *vmm_domain_name(const vmm_domain *dom);
+const char *vmm_domain_uuid(const vmm_domain *dom);	/* 36 characters */
+int vmm_domain_id(const vmm_domain *dom);	/* -1 if it did not run when the handle was made */
+
+/* ---- domains: life ---- */
+
+enum vmm_define_flags {
+	VMM_DEFINE_VALIDATE = 1 << 0,
+};
+
+enum vmm_start_flags {
+	VMM_START_PAUSED = 1 << 0,
+	VMM_START_AUTODESTROY = 1 << 1,
+	VMM_START_BYPASS_CACHE = 1 << 2,
+	VMM_START_FORCE_BOOT = 1 << 3,
+	VMM_START_VALIDATE = 1 << 4,
+};
+
+enum vmm_shutdown_flags {
+	VMM_SHUTDOWN_ACPI = 1 << 0,
+	VMM_SHUTDOWN_AGENT = 1 << 1,
+};
+
+enum vmm_destroy_flags {
+	VMM_DESTROY_GRACEFUL = 1 << 0,
+};
+
+enum vmm_undefine_flags {
+	VMM_UNDEFINE_MANAGED_SAVE = 1 << 0,
+	VMM_UNDEFINE_SNAPSHOTS_METADATA = 1 << 1,
+	VMM_UNDEFINE_NVRAM = 1 << 2,
+};
+
+enum vmm_affect {			/* of calls that take flags */
+	VMM_AFFECT_CURRENT = 0,
+	VMM_AFFECT_LIVE = 1 << 0,
+	VMM_AFFECT_CONFIG = 1 << 1,
+};
+
+vmm_domain *vmm_domain_define_xml(vmm_connect *conn, const char *xml, unsigned flags, GError **error);
+vmm_domain *vmm_domain_create_xml(vmm_connect *conn, const char *xml, unsigned flags, GError **error);
+bool vmm_domain_create(vmm_domain *dom, unsigned flags, GError **error);
+bool vmm_domain_undefine(vmm_domain *dom, unsigned flags, GError **error);
+bool vmm_domain_shutdown(vmm_domain *dom, unsigned flags, GError **error);
+bool vmm_domain_reboot(vmm_domain *dom, unsigned flags, GError **error);
+bool vmm_domain_reset(vmm_domain *dom, GError **error);
+bool vmm_domain_destroy(vmm_domain *dom, unsigned flags, GError **error);
+bool vmm_domain_suspend(vmm_domain *dom, GError **error);
+bool vmm_domain_resume(vmm_domain *dom, GError **error);
+bool vmm_domain_get_autostart(vmm_domain *dom, bool *ret, GError **error);
+bool vmm_domain_set_autostart(vmm_domain *dom, bool on, GError **error);
+bool vmm_domain_rename(vmm_domain *dom, const char *name, GError **error);
+/* event: 0 poweroff, 1 reboot, 2 crash; action: 0 destroy, 1 restart, 2 rename-restart, 3 preserve */
+bool vmm_domain_set_lifecycle_action(vmm_domain *dom, unsigned event, unsigned action, unsigned flags,
+				     GError **error);
+
+/* ---- domains: looking ---- */
+
+enum vmm_state {
+	VMM_STATE_NONE = 0,
+	VMM_STATE_RUNNING = 1,
+	VMM_STATE_BLOCKED = 2,
+	VMM_STATE_PAUSED = 3,
+	VMM_STATE_SHUTDOWN = 4,		/* shutting down */
+	VMM_STATE_SHUTOFF = 5,
+	VMM_STATE_CRASHED = 6,
+	VMM_STATE_PMSUSPENDED = 7,
+};
+
+const char *vmm_state_text(int state);			/* "running", "shut off", ... */
+const char *vmm_state_reason_text(int state, int reason);	/* "booted", "destroyed", ... */
+
+struct vmm_domain_info {
+	int state;			/* enum vmm_state */
+	uint64_t max_memory_kib;
+	uint64_t memory_kib;
+	unsigned vcpus;
+	uint64_t cpu_time_ns;
+};
+
+enum vmm_xml_flags {
+	VMM_XML_SECURE = 1 << 0,
+	VMM_XML_INACTIVE = 1 << 1,
+	VMM_XML_UPDATE_CPU = 1 << 2,
+	VMM_XML_MIGRATABLE = 1 << 3,
+};
+
+bool vmm_domain_info(vmm_domain *dom, struct vmm_domain_info *ret, GError **error);
+bool vmm_domain_state(vmm_domain *dom, int *ret_state, int *ret_reason, GError **error);
+char *vmm_domain_xml(vmm_domain *dom, unsigned flags, GError **error);
+char *vmm_domain_os_type(vmm_domain *dom, GError **error);
+bool vmm_domain_is_active(vmm_domain *dom, bool *ret, GError **error);
+bool vmm_domain_is_persistent(vmm_domain *dom, bool *ret, GError **error);
+bool vmm_domain_has_managed_save(vmm_domain *dom, bool *ret, GError **error);
+/* state: 0 ok, 1 job, 2 occupied, 3 error */
+bool vmm_domain_control_info(vmm_domain *dom, unsigned *ret_state, uint64_t *ret_ms, GError **error);
+/* NULL-terminated: g_strfreev() */
+char **vmm_domain_messages(vmm_domain *dom, GError **error);
+
+enum vmm_vcpu_flags {			/* besides VMM_AFFECT_* */
+	VMM_VCPU_MAXIMUM = 1 << 2,
+};
+
+int vmm_domain_vcpu_count(vmm_domain *dom, unsigned flags, GError **error);
+
+enum vmm_metadata {
+	VMM_METADATA_DESCRIPTION = 0,
+	VMM_METADATA_TITLE = 1,
+	VMM_METADATA_ELEMENT = 2,	/* with a namespace uri */
+};
+
+char *vmm_domain_get_metadata(vmm_domain *dom, int type, const char *uri, unsigned flags, GError **error);
+/* metadata NULL deletes */
+bool vmm_domain_set_metadata(vmm_domain *dom, int type, const char *metadata, const char *key,
+			     const char *uri, unsigned flags, GError **error);
+
+bool vmm_domain_set_memory(vmm_domain *dom, uint64_t kib, unsigned flags, GError **error);
+bool vmm_domain_set_memory_stats_period(vmm_domain *dom, int seconds, unsigned flags, GError **error);
+
+/* ---- domains: statistics; what is not known is -1 ---- */
+
+struct vmm_memory_stat {
+	int tag;			/* vmm_memory_stat_name() */
+	uint64_t value;			/* KiB, or seconds since 1970 for last_update */
+};
+
+struct vmm_block_stats {
+	int64_t rd_reqs, rd_bytes, wr_reqs, wr_bytes, errs;
+};
+
+struct vmm_block_info {
+	uint64_t allocation, capacity, physical;	/* bytes */
+};
+
+struct vmm_interface_stats {
+	int64_t rx_bytes, rx_packets, rx_errs, rx_drop;
+	int64_t tx_bytes, tx_packets, tx_errs, tx_drop;
+};
+
+const char *vmm_memory_stat_name(int tag);	/* "actual", "unused", ... or NULL */
+/* How many were stored, -1 on error. */
+int vmm_domain_memory_stats(vmm_domain *dom, struct vmm_memory_stat *ret, unsigned n, GError **error);
+bool vmm_domain_block_stats(vmm_domain *dom, const char *disk, struct vmm_block_stats *ret, GError **error);
+bool vmm_domain_block_info(vmm_domain *dom, const char *disk, struct vmm_block_info *ret, GError **error);
+bool vmm_domain_interface_stats(vmm_domain *dom, const char *device, struct vmm_interface_stats *ret,
+				GError **error);
+
+enum vmm_param_type {
+	VMM_PARAM_INT = 1,
+	VMM_PARAM_UINT = 2,
+	VMM_PARAM_LLONG = 3,
+	VMM_PARAM_ULLONG = 4,
+	VMM_PARAM_DOUBLE = 5,
+	VMM_PARAM_BOOLEAN = 6,
+	VMM_PARAM_STRING = 7,
+};
+
+struct vmm_param {
+	char name[80];
+	int type;			/* enum vmm_param_type */
+	union {
+		int32_t i;		/* also boolean */
+		uint32_t u;
+		int64_t l;
+		uint64_t ul;
+		double d;
+		char *s;
+	} value;
+};
+
+enum vmm_stats {			/* 0: all */
+	VMM_STATS_STATE = 1 << 0,
+	VMM_STATS_CPU = 1 << 1,
+	VMM_STATS_BALLOON = 1 << 2,
+	VMM_STATS_VCPU = 1 << 3,
+	VMM_STATS_INTERFACE = 1 << 4,
+	VMM_STATS_BLOCK = 1 << 5,
+};
+
+struct vmm_domain_stats {
+	vmm_domain *domain;
+	struct vmm_param *params;
+	size_t n_params;
+};
+
+/* Of struct vmm_domain_stats *, all that match the list flags, in one call: g_ptr_array_unref(). */
+GPtrArray *vmm_domain_stats_all(vmm_connect *conn, unsigned stats, unsigned list_flags, GError **error);
+/* The parameter of that name, or NULL. */
+const struct vmm_param *vmm_domain_stats_find(const struct vmm_domain_stats *stats, const char *name);
+/* A number of any type as unsigned; fallback if it is not there. */
+uint64_t vmm_domain_stats_number(const struct vmm_domain_stats *stats, const char *name, uint64_t fallback);
+
+/* ---- events ---- */
+
+enum vmm_event_id {
+	VMM_EVENT_LIFECYCLE = 0,
+	VMM_EVENT_REBOOT = 1,
+	VMM_EVENT_WATCHDOG = 3,
+	VMM_EVENT_IO_ERROR = 4,
+	VMM_EVENT_IO_ERROR_REASON = 6,
+	VMM_EVENT_CONTROL_ERROR = 7,
+	VMM_EVENT_BALLOON_CHANGE = 13,
+	VMM_EVENT_DEVICE_REMOVED = 15,
+	VMM_EVENT_AGENT_LIFECYCLE = 18,
+	VMM_EVENT_DEVICE_ADDED = 19,
+	VMM_EVENT_METADATA_CHANGE = 23,
+};
+
+enum vmm_lifecycle {
+	VMM_LIFECYCLE_DEFINED = 0,
+	VMM_LIFECYCLE_UNDEFINED = 1,
+	VMM_LIFECYCLE_STARTED = 2,
+	VMM_LIFECYCLE_SUSPENDED = 3,
+	VMM_LIFECYCLE_RESUMED = 4,
+	VMM_LIFECYCLE_STOPPED = 5,
+	VMM_LIFECYCLE_SHUTDOWN = 6,
+	VMM_LIFECYCLE_PMSUSPENDED = 7,
+	VMM_LIFECYCLE_CRASHED = 8,
+};
+
+const char *vmm_event_name(int id);			/* "lifecycle", ... or NULL */
+const char *vmm_lifecycle_text(int event);		/* "Started", ... */
+const char *vmm_lifecycle_detail_text(int event, int detail);	/* "Booted", ... */
+
+struct vmm_event {
+	int id;				/* enum vmm_event_id */
+	vmm_domain *domain;
+	int event;			/* lifecycle: what; others: action, state or type */
+	int detail;			/* lifecycle: why; agent: reason */
+	uint64_t value;			/* balloon: KiB */
+	const char *path;		/* io error: source */
+	const char *device;		/* io error, device added and removed: alias */
+	const char *reason;		/* io error reason; metadata: namespace */
+};
+
+typedef void (*vmm_event_fn)(vmm_connect *conn, const struct vmm_event *event, void *opaque);
+
+/*
+ * dom NULL: of all domains.  fn runs on context (NULL: this thread's default
+ * context).  Returns an id for deregistration, -1 on error.
+ */
+int vmm_event_register(vmm_connect *conn, vmm_domain *dom, int id, GMainContext *context,
+		       vmm_event_fn fn, void *opaque, GError **error);
+/* After it returns fn does not run any more, if called on the thread of its context. */
+bool vmm_event_deregister(vmm_connect *conn, int registration, GError **error);
+
+/* ---- console streams ---- */
+
+enum vmm_console_flags {
+	VMM_CONSOLE_FORCE = 1 << 0,	/* take the place of the one that writes now */
+	VMM_CONSOLE_SAFE = 1 << 1,
+};
+
+struct vmm_stream_ops {
+	void (*data)(vmm_stream *stream, const void *data, size_t bytes, void *opaque);
+	/* Once: error is NULL when the other side has ended the stream (the guest is gone). */
+	void (*closed)(vmm_stream *stream, const GError *error, void *opaque);
+};
+
+/*
+ * device: alias or NULL for the first console.  Callbacks run on context
+ * (NULL: this thread's default).  What is not consumed there slows down the
+ * sender, nothing is lost.
+ */
+vmm_stream *vmm_domain_open_console(vmm_domain *dom, const char *device, unsigned flags, GMainContext *context,
+				    const struct vmm_stream_ops *ops, void *opaque, GError **error);
+/* Queues and returns; false once the stream has ended. */
+bool vmm_stream_write(vmm_stream *stream, const void *data, size_t bytes, GError **error);
+/* Bytes that have not left yet. */
+size_t vmm_stream_queued(vmm_stream *stream);
+/* Say that no more is written, wait until all has arrived. */
+bool vmm_stream_finish(vmm_stream *stream, GError **error);
+/* No callback runs any more after it, if called on the thread of its context. Aborts an unfinished stream. */
+void vmm_stream_free(vmm_stream *stream);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_connect, vmm_connect_close)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_domain, vmm_domain_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_stream, vmm_stream_free)
+
+G_END_DECLS
+
+#endif
