@@ -37,7 +37,8 @@ images/make-initramfs "$work"
 images/make-rootfs $debian "$work"
 
 if ./run vmsh host-validate --quiet; then
-	run_story() { sh tests/lab/quickstart-story "$top/run" "$work" ${batch:+--batch}; }
+	bin=$(mktemp -d) && tests/lab/lab-put "$build" "$bin"
+	run_story() { sh tests/lab/quickstart-story "$bin" "$work" "$work/state" ${batch:+--batch}; }
 else
 	say "this host's KVM can't run Linux (./run vmsh host-validate says why): going on inside the lab, an emulated machine that has a real one"
 	images/packages install lab
