@@ -43,9 +43,9 @@ struct control {
 	bool building;
 };
 
-typedef void handler(struct control *c, struct rpc_msg *msg);
+typedef void handler(struct control *c, struct rpc_message *msg);
 
-static void reply_error(struct control *c, const struct rpc_msg *msg, enum vmm_error code,
+static void reply_error(struct control *c, const struct rpc_message *msg, enum vmm_error code,
 			const char *text)
 {
 	g_autoptr(GError) error = g_error_new_literal(VMM_ERROR, code, text);
@@ -63,7 +63,7 @@ struct ask {
 	char *ifname;
 };
 
-static void ask_done(struct rpc_conn *conn, struct rpc_msg *reply, const GError *error, void *opaque)
+static void ask_done(struct rpc_conn *conn, struct rpc_message *reply, const GError *error, void *opaque)
 {
 	struct ask *a = opaque;
 
@@ -76,7 +76,7 @@ static void ask_done(struct rpc_conn *conn, struct rpc_msg *reply, const GError 
 	} else if (reply->hdr.procedure == WORKER_PROC_OPEN_TAP) {
 		worker_tap_ret ret = { 0 };
 
-		if (!rpc_msg_decode(reply, (xdrproc_t)xdr_worker_tap_ret, &ret, &a->error))
+		if (!rpc_message_decode(reply, (xdrproc_t)xdr_worker_tap_ret, &ret, &a->error))
 			return;
 		a->ifname = g_strdup(ret.ifname);
 		frame_free((xdrproc_t)xdr_worker_tap_ret, &ret);
@@ -128,7 +128,7 @@ static bool host_open_tap(void *opaque, const char *alias, unsigned queues, int 
 
 /* ---- commands ---- */
 
-static void do_hello(struct control *c, struct rpc_msg *msg)
+static void do_hello(struct control *c, struct rpc_message *msg)
 {
 	worker_hello_ret ret = {
 		.protocol = WORKER_PROTOCOL_VERSION,
@@ -183,7 +183,7 @@ static void start_failed(struct control *c, const struct frame_header *call, con
 	worker_stop(&c->w, WORKER_CAUSE_FAILED, error->message);
 }
 
-static void do_start(struct control *c, struct rpc_msg *msg)
+static void do_start(struct control *c, struct rpc_message *msg)
 {
 	struct frame_header call = msg->hdr;
 	worker_start_args args = { 0 };
@@ -194,7 +194,7 @@ static void do_start(struct control *c, struct rpc_msg *msg)
 		reply_error(c, msg, VMM_ERR_OPERATION_INVALID, "this worker has a machine already");
 		return;
 	}
-	if (!rpc_msg_decode(msg, (xdrproc_t)xdr_worker_start_args, &args, &error)) {
+	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_start_args, &args, &error)) {
 		rpc_reply_error(c->link, &call, error);
 		return;
 	}
@@ -218,7 +218,7 @@ static void do_start(struct control *c, struct rpc_msg *msg)
 		rpc_reply_none(c->link, &call);
 }
 
-static void do_resume(struct control *c, struct rpc_msg *msg)
+static void do_resume(struct control *c, struct rpc_message *msg)
 {
 	if (c->w.cause == WORKER_CAUSE_CRASHED) {
 		reply_error(c, msg, VMM_ERR_OPERATION_INVALID,
@@ -245,7 +245,7 @@ static void later_reply(void *opaque)
 		rpc_reply_none(l->link, &l->call);
 }
 
-static void do_pause(struct control *c, struct rpc_msg *msg)
+static void do_pause(struct control *c, struct rpc_message *msg)
 {
 	struct later *l = g_new(struct later, 1);
 
@@ -253,25 +253,25 @@ static void do_pause(struct control *c, struct rpc_msg *msg)
 	worker_pause(&c->w, WORKER_CAUSE_USER, later_reply, l);
 }
 
-static void do_powerdown(struct control *c, struct rpc_msg *msg)
+static void do_powerdown(struct control *c, struct rpc_message *msg)
 {
 	worker_powerdown_args args = { 0 };
 	g_autoptr(GError) error = NULL;
 
-	if (rpc_msg_decode(msg, (xdrproc_t)xdr_worker_powerdown_args, &args, &error) &&
+	if (rpc_message_decode(msg, (xdrproc_t)xdr_worker_powerdown_args, &args, &error) &&
 	    worker_powerdown(&c->w, args.flags & WORKER_POWERDOWN_RESTART, &error))
 		rpc_reply_none(c->link, &msg->hdr);
 	else
 		rpc_reply_error(c->link, &msg->hdr, error);
 }
 
-static void do_reset(struct control *c, struct rpc_msg *msg)
+static void do_reset(struct control *c, struct rpc_message *msg)
 {
 	worker_reset(&c->w);
 	rpc_reply_none(c->link, &msg->hdr);
 }
 
-static void do_stop(struct control *c, struct rpc_msg *msg)
+static void do_stop(struct control *c, struct rpc_message *msg)
 {
 	struct frame_header call = msg->hdr;
 
@@ -280,7 +280,7 @@ static void do_stop(struct control *c, struct rpc_msg *msg)
 		rpc_reply_none(c->link, &call);
 }
 
-static void do_console_open(struct control *c, struct rpc_msg *msg)
+static void do_console_open(struct control *c, struct rpc_message *msg)
 {
 	static const enum hub_mode modes[] = { HUB_READ, HUB_WRITE, HUB_TAKE_OVER };
 	worker_console_args args = { 0 };
@@ -288,7 +288,7 @@ static void do_console_open(struct control *c, struct rpc_msg *msg)
 	struct hub *hub = NULL;
 	int fd = -1;
 
-	if (rpc_msg_decode(msg, (xdrproc_t)xdr_worker_console_args, &args, &error)) {
+	if (rpc_message_decode(msg, (xdrproc_t)xdr_worker_console_args, &args, &error)) {
 		hub = machine_hub(c->w.machine, args.device);
 		if (!hub)
 			error_set(&error, VMM_ERR_INVALID_ARG, "there is no console '%s'", args.device);
@@ -301,7 +301,7 @@ static void do_console_open(struct control *c, struct rpc_msg *msg)
 	if (fd < 0)
 		rpc_reply_error(c->link, &msg->hdr, error);
 	else
-		rpc_reply_fds(c->link, &msg->hdr, (xdrproc_t)xdr_void, NULL, &fd, 1);
+		rpc_reply_fds(c->link, &msg->hdr, (xdrproc_t)xdr_remote_none, NULL, &fd, 1);
 }
 
 static uint64_t timeval_ns(const struct timeval *t)
@@ -343,7 +343,7 @@ static void stats_devices(struct machine *m, worker_stats_ret *ret)
 	}
 }
 
-static void do_stats(struct control *c, struct rpc_msg *msg)
+static void do_stats(struct control *c, struct rpc_message *msg)
 {
 	struct machine_memory_stat memory[64];
 	worker_memory_stat wire[64];
@@ -367,12 +367,12 @@ static void do_stats(struct control *c, struct rpc_msg *msg)
 	g_free(ret.nets.nets_val);
 }
 
-static void do_set_balloon(struct control *c, struct rpc_msg *msg)
+static void do_set_balloon(struct control *c, struct rpc_message *msg)
 {
 	worker_balloon_args args = { 0 };
 	g_autoptr(GError) error = NULL;
 
-	if (rpc_msg_decode(msg, (xdrproc_t)xdr_worker_balloon_args, &args, &error) &&
+	if (rpc_message_decode(msg, (xdrproc_t)xdr_worker_balloon_args, &args, &error) &&
 	    machine_set_balloon(c->w.machine, args.kib > UINT64_MAX / 1024 ? UINT64_MAX : args.kib * 1024,
 				&error))
 		rpc_reply_none(c->link, &msg->hdr);
@@ -380,24 +380,24 @@ static void do_set_balloon(struct control *c, struct rpc_msg *msg)
 		rpc_reply_error(c->link, &msg->hdr, error);
 }
 
-static void do_set_stats_period(struct control *c, struct rpc_msg *msg)
+static void do_set_stats_period(struct control *c, struct rpc_message *msg)
 {
 	worker_period_args args = { 0 };
 	g_autoptr(GError) error = NULL;
 
-	if (rpc_msg_decode(msg, (xdrproc_t)xdr_worker_period_args, &args, &error) &&
+	if (rpc_message_decode(msg, (xdrproc_t)xdr_worker_period_args, &args, &error) &&
 	    machine_set_stats_period(c->w.machine, (unsigned)MAX(args.seconds, 0), &error))
 		rpc_reply_none(c->link, &msg->hdr);
 	else
 		rpc_reply_error(c->link, &msg->hdr, error);
 }
 
-static void do_set_actions(struct control *c, struct rpc_msg *msg)
+static void do_set_actions(struct control *c, struct rpc_message *msg)
 {
 	worker_actions args = { 0 };
 	g_autoptr(GError) error = NULL;
 
-	if (!rpc_msg_decode(msg, (xdrproc_t)xdr_worker_actions, &args, &error)) {
+	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_actions, &args, &error)) {
 		rpc_reply_error(c->link, &msg->hdr, error);
 		return;
 	}
@@ -423,7 +423,7 @@ static const struct {
 	[WORKER_PROC_SET_ACTIONS] = { do_set_actions },
 };
 
-static void on_message(struct rpc_conn *conn, struct rpc_msg *msg, void *opaque)
+static void on_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)
 {
 	struct control *c = opaque;
 	unsigned proc = (unsigned)msg->hdr.procedure;
@@ -458,7 +458,7 @@ static void event_rebooted(void *opaque)
 	struct control *c = opaque;
 
 	if (c->link)
-		rpc_event(c->link, WORKER_PROGRAM, WORKER_PROC_EVENT_REBOOT, (xdrproc_t)xdr_void, NULL);
+		rpc_event(c->link, WORKER_PROGRAM, WORKER_PROC_EVENT_REBOOT, (xdrproc_t)xdr_remote_none, NULL);
 }
 
 static void event_balloon(uint64_t kib, void *opaque)

@@ -22,6 +22,7 @@
 #include "libvmm/net/tap.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "libvmm/util/io.h"
 #include "vmmd/worker/sandbox.h"
 
 #define ESCAPE 0x1d	/* Ctrl-] */
@@ -44,7 +45,7 @@ static int host_open(void *opaque, const char *path, int flags, GError **error)
 
 static int host_listen(void *opaque, const char *path, GError **error)
 {
-	return socket_listen_unix(path, error);
+	return io_listen_unix(path, 0600, error);
 }
 
 static const struct iface_def *iface_find(const struct domain_def *def, const char *alias)
