@@ -120,8 +120,20 @@ static bool privileges_drop(const struct sandbox_opts *o, GError **error)
 	return true;
 }
 
+/* Each connection of user networking is a descriptor: as many as the host's hard limit allows. */
+static void descriptors_raise(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	files.rlim_cur = MIN(files.rlim_max, 65536);
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 bool sandbox_enter(const struct sandbox_opts *opts, GError **error)
 {
+	descriptors_raise();
 	tzset();	/* while /etc/localtime is still there: the guest's clock may want it */
 	return namespaces_enter(opts, error) && privileges_drop(opts, error);
 }
