@@ -12,8 +12,10 @@
 #include "libvmm/machine/machine.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/virtio_mmio.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "libvmm/device/blk.h"
@@ -39,6 +41,22 @@
 
 /* ---- host side ---- */
 
+/* Overcommitted memory would end in the host's OOM killer choosing a victim. */
+static bool memory_fits_host(const struct domain_def *def, GError **error)
+{
+	struct sysinfo host;
+	uint64_t have;
+
+	if (sysinfo(&host) < 0)
+		return true;
+	have = ((uint64_t)host.totalram + host.totalswap) * host.mem_unit;
+	if (def->memory_bytes <= have)
+		return true;
+	return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+			 "<memory> is %" PRIu64 " MiB, but this host has %" PRIu64
+			 " MiB of memory and swap", def->memory_bytes >> 20, have >> 20);
+}
+
 static bool build_memory(struct machine *m, const struct domain_def *def, GError **error)
 {
 	const struct guest_memory_opts opts = {
@@ -47,6 +65,8 @@ static bool build_memory(struct machine *m, const struct domain_def *def, GError
 		.name = def->name,
 	};
 
+	if (!memory_fits_host(def, error))
+		return false;
 	m->mem = guest_memory_new(&opts, error);
 	return m->mem && kvm_set_memory(m->kvm, m->mem, error);
 }
