@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* virtio-blk, shared by the device (blk.c) and its requests (blk-request.c). */
+#pragma once
+
+#include <linux/virtio_blk.h>
+
+#include "libvmm/block/block.h"
+#include "libvmm/device/blk.h"
+#include "libvmm/device/virtio.h"
+#include "libvmm/util/cleanup.h"
+
+#define SECTOR_BITS 9
+#define SECTOR_BYTES (1u << SECTOR_BITS)
+#define SEG_MAX 126			/* with header and status 128: what Linux can have in 128 heads */
+#define RANGES_MAX 16
+#define DISCARD_SECTORS_MAX (UINT32_MAX >> SECTOR_BITS)
+#define ZERO_SECTORS_MAX (32u << (20 - SECTOR_BITS))	/* may be real writes: not too many at once */
+
+struct blk_slot {
+	struct block_req req;
+	struct blk *blk;
+	struct blk_slot *next_waiting;
+	uint16_t queue;
+	uint8_t *status;		/* in guest memory */
+	uint32_t written;		/* what the used element will say */
+	uint64_t stat_bytes;
+	int64_t start_ns;
+	unsigned range, n_ranges;	/* discard, write zeroes */
+	struct virtio_blk_discard_write_zeroes ranges[RANGES_MAX];
+	struct virtqueue_chain chain;
+	struct iovec iov[SEG_MAX + 2];
+};
+
+struct blk_queue {
+	struct blk_slot *slots;		/* untouched, and so not there, until used */
+	uint16_t *free;			/* a stack of slot numbers: the last used is the warmest */
+	unsigned n_free;
+	bool stalled;			/* stopped for want of a slot */
+	bool notify;			/* something was pushed in this turn */
+};
+
+struct blk {
+	struct virtio_device vdev;
+	struct block *block;
+	char serial[BLK_SERIAL_BYTES];
+	bool read_only;
+	bool no_cache;
+	bool writeback;			/* the driver's wce; meaningless without CONFIG_WCE */
+	bool draining;
+	bool engine_kick;		/* something was submitted outside of blk_kick() */
+	enum blk_policy read_policy, write_policy;
+	void (*on_error)(void *opaque, int error, bool must_pause);
+	void *opaque;
+	struct blk_slot *waiting;	/* failed, to be tried again; newest first */
+	GSource *settle;
+	unsigned queue_size;
+	unsigned n_queues;
+	struct blk_queue *queues;
+	struct blk_stats stats;		/* written by the owner with atomic stores */
+};
+
+static inline struct blk *blk_of(struct virtio_device *dev)
+{
+	return container_of(dev, struct blk, vdev);
+}
+
+/* A free slot for a chain of this queue: the caller has seen n_free; and back, unused. */
+struct blk_slot *blk_slot_get(struct blk *blk, unsigned queue);
+void blk_slot_put(struct blk *blk, struct blk_slot *s);
+/* Carry out, or refuse, the request whose chain is in the slot. */
+void blk_slot_begin(struct blk *blk, struct blk_slot *s);
+/* Hand it to the engine (again). */
+void blk_slot_submit(struct blk *blk, struct blk_slot *s);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A struct block without an image: bytes in memory, completed by the loop, or
+ * when the test says so, with the error that it says.
+ */
+#pragma once
+
+#include "libvmm/block/block.h"
+
+struct fake_block {
+	uint8_t *bytes;
+	uint64_t n_bytes;
+	bool read_only, can_discard;
+	uint32_t cluster_bytes;
+	bool hold;			/* complete nothing until fake_release() */
+	bool at_once;			/* complete within block_submit() */
+	int error;			/* the result of what completes from now on: 0 or -errno */
+	unsigned n_kicks, n_flushes, n_submitted;
+	unsigned last_flags;
+	bool closed;			/* as a test may see after the device is gone */
+	GQueue pending;
+	GSource *source;
+};
+
+struct fake_block *fake_block_new(uint64_t bytes);
+struct block *fake_block(struct fake_block *f);
+void fake_block_release(struct fake_block *f);	/* completes what is held */
+void fake_block_free(struct fake_block *f);
