@@ -37,7 +37,7 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 
-#define FORWARDS_MAX 4096	/* ports of one interface, ranges expanded */
+#define FORWARDS_MAX 4096 /* ports of one interface, ranges expanded */
 
 /* ---- host side ---- */
 
@@ -84,7 +84,7 @@ static bool build_kvm(struct machine *m, const struct machine_host *host, GError
 static enum cpu_feature_policy policy_of(enum cpu_policy policy)
 {
 	static const enum cpu_feature_policy policies[] = {
-		[CPU_POLICY_FORCE] = CPU_FORCE, [CPU_POLICY_REQUIRE] = CPU_REQUIRE,
+		[CPU_POLICY_FORCE] = CPU_FORCE,	      [CPU_POLICY_REQUIRE] = CPU_REQUIRE,
 		[CPU_POLICY_OPTIONAL] = CPU_OPTIONAL, [CPU_POLICY_DISABLE] = CPU_DISABLE,
 		[CPU_POLICY_FORBID] = CPU_FORBID,
 	};
@@ -95,16 +95,25 @@ static enum cpu_feature_policy policy_of(enum cpu_policy policy)
 
 static bool build_vcpus(struct machine *m, const struct domain_def *def, GError **error)
 {
-	g_autofree struct cpu_feature *features = g_new0(struct cpu_feature, def->cpu.features->len);
+	g_autofree struct cpu_feature *features =
+		g_new0(struct cpu_feature, def->cpu.features->len);
 	struct cpu_opts cpu = {
 		.n_vcpus = def->vcpus,
-		.sockets = def->cpu.sockets, .dies = def->cpu.dies,
-		.cores = def->cpu.cores, .threads = def->cpu.threads,
-		.features = features, .n_features = def->cpu.features->len,
+		.sockets = def->cpu.sockets,
+		.dies = def->cpu.dies,
+		.cores = def->cpu.cores,
+		.threads = def->cpu.threads,
+		.features = features,
+		.n_features = def->cpu.features->len,
 	};
 	struct vcpus_opts opts = {
-		.name = def->name, .n = def->vcpus, .pio = m->pio, .mmio = m->mmio,
-		.owner = m->ctx, .stopped = machine_vcpu_stopped, .opaque = m,
+		.name = def->name,
+		.n = def->vcpus,
+		.pio = m->pio,
+		.mmio = m->mmio,
+		.owner = m->ctx,
+		.stopped = machine_vcpu_stopped,
+		.opaque = m,
 	};
 	g_autoptr(cpu_model) model = NULL;
 
@@ -239,7 +248,8 @@ static struct hub *hub_build(struct machine *m, const struct chardev_def *def,
 	struct machine_hub *h = g_new0(struct machine_hub, 1);
 	bool ok = true;
 
-	*h = (struct machine_hub){ .alias = g_strdup(def->alias), .name = g_strdup(def->name),
+	*h = (struct machine_hub){ .alias = g_strdup(def->alias),
+				   .name = g_strdup(def->name),
 				   .hub = hub_new(def->alias, m->ctx) };
 	g_ptr_array_add(m->hubs, h);
 	if (def->backend == CHARDEV_FILE)
@@ -262,8 +272,8 @@ static bool build_serials(struct machine *m, const struct domain_def *def,
 	if (def->serials->len > MACHINE_SERIALS_MAX)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 				 "%u serial ports: this machine has %u; use <console> with "
-				 "<target type='virtio'/> for more", def->serials->len,
-				 MACHINE_SERIALS_MAX);
+				 "<target type='virtio'/> for more",
+				 def->serials->len, MACHINE_SERIALS_MAX);
 	for (unsigned i = 0; i < def->serials->len; i++) {
 		struct hub *hub = hub_build(m, g_ptr_array_index(def->serials, i), host, error);
 		int line = hub ? line_new(m, com[i].gsi, error) : -1;
@@ -354,8 +364,10 @@ static enum block_cache cache_of(enum disk_cache cache)
 static enum blk_policy blk_policy_of(enum disk_policy policy)
 {
 	static const enum blk_policy policies[] = {
-		[DISK_POLICY_DEFAULT] = BLK_POLICY_REPORT, [DISK_POLICY_REPORT] = BLK_POLICY_REPORT,
-		[DISK_POLICY_STOP] = BLK_POLICY_STOP, [DISK_POLICY_IGNORE] = BLK_POLICY_IGNORE,
+		[DISK_POLICY_DEFAULT] = BLK_POLICY_REPORT,
+		[DISK_POLICY_REPORT] = BLK_POLICY_REPORT,
+		[DISK_POLICY_STOP] = BLK_POLICY_STOP,
+		[DISK_POLICY_IGNORE] = BLK_POLICY_IGNORE,
 		[DISK_POLICY_ENOSPACE] = BLK_POLICY_ENOSPACE,
 	};
 
@@ -412,7 +424,8 @@ static bool build_disk(struct machine *m, const struct disk_def *def,
 		.discard = image.discard,
 		.write_policy = blk_policy_of(def->error_policy),
 		.read_policy = blk_policy_of(def->rerror_policy == DISK_POLICY_DEFAULT
-						     ? def->error_policy : def->rerror_policy),
+						     ? def->error_policy
+						     : def->rerror_policy),
 		.on_error = machine_disk_failed,
 	};
 	struct block *b = block_open(&image, error);
@@ -434,17 +447,21 @@ static bool forwards_expand(const struct iface_def *def, GArray *ret, GError **e
 		g_autofree bool *excluded = g_new0(bool, 65536);
 
 		for (unsigned k = 0; k < f->ranges->len; k++) {
-			const struct port_range *r = &g_array_index(f->ranges, struct port_range, k);
+			const struct port_range *r =
+				&g_array_index(f->ranges, struct port_range, k);
 
 			for (unsigned p = r->start; r->exclude && p <= r->end; p++)
 				excluded[p] = true;
 		}
 		for (unsigned k = 0; k < f->ranges->len; k++) {
-			const struct port_range *r = &g_array_index(f->ranges, struct port_range, k);
+			const struct port_range *r =
+				&g_array_index(f->ranges, struct port_range, k);
 
 			for (unsigned p = r->start; !r->exclude && p <= r->end; p++) {
 				struct slirp_forward one = {
-					.udp = f->udp, .host_addr = f->address, .host_port = (uint16_t)p,
+					.udp = f->udp,
+					.host_addr = f->address,
+					.host_port = (uint16_t)p,
 					.guest_port = (uint16_t)(r->to + (p - r->start)),
 				};
 
@@ -464,7 +481,9 @@ static struct net_backend *slirp_build(struct machine *m, const struct iface_def
 {
 	g_autoptr(GArray) forwards = g_array_new(FALSE, TRUE, sizeof(struct slirp_forward));
 	struct slirp_opts opts = {
-		.owner = m->ctx, .hostname = m->name, .restricted = def->restricted,
+		.owner = m->ctx,
+		.hostname = m->name,
+		.restricted = def->restricted,
 		.mtu = def->mtu,
 	};
 
@@ -519,7 +538,8 @@ static bool build_net(struct machine *m, const struct iface_def *def,
 
 static bool build_rng(struct machine *m, const struct rng_def *def, GError **error)
 {
-	const struct rng_opts opts = { .name = def->alias, .rate_bytes = def->rate_bytes,
+	const struct rng_opts opts = { .name = def->alias,
+				       .rate_bytes = def->rate_bytes,
 				       .rate_period_ms = def->rate_period_ms };
 
 	return virtio_add(m, rng_new(&opts, m->mem, m->ctx, error), error);
@@ -591,9 +611,10 @@ static bool build_boot(struct machine *m, const struct domain_def *def,
 		       const struct machine_host *host, GError **error)
 {
 	if (!def->os.kernel)
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "the domain has no <os><kernel>: this machine boots a kernel file, "
-				 "not a disk's boot loader");
+		return error_set(
+			error, VMM_ERR_CONFIG_UNSUPPORTED,
+			"the domain has no <os><kernel>: this machine boots a kernel file, "
+			"not a disk's boot loader");
 	m->kernel = g_strdup(def->os.kernel);
 	m->initrd = g_strdup(def->os.initrd);
 	m->cmdline = g_strdup(def->os.cmdline);

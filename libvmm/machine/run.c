@@ -101,7 +101,7 @@ void machine_vcpu_stopped(void *opaque, const struct vcpu_stop *why)
 {
 	static const enum machine_end ends[] = {
 		[VCPU_TRIPLE_FAULT] = MACHINE_CRASHED, [VCPU_SYSTEM_RESET] = MACHINE_RESET,
-		[VCPU_SYSTEM_OFF] = MACHINE_POWEROFF, [VCPU_SYSTEM_CRASH] = MACHINE_CRASHED,
+		[VCPU_SYSTEM_OFF] = MACHINE_POWEROFF,  [VCPU_SYSTEM_CRASH] = MACHINE_CRASHED,
 		[VCPU_KVM_ERROR] = MACHINE_FAILED,
 	};
 	struct machine *m = opaque;
@@ -242,7 +242,7 @@ static void reset_parked(void *arg)
 	g_autofree struct reset *r = arg;
 	g_autoptr(GError) error = NULL;
 
-	atomic_store(&r->m->end, -1);	/* a second request, made before the vCPUs stood still */
+	atomic_store(&r->m->end, -1); /* a second request, made before the vCPUs stood still */
 	g_clear_pointer(&r->m->end_detail, g_free);
 	power_on_state(r->m, &error);
 	r->done(r->opaque, error);
@@ -293,9 +293,15 @@ void machine_disk_stats(const struct machine *m, unsigned i, struct machine_disk
 	blk_stats(d->dev, &s);
 	*ret = (struct machine_disk_stats){
 		.target = d->target,
-		.rd_reqs = s.rd_reqs, .rd_bytes = s.rd_bytes, .rd_ns = s.rd_ns,
-		.wr_reqs = s.wr_reqs, .wr_bytes = s.wr_bytes, .wr_ns = s.wr_ns,
-		.fl_reqs = s.fl_reqs, .fl_ns = s.fl_ns, .errs = s.errs,
+		.rd_reqs = s.rd_reqs,
+		.rd_bytes = s.rd_bytes,
+		.rd_ns = s.rd_ns,
+		.wr_reqs = s.wr_reqs,
+		.wr_bytes = s.wr_bytes,
+		.wr_ns = s.wr_ns,
+		.fl_reqs = s.fl_reqs,
+		.fl_ns = s.fl_ns,
+		.errs = s.errs,
 	};
 }
 
@@ -307,9 +313,14 @@ void machine_net_stats(const struct machine *m, unsigned i, struct machine_net_s
 	net_stats(n->dev, &s);
 	*ret = (struct machine_net_stats){
 		.target = n->target,
-		.rx_bytes = s.rx_bytes, .rx_packets = s.rx_packets, .rx_errs = s.rx_errs,
-		.rx_drop = s.rx_drop, .tx_bytes = s.tx_bytes, .tx_packets = s.tx_packets,
-		.tx_errs = s.tx_errs, .tx_drop = s.tx_drop,
+		.rx_bytes = s.rx_bytes,
+		.rx_packets = s.rx_packets,
+		.rx_errs = s.rx_errs,
+		.rx_drop = s.rx_drop,
+		.tx_bytes = s.tx_bytes,
+		.tx_packets = s.tx_packets,
+		.tx_errs = s.tx_errs,
+		.tx_drop = s.tx_drop,
 	};
 }
 
@@ -318,7 +329,8 @@ void machine_vcpu_stats(const struct machine *m, unsigned i, struct machine_vcpu
 	struct vcpu_stats s;
 
 	vcpus_stats(m->vcpus, i, &s);
-	*ret = (struct machine_vcpu_stats){ .halted = !s.running, .cpu_ns = s.cpu_ns,
+	*ret = (struct machine_vcpu_stats){ .halted = !s.running,
+					    .cpu_ns = s.cpu_ns,
 					    .exits = s.exits };
 }
 
