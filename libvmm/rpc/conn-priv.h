@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Between conn.c (life, loop), conn-io.c (bytes) and answer.c, pending.c (messages). */
+#pragma once
+
+#include "libvmm/rpc/conn.h"
+
+/* One thing to send: bytes, or (bytes NULL) a descriptor with its byte. */
+struct conn_out {
+	GBytes *bytes;
+	int fd;
+};
+
+enum conn_in {
+	CONN_IN_HEAD,
+	CONN_IN_BODY,
+	CONN_IN_FDS,
+};
+
+struct rpc_conn {
+	int fd;				/* -1 once ended */
+	GMainContext *ctx;
+	GSource *source;		/* lives as long as conn: also carries deadlines */
+	gpointer tag;			/* of fd in source; NULL while nothing is waited for */
+	const struct rpc_conn_ops *ops;
+	void *opaque;
+
+	/* What comes in: a header, its body, then one byte for each descriptor. */
+	enum conn_in in;
+	uint8_t head[FRAME_HEADER_BYTES];
+	struct frame_header hdr;
+	GByteArray *body;		/* grows as the bytes come, never ahead to what a header claims */
+	size_t have;			/* bytes of the current part */
+	int in_fds[FRAME_FDS_MAX];	/* came, not yet given to a message */
+	unsigned n_in_fds;
+	unsigned want_fds;		/* bytes still to come in CONN_IN_FDS */
+	unsigned msg_fds;		/* how many belong to this message */
+	uint32_t message_max;
+	unsigned paused;
+
+	/* What goes out. */
+	GQueue out;			/* struct conn_out * */
+	size_t out_sent;		/* bytes of the first that have gone */
+	size_t queued;
+	size_t pause_bytes, close_bytes;
+	bool throttled;			/* not reading because of queued; until half of pause_bytes */
+
+	GHashTable *pending;		/* serial to struct pending */
+	uint32_t serial;
+
+	/* The end. */
+	unsigned busy;			/* callbacks on the stack */
+	bool freed;			/* rpc_conn_free() came while busy */
+	bool closing;			/* flush, then end */
+	bool ended;			/* closed() has been called, or will never be */
+	gint64 linger_us;		/* when closing gives up */
+	GError *reason;			/* end with it as soon as the loop runs */
+};
+
+/* conn-io.c */
+bool conn_read(struct rpc_conn *conn, GError **error);	/* until EAGAIN or budget; sets closing at EOF */
+bool conn_write(struct rpc_conn *conn, GError **error);	/* until empty or EAGAIN */
+void conn_send(struct rpc_conn *conn, GBytes *bytes);	/* takes bytes; queues, tries once */
+void conn_send_fd(struct rpc_conn *conn, int fd);	/* takes fd */
+void conn_drop_output(struct rpc_conn *conn);
+void conn_drop_fds(struct rpc_conn *conn);
+
+/* conn.c */
+void conn_update(struct rpc_conn *conn);		/* what the loop waits for, after any change */
+bool conn_is_reading(const struct rpc_conn *conn);
+void conn_deliver(struct rpc_conn *conn, struct rpc_message *msg);
+void conn_busy_enter(struct rpc_conn *conn);
+void conn_busy_leave(struct rpc_conn *conn);		/* may free conn */
+
+/* pending.c */
+GHashTable *pending_table_new(void);
+bool pending_reply(struct rpc_conn *conn, struct rpc_message *msg, GError **error);
+void pending_expire(struct rpc_conn *conn);
+void pending_fail(struct rpc_conn *conn, const GError *error);
+gint64 pending_deadline(const struct rpc_conn *conn);	/* monotonic us, -1 if none */
