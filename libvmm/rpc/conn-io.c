@@ -75,7 +75,7 @@ static ssize_t bytes_read(struct rpc_conn *conn, void *buf, size_t bytes, GError
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return -EAGAIN;
 	if (n < 0) {
-		error_errno(error, errno, "read from the peer");
+		error_set(error, VMM_ERR_RPC, "connection lost: %s", g_strerror(errno));
 		return -EIO;
 	}
 	return fds_keep(conn, &mh, error) ? n : -EIO;
@@ -268,7 +268,7 @@ bool conn_write(struct rpc_conn *conn, GError **error)
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return true;
 		if (n < 0)
-			return error_errno(error, errno, "write to the peer");
+			return error_set(error, VMM_ERR_RPC, "connection lost: %s", g_strerror(errno));
 		conn->out_sent += n;
 		conn->queued -= n;
 		if (conn->out_sent < out_bytes(out))

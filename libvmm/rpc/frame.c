@@ -11,7 +11,7 @@
 /* The first try; most messages are shorter. */
 #define ENCODE_GUESS_BYTES 4096
 
-static_assert(sizeof(struct frame_header) == FRAME_HEADER_BYTES);
+static_assert(sizeof(struct frame_header) == FRAME_HEADER_BYTES, "seven words");
 
 bool_t xdr_remote_none(XDR *xdrs, remote_none *none)
 {
