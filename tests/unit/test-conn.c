@@ -169,7 +169,7 @@ static void garbage_ends_the_connection(void)
 {
 	static const uint8_t tiny[28] = { 0, 0, 0, 27 };
 
-	check_refused("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 37, "longer than");
+	check_refused("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 36, "longer than");
 	check_refused(tiny, sizeof(tiny), "shorter than its header");
 }
 
