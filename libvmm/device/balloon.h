@@ -18,7 +18,8 @@ struct balloon_opts {
 	bool free_page_reporting;	/* <memballoon freePageReporting='on'> */
 	unsigned stats_period_s;	/* 0: never ask the guest */
 	uint64_t target_kib;		/* <currentMemory>; 0: all of it */
-	void (*on_change)(void *opaque, uint64_t actual_kib);	/* may be NULL */
+	/* Also on a reset, so perhaps while the device is freed.  May be NULL. */
+	void (*on_change)(void *opaque, uint64_t actual_kib);
 	void *opaque;
 };
 
