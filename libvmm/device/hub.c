@@ -132,7 +132,7 @@ struct hub *hub_new(const char *name, GMainContext *owner)
 	struct hub *hub = g_new0(struct hub, 1);
 
 	hub->name = g_strdup(name);
-	hub->owner = g_main_context_ref(owner);
+	hub->owner = g_main_context_ref(owner ? owner : g_main_context_default());
 	hub->escape = -1;
 	hub->ring = mmap(NULL, HUB_RING_BYTES, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

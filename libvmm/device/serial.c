@@ -399,6 +399,8 @@ static void serial_free(struct device *dev)
 {
 	struct serial *s = container_of(dev, struct serial, dev);
 
+	if (s->hub)
+		hub_set_device(s->hub, NULL, NULL);
 	pthread_mutex_destroy(&s->lock);
 	g_free((char *)s->dev.name);
 	g_free(s);
