@@ -15,7 +15,7 @@
 
 #include "libvmm/util/uuid.h"
 
-#define DOMAIN_XML_MAX_BYTES (4u * 1024 * 1024)	/* the wire's longest string */
+#define DOMAIN_XML_MAX_BYTES (4u * 1024 * 1024 - 4096)	/* both ways; the wire's strings end at 4 MiB */
 #define DOMAIN_NAME_MAX_BYTES 255u
 #define DOMAIN_VCPUS_MAX 255u			/* xAPIC ids without interrupt remapping */
 #define DOMAIN_MEMORY_MAX_BYTES (1ull << 44)
@@ -33,6 +33,8 @@ enum cpu_policy {
 	CPU_POLICY_FORBID, N_CPU_POLICIES,
 };
 
+enum cpu_check { CPU_CHECK_ABSENT, CPU_CHECK_NONE, CPU_CHECK_PARTIAL, CPU_CHECK_FULL, N_CPU_CHECKS };
+
 enum cpu_cache { CPU_CACHE_DEFAULT, CPU_CACHE_PASSTHROUGH, CPU_CACHE_DISABLE, N_CPU_CACHES };
 
 struct cpu_feature_def {
@@ -43,6 +45,8 @@ struct cpu_feature_def {
 struct cpu_def {
 	enum cpu_mode mode;
 	enum cpu_cache cache;
+	enum cpu_check check;		/* kept */
+	enum tristate migratable;	/* OFF: the invariant TSC is shown */
 	/* Product is vcpus_max.  All 0 when there is no <topology>: N sockets of one core. */
 	unsigned sockets, dies, cores, threads;
 	GPtrArray *features;		/* of struct cpu_feature_def; no name twice */
@@ -56,6 +60,7 @@ struct os_def {
 	enum domain_machine machine;
 	char *kernel;			/* NULL: it can be defined but not started */
 	char *initrd, *cmdline;		/* may be NULL */
+	bool boot_hd;			/* <boot dev='hd'/>: kept */
 	bool kernel_unpack;		/* <vmm:kernel unpack='yes'/>: unpack the bzImage on the host */
 };
 
@@ -219,7 +224,7 @@ struct domain_def {
 	struct cpu_def cpu;
 
 	struct os_def os;
-	enum tristate acpi, apic, pae;	/* OFF only for pae, where it changes nothing */
+	enum tristate pae, vmport;	/* kept: the machine has PAE, and no VMware port */
 	struct clock_def clock;
 	enum domain_action on_poweroff, on_reboot, on_crash;
 	enum tristate pm_mem, pm_disk;	/* never ON */

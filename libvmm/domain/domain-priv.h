@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Between the files of this folder: each class of parts has the same few calls. */
+#pragma once
+
+#include "libvmm/domain/domain.h"
+#include "libvmm/domain/xml-out.h"
+#include "libvmm/domain/xml.h"
+
+/* Indexed by enum tristate. */
+extern const char *const tristate_yesno[3];
+extern const char *const tristate_onoff[3];
+
+/* <alias>, <address> and, where boot_order is not NULL, <boot order=>: every device's children. */
+bool device_parse_common(const xmlNode *node, unsigned flags, char **alias, unsigned *boot_order,
+			 GError **error);
+/* "alias address boot" with what else the device has, for xml_expect(). */
+#define DEVICE_CHILDREN " alias address"
+void alias_format(struct xml_out *out, const char *alias, unsigned flags);
+void boot_order_format(struct xml_out *out, unsigned boot_order);
+
+struct disk_def *disk_def_parse(const xmlNode *node, unsigned flags, GError **error);
+void disk_def_format(struct xml_out *out, const struct disk_def *disk, unsigned flags);
+typedef struct disk_def disk_def;
+void disk_def_free(void *disk);
+bool disk_target_check(const char *target);
+bool disk_def_check_pair(const struct disk_def *a, const struct disk_def *b, GError **error);
+
+struct iface_def *iface_def_parse(const xmlNode *node, unsigned flags, GError **error);
+void iface_def_format(struct xml_out *out, const struct iface_def *iface, unsigned flags);
+typedef struct iface_def iface_def;
+void iface_def_free(void *iface);
+bool ifaces_check(const GPtrArray *ifaces, GError **error);
+
+struct chardev_def *chardev_def_parse(const xmlNode *node, enum chardev_kind kind, unsigned flags,
+				      GError **error);
+void chardev_def_format(struct xml_out *out, const struct chardev_def *dev, unsigned flags);
+typedef struct chardev_def chardev_def;
+void chardev_def_free(void *dev);
+/* The other end of a console's mirror. */
+struct chardev_def *chardev_def_mirror(const struct chardev_def *dev, enum chardev_kind kind);
+
+struct rng_def *rng_def_parse(const xmlNode *node, unsigned flags, GError **error);
+void rng_def_format(struct xml_out *out, const struct rng_def *rng, unsigned flags);
+typedef struct rng_def rng_def;
+void rng_def_free(void *rng);
+
+struct controller_def *controller_def_parse(const xmlNode *node, unsigned flags, GError **error);
+void controller_def_format(struct xml_out *out, const struct controller_def *c, unsigned flags);
+typedef struct controller_def controller_def;
+void controller_def_free(void *c);
+
+bool balloon_def_parse(const xmlNode *node, unsigned flags, struct balloon_def *ret, GError **error);
+void balloon_def_format(struct xml_out *out, const struct balloon_def *balloon, unsigned flags);
+
+bool cpu_def_parse(const xmlNode *node, struct cpu_def *ret, GError **error);
+void cpu_def_format(struct xml_out *out, const struct cpu_def *cpu);
+void cpu_def_init(struct cpu_def *cpu);
+void cpu_def_done(struct cpu_def *cpu);
+bool cpuset_check(const char *cpuset);
+
+bool clock_def_parse(const xmlNode *node, struct clock_def *ret, GError **error);
+void clock_def_format(struct xml_out *out, const struct clock_def *clock);
+void clock_def_init(struct clock_def *clock);
+void clock_def_done(struct clock_def *clock);
+
+bool memory_parse(const xmlNode *domain, struct domain_def *def, GError **error);
+void memory_format(struct xml_out *out, const struct domain_def *def);
+
+bool os_def_parse(const xmlNode *node, struct os_def *ret, GError **error);
+void os_def_format(struct xml_out *out, const struct os_def *os);
+void os_def_done(struct os_def *os);

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* <domain>: the whole document, read and written; its parts are in the files beside. */
+#include "config.h"
+#include "libvmm/domain/domain.h"
+
+#include <string.h>
+
+#include "libvmm/domain/domain-priv.h"
+#include "libvmm/util/cleanup.h"
+
+#define SCHEMA_FILE "domain.rng"
+#define TITLE_MAX_BYTES 4096
+#define LIVE_ROOM (64 * 1024)	/* for tap names and ptys that a start adds */
+
+static const char *const type_names[] = { "kvm" };
+static const char *const action_names[] = { "destroy", "restart", "rename-restart", "preserve" };
+
+static_assert(ARRAY_SIZE(action_names) == N_DOMAIN_ACTIONS);
+
+const char *domain_action_name(enum domain_action action)
+{
+	return action_names[action];
+}
+
+/* ---- new, free ---- */
+
+domain_def *domain_def_new(const char *name)
+{
+	struct domain_def *def = g_new0(struct domain_def, 1);
+
+	def->id = -1;
+	def->name = g_strdup(name);
+	uuid_random(def->uuid);
+	def->vcpus = def->vcpus_max = 1;
+	def->on_reboot = ACTION_RESTART;
+	cpu_def_init(&def->cpu);
+	clock_def_init(&def->clock);
+	def->disks = g_ptr_array_new_with_free_func(disk_def_free);
+	def->ifaces = g_ptr_array_new_with_free_func(iface_def_free);
+	def->serials = g_ptr_array_new_with_free_func(chardev_def_free);
+	def->consoles = g_ptr_array_new_with_free_func(chardev_def_free);
+	def->channels = g_ptr_array_new_with_free_func(chardev_def_free);
+	def->rngs = g_ptr_array_new_with_free_func(rng_def_free);
+	def->controllers = g_ptr_array_new_with_free_func(controller_def_free);
+	return def;
+}
+
+void domain_def_free(domain_def *def)
+{
+	if (!def)
+		return;
+	g_free(def->name);
+	g_free(def->title);
+	g_free(def->description);
+	g_free(def->metadata);
+	g_free(def->cpuset);
+	g_free(def->emulator);
+	cpu_def_done(&def->cpu);
+	os_def_done(&def->os);
+	clock_def_done(&def->clock);
+	g_ptr_array_unref(def->disks);
+	g_ptr_array_unref(def->ifaces);
+	g_ptr_array_unref(def->serials);
+	g_ptr_array_unref(def->consoles);
+	g_ptr_array_unref(def->channels);
+	g_ptr_array_unref(def->rngs);
+	g_ptr_array_unref(def->controllers);
+	g_free(def->balloon.alias);
+	g_free(def);
+}
+
+/* ---- parse: who it is ---- */
+
+static bool parse_name(const xmlNode *domain, struct domain_def *def, GError **error)
+{
+	const xmlNode *node = xml_child(domain, "name");
+	g_autoptr(GError) why = NULL;
+	g_autofree char *name = NULL;
+
+	if (!node)
+		return xml_error(domain, VMM_ERR_XML, error, "<name> is missing");
+	if (!xml_expect(node, "", NULL, error))
+		return false;
+	name = xml_text(node);
+	if (!domain_name_check(name, &why))
+		return xml_error(node, VMM_ERR_XML, error, "%s", why->message);
+	g_free(def->name);
+	def->name = g_steal_pointer(&name);
+	return true;
+}
+
+static bool parse_uuid(const xmlNode *node, struct domain_def *def, GError **error)
+{
+	static const uint8_t zero[UUID_BYTES];
+	g_autofree char *text = NULL;
+
+	if (!node)
+		return true;
+	if (!xml_expect(node, "", NULL, error))
+		return false;
+	text = xml_text(node);
+	if (!text || !uuid_from_text(text, def->uuid) || !memcmp(def->uuid, zero, UUID_BYTES))
+		return xml_error(node, VMM_ERR_XML, error,
+				 "'%s' is not a UUID; leave the element out and one is made",
+				 text ? text : "");
+	return true;
+}
+
+static bool parse_text(const xmlNode *domain, const char *name, char **ret, GError **error)
+{
+	const xmlNode *node = xml_child(domain, name);
+
+	if (!node)
+		return true;
+	if (!xml_expect(node, "", NULL, error))
+		return false;
+	*ret = xml_text(node);
+	return true;
+}
+
+static bool parse_title(const xmlNode *domain, struct domain_def *def, GError **error)
+{
+	const xmlNode *node = xml_child(domain, "title");
+
+	if (!parse_text(domain, "title", &def->title, error) ||
+	    !parse_text(domain, "description", &def->description, error))
+		return false;
+	if (def->title && (strchr(def->title, '\n') || strlen(def->title) > TITLE_MAX_BYTES))
+		return xml_error(node, VMM_ERR_XML, error, "a title is one line of at most %d bytes",
+				 TITLE_MAX_BYTES);
+	return true;
+}
+
+/*
+ * Somebody else's elements, kept as they are.  The copy takes along the
+ * namespaces that are declared further up, so that it stands alone.
+ */
+static bool parse_metadata(const xmlNode *node, struct domain_def *def, GError **error)
+{
+	if (!node || !node->children)
+		return true;
+	g_autoptr(xmlDoc) doc = xmlNewDoc(BAD_CAST "1.0");
+	xmlNode *copy = xmlDocCopyNode((xmlNode *)node, doc, 1);
+	xmlBuffer *buffer = xmlBufferCreate();
+
+	if (copy && buffer) {
+		xmlDocSetRootElement(doc, copy);
+		xmlNodeDump(buffer, doc, copy, 0, 0);
+		def->metadata = g_strdup((const char *)xmlBufferContent(buffer));
+	}
+	xmlBufferFree(buffer);
+	return def->metadata || xml_error(node, VMM_ERR_XML, error, "it cannot be kept");
+}
+
+static bool parse_root(const xmlNode *domain, struct domain_def *def, unsigned flags, GError **error)
+{
+	g_autofree char *type = NULL;
+	unsigned kind = 0, id = 0;
+
+	if (strcmp((const char *)domain->name, "domain") || domain->ns)
+		return xml_error(domain, VMM_ERR_XML, error, "the root element must be <domain>");
+	if (!xml_expect(domain, "type id",
+			"name uuid title description metadata memory currentMemory maxMemory "
+			"memoryBacking vcpu cpu os features clock on_poweroff on_reboot on_crash pm "
+			"devices vmm:kernel", error) ||
+	    !xml_attr_need(domain, "type", &type, error) ||
+	    !XML_ATTR_ENUM(domain, "type", type_names, &kind, error) ||
+	    !xml_attr_uint(domain, "id", 1, G_MAXINT, &id, error))
+		return false;
+	if (id && flags & DOMAIN_PARSE_LIVE)
+		def->id = id;
+	return parse_name(domain, def, error) && parse_uuid(xml_child(domain, "uuid"), def, error) &&
+	       parse_title(domain, def, error) &&
+	       parse_metadata(xml_child(domain, "metadata"), def, error);
+}
+
+/* ---- parse: the machine ---- */
+
+static bool parse_vcpu(const xmlNode *node, struct domain_def *def, GError **error)
+{
+	static const char *const placements[] = { "static" };
+	g_autofree char *text = NULL;
+	unsigned placement = 0;
+	uint64_t count;
+
+	if (!node)
+		return true;
+	if (!xml_expect(node, "placement cpuset current", NULL, error) ||
+	    !xml_attr_enum(node, "placement", placements, 1, &placement, error))
+		return false;
+	text = xml_text(node);
+	if (!text || !xml_parse_u64(text, DOMAIN_VCPUS_MAX, &count) || !count)
+		return xml_error(node, VMM_ERR_XML, error, "'%s' is not a number from 1 to %u",
+				 text ? text : "", DOMAIN_VCPUS_MAX);
+	def->vcpus = def->vcpus_max = count;
+	def->cpuset = xml_attr(node, "cpuset");
+	if (def->cpuset && !cpuset_check(def->cpuset))
+		return xml_error(node, VMM_ERR_XML, error, "cpuset='%s' is not like 0-3,^2,8",
+				 def->cpuset);
+	return xml_attr_uint(node, "current", 1, def->vcpus_max, &def->vcpus, error);
+}
+
+static bool parse_features(const xmlNode *node, struct domain_def *def, GError **error)
+{
+	const xmlNode *pae = xml_child(node, "pae"), *vmport = xml_child(node, "vmport");
+	static const char *const off_only[] = { NULL, NULL, "off" };
+	const xmlNode *acpi = xml_child(node, "acpi"), *apic = xml_child(node, "apic");
+
+	if (!node)
+		return true;
+	if (!xml_expect(node, "", "acpi apic pae vmport", error) ||
+	    (acpi && !xml_expect(acpi, "", "", error)) || (apic && !xml_expect(apic, "", "", error)) ||
+	    (pae && !xml_expect(pae, "", "", error)) ||
+	    (vmport && !xml_expect(vmport, "state", "", error)))
+		return false;
+	def->pae = pae ? TRISTATE_ON : TRISTATE_ABSENT;
+	return XML_ATTR_ENUM(vmport, "state", off_only, &def->vmport, error);
+}
+
+static bool parse_action(const xmlNode *domain, const char *name, enum domain_action *ret,
+			 GError **error)
+{
+	const xmlNode *node = xml_child(domain, name);
+	g_autofree char *text = NULL;
+
+	if (!node)
+		return true;
+	if (!xml_expect(node, "", NULL, error))
+		return false;
+	text = xml_text(node);
+	for (unsigned i = 0; text && i < N_DOMAIN_ACTIONS; i++) {
+		if (!strcmp(text, action_names[i]) && i != ACTION_RENAME_RESTART) {
+			*ret = i;
+			return true;
+		}
+	}
+	return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
+			 "'%s' is not supported: use destroy, restart or preserve", text ? text : "");
+}
+
+static bool parse_pm_one(const xmlNode *pm, const char *name, enum tristate *ret, GError **error)
+{
+	static const char *const off_only[] = { NULL, NULL, "no" };
+	const xmlNode *node = xml_child(pm, name);
+
+	return !node || (XML_ATTR_ENUM(node, "enabled", off_only, ret, error) &&
+			 xml_expect(node, "enabled", "", error));
+}
+
+static bool parse_pm(const xmlNode *node, struct domain_def *def, GError **error)
+{
+	return !node || (xml_expect(node, "", "suspend-to-mem suspend-to-disk", error) &&
+			 parse_pm_one(node, "suspend-to-mem", &def->pm_mem, error) &&
+			 parse_pm_one(node, "suspend-to-disk", &def->pm_disk, error));
+}
+
+static bool parse_os(const xmlNode *domain, struct domain_def *def, GError **error)
+{
+	const xmlNode *os = xml_child(domain, "os"), *kernel = xml_child(domain, "vmm:kernel");
+
+	if (!os)
+		return xml_error(domain, VMM_ERR_XML, error,
+				 "<os> with <type>hvm</type> and <kernel> is missing");
+	if (!os_def_parse(os, &def->os, error))
+		return false;
+	return !kernel || (xml_expect(kernel, "unpack", "", error) &&
+			   xml_attr_bool(kernel, "unpack", "yes", "no", &def->os.kernel_unpack, error));
+}
+
+static bool parse_machine(const xmlNode *domain, struct domain_def *def, GError **error)
+{
+	return memory_parse(domain, def, error) &&
+	       parse_vcpu(xml_child(domain, "vcpu"), def, error) &&
+	       cpu_def_parse(xml_child(domain, "cpu"), &def->cpu, error) &&
+	       parse_os(domain, def, error) &&
+	       parse_features(xml_child(domain, "features"), def, error) &&
+	       clock_def_parse(xml_child(domain, "clock"), &def->clock, error) &&
+	       parse_action(domain, "on_poweroff", &def->on_poweroff, error) &&
+	       parse_action(domain, "on_reboot", &def->on_reboot, error) &&
+	       parse_action(domain, "on_crash", &def->on_crash, error) &&
+	       parse_pm(xml_child(domain, "pm"), def, error);
+}
+
+/* ---- parse: devices ---- */
+
+/* One class: each element of that name through its parser into an array. */
+#define PARSE_ALL(devices, name, array, parse)                                                    \
+	({                                                                                        \
+		bool ok_ = true;                                                                  \
+		for (const xmlNode *n_ = xml_child(devices, name); ok_ && n_; n_ = xml_next(n_)) {\
+			void *dev_ = may_add(n_, array, error) ? (parse) : NULL;                  \
+			if (dev_)                                                                 \
+				g_ptr_array_add(array, dev_);                                     \
+			ok_ = dev_;                                                               \
+		}                                                                                 \
+		ok_;                                                                              \
+	})
+
+static bool may_add(const xmlNode *node, const GPtrArray *array, GError **error)
+{
+	return array->len < DOMAIN_DEVICES_MAX ||
+	       xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error, "more than %u of these",
+			 DOMAIN_DEVICES_MAX);
+}
+
+static bool parse_emulator(const xmlNode *node, struct domain_def *def, GError **error)
+{
+	return !node || (xml_expect(node, "", NULL, error) && xml_text_path(node, &def->emulator, error));
+}
+
+static bool parse_devices(const xmlNode *node, struct domain_def *def, unsigned flags, GError **error)
+{
+	if (!node)
+		return true;
+	return xml_expect(node, "",
+			  "emulator disk* interface* serial* console* channel* rng* controller* "
+			  "memballoon", error) &&
+	       parse_emulator(xml_child(node, "emulator"), def, error) &&
+	       PARSE_ALL(node, "disk", def->disks, disk_def_parse(n_, flags, error)) &&
+	       PARSE_ALL(node, "interface", def->ifaces, iface_def_parse(n_, flags, error)) &&
+	       PARSE_ALL(node, "serial", def->serials,
+			 chardev_def_parse(n_, CHARDEV_SERIAL, flags, error)) &&
+	       PARSE_ALL(node, "console", def->consoles,
+			 chardev_def_parse(n_, CHARDEV_CONSOLE, flags, error)) &&
+	       PARSE_ALL(node, "channel", def->channels,
+			 chardev_def_parse(n_, CHARDEV_CHANNEL, flags, error)) &&
+	       PARSE_ALL(node, "rng", def->rngs, rng_def_parse(n_, flags, error)) &&
+	       PARSE_ALL(node, "controller", def->controllers,
+			 controller_def_parse(n_, flags, error)) &&
+	       balloon_def_parse(xml_child(node, "memballoon"), flags, &def->balloon, error);
+}
+
+static bool validate(xmlDoc *doc, GError **error)
+{
+	const char *dir = g_getenv("VMM_SCHEMA_DIR");
+	g_autofree char *file = g_build_filename(dir ? dir : PKGDATADIR "/schemas", SCHEMA_FILE, NULL);
+
+	return xml_validate(doc, file, error);
+}
+
+/* Writing may need more bytes than reading did, for what must be escaped. */
+static bool check_size(const struct domain_def *def, GError **error)
+{
+	g_autofree char *xml = domain_def_format(def, DOMAIN_FORMAT_LIVE | DOMAIN_FORMAT_SECURE);
+
+	return strlen(xml) <= DOMAIN_XML_MAX_BYTES - LIVE_ROOM ||
+	       error_set(error, VMM_ERR_XML, "the definition is too long to be kept");
+}
+
+domain_def *domain_def_parse(const char *xml, unsigned flags, GError **error)
+{
+	g_autoptr(xmlDoc) doc = xml_read(xml, DOMAIN_XML_MAX_BYTES, "domain", error);
+	g_autoptr(domain_def) def = NULL;
+
+	if (!doc)
+		return NULL;
+	def = domain_def_new(NULL);
+	const xmlNode *root = xmlDocGetRootElement(doc);
+	/* Ours first: its message says what to do; the schema then sees what we overlooked. */
+	if (!parse_root(root, def, flags, error) || !parse_machine(root, def, error) ||
+	    !parse_devices(xml_child(root, "devices"), def, flags, error) ||
+	    !domain_def_fill(def, error) || !check_size(def, error) ||
+	    (flags & DOMAIN_PARSE_VALIDATE && !validate(doc, error)))
+		return NULL;
+	return g_steal_pointer(&def);
+}
+
+/* ---- format ---- */
+
+static bool needs_namespace(const struct domain_def *def)
+{
+	for (unsigned i = 0; i < def->ifaces->len; i++)
+		if (((const struct iface_def *)def->ifaces->pdata[i])->restricted)
+			return true;
+	return def->os.kernel_unpack;
+}
+
+static void format_identity(struct xml_out *out, const struct domain_def *def)
+{
+	char uuid[UUID_TEXT_BYTES];
+
+	uuid_to_text(def->uuid, uuid);
+	xml_leaf(out, "name", def->name);
+	xml_leaf(out, "uuid", uuid);
+	xml_leaf(out, "title", def->title);
+	xml_leaf(out, "description", def->description);
+	if (def->metadata)
+		xml_raw(out, def->metadata);
+}
+
+static void format_vcpu(struct xml_out *out, const struct domain_def *def)
+{
+	g_autofree char *count = g_strdup_printf("%u", def->vcpus_max);
+
+	xml_begin(out, "vcpu");
+	xml_put(out, "placement", "static");
+	xml_put(out, "cpuset", def->cpuset);
+	if (def->vcpus != def->vcpus_max)
+		xml_putf(out, "current", "%u", def->vcpus);
+	xml_end_text(out, count);
+}
+
+static void format_features(struct xml_out *out, const struct domain_def *def)
+{
+	xml_begin(out, "features");
+	xml_leaf(out, "acpi", "");
+	xml_leaf(out, "apic", "");
+	if (def->pae == TRISTATE_ON)
+		xml_leaf(out, "pae", "");
+	xml_leaf_attr(out, "vmport", "state", tristate_onoff[def->vmport]);
+	xml_end(out);
+}
+
+static void format_pm(struct xml_out *out, const struct domain_def *def)
+{
+	if (!def->pm_mem && !def->pm_disk)
+		return;
+	xml_begin(out, "pm");
+	xml_leaf_attr(out, "suspend-to-mem", "enabled", tristate_yesno[def->pm_mem]);
+	xml_leaf_attr(out, "suspend-to-disk", "enabled", tristate_yesno[def->pm_disk]);
+	xml_end(out);
+}
+
+static void format_machine(struct xml_out *out, const struct domain_def *def)
+{
+	memory_format(out, def);
+	format_vcpu(out, def);
+	os_def_format(out, &def->os);
+	format_features(out, def);
+	cpu_def_format(out, &def->cpu);
+	clock_def_format(out, &def->clock);
+	xml_leaf(out, "on_poweroff", action_names[def->on_poweroff]);
+	xml_leaf(out, "on_reboot", action_names[def->on_reboot]);
+	xml_leaf(out, "on_crash", action_names[def->on_crash]);
+	format_pm(out, def);
+}
+
+#define FORMAT_ALL(out, array, format)                                                            \
+	for (unsigned i_ = 0; i_ < (array)->len; i_++)                                            \
+		format(out, (array)->pdata[i_], flags)
+
+static void format_devices(struct xml_out *out, const struct domain_def *def, unsigned flags)
+{
+	xml_begin(out, "devices");
+	xml_leaf(out, "emulator", def->emulator);
+	FORMAT_ALL(out, def->disks, disk_def_format);
+	FORMAT_ALL(out, def->controllers, controller_def_format);
+	FORMAT_ALL(out, def->ifaces, iface_def_format);
+	FORMAT_ALL(out, def->serials, chardev_def_format);
+	FORMAT_ALL(out, def->consoles, chardev_def_format);
+	FORMAT_ALL(out, def->channels, chardev_def_format);
+	balloon_def_format(out, &def->balloon, flags);
+	FORMAT_ALL(out, def->rngs, rng_def_format);
+	xml_end(out);
+}
+
+char *domain_def_format(const domain_def *def, unsigned flags)
+{
+	struct xml_out out;
+
+	xml_out_init(&out);
+	xml_begin(&out, "domain");
+	xml_put(&out, "type", "kvm");
+	if (def->id > 0 && flags & DOMAIN_FORMAT_LIVE)
+		xml_putf(&out, "id", "%d", def->id);
+	xml_put(&out, "xmlns:vmm", needs_namespace(def) ? DOMAIN_VMM_NS : NULL);
+	format_identity(&out, def);
+	format_machine(&out, def);
+	format_devices(&out, def, flags);
+	xml_leaf_attr(&out, "vmm:kernel", "unpack", def->os.kernel_unpack ? "yes" : NULL);
+	xml_end(&out);
+	return xml_out_done(&out);
+}
+
+domain_def *domain_def_copy(const domain_def *def)
+{
+	g_autofree char *xml = domain_def_format(def, DOMAIN_FORMAT_LIVE | DOMAIN_FORMAT_SECURE);
+	g_autoptr(GError) error = NULL;
+	domain_def *copy = domain_def_parse(xml, DOMAIN_PARSE_LIVE, &error);
+
+	if (!copy)
+		g_error("a definition does not survive its own XML: %s", error->message);
+	return copy;
+}

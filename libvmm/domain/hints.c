@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What to do instead of the parts of libvirt's dialect that this machine does
+ * not have.  The key is PARENT/CHILD, PARENT/ATTRIBUTE or ELEMENT/ATTRIBUTE=VALUE;
+ * '*' stands for any parent or any value.
+ */
+#include "config.h"
+#include "libvmm/domain/xml.h"
+
+#include <string.h>
+
+#include "libvmm/util/cleanup.h"
+
+#define CONSOLE_ONLY "the machine has no display; use <console type='pty'/>"
+#define NO_PCI "the machine has no PCI bus; leave it out, each device finds its place"
+#define OWN_THREAD "each disk has a thread of its own already; leave it out"
+#define ALWAYS_ON "it is always on; leave it out"
+#define USE_HOST_CPU "use mode='host-passthrough' and <feature policy='disable' name='...'/>"
+#define DIRECT_BOOT "there is no firmware; use <kernel>, <initrd> and <cmdline>"
+#define USE_VIRTIO_DISK "use bus='virtio' and a target named vda, vdb, ..."
+#define USE_UNIX "use type='pty', 'unix', 'file' or 'null'"
+#define USE_VIRTIO_NET "use <model type='virtio'/>"
+#define USE_CGROUP "set limits on the worker's cgroup"
+#define USE_IFACES "use type='user', 'bridge' or 'ethernet'"
+#define USE_SHARE "copy files over the network, or attach a disk image"
+
+static const struct hint {
+	const char *key, *text;
+} hints[] = {
+	/* domain */
+	{ "domain/type=*", "use type='kvm'" },
+	{ "domain/iothreads", OWN_THREAD },
+	{ "domain/iothreadids", OWN_THREAD },
+	{ "domain/vcpus", "vCPUs are not plugged one by one; use <vcpu current='N'>MAX</vcpu>" },
+	{ "domain/cputune", "use <vcpu cpuset='0-3'>, and " USE_CGROUP },
+	{ "domain/memtune", USE_CGROUP },
+	{ "domain/blkiotune", USE_CGROUP },
+	{ "domain/numatune", "use <vcpu cpuset=> to stay on one node's CPUs" },
+	{ "domain/resource", USE_CGROUP },
+	{ "domain/seclabel", "the worker's jail needs no label; leave it out" },
+	{ "domain/sysinfo", "the machine has no SMBIOS; pass data by <cmdline>" },
+	{ "domain/idmap", "this is for containers; leave it out" },
+	{ "domain/bootloader", "use <os> with <kernel>" },
+	{ "domain/genid", "the machine has no generation id; leave it out" },
+	{ "domain/perf", "use the statistics commands; leave it out" },
+	{ "domain/launchSecurity", "encrypted guests are not supported; leave it out" },
+	{ "domain/keywrap", "this is for another architecture; leave it out" },
+	{ "domain/qemu:commandline", "there is no QEMU behind this machine; use what vmm-domain(5) lists" },
+	/* memory */
+	{ "memoryBacking/allocation", "memory is given when the guest touches it; leave it out, "
+				      "or use <hugepages/>" },
+	{ "memoryBacking/discard", "memory goes when the worker ends; leave it out" },
+	{ "source/type=file", "use <source type='memfd'/>" },
+	{ "source/type=anonymous", "use <source type='memfd'/>" },
+	{ "vcpu/placement=auto", "use placement='static'" },
+	/* os */
+	{ "os/loader", DIRECT_BOOT }, { "os/nvram", DIRECT_BOOT }, { "os/firmware", DIRECT_BOOT },
+	{ "os/bios", DIRECT_BOOT }, { "os/bootmenu", DIRECT_BOOT },
+	{ "os/smbios", "the machine has no SMBIOS; leave it out" },
+	{ "os/acpi", "the machine makes its own ACPI tables; leave it out" },
+	{ "os/dtb", "x86 guests read ACPI; leave it out" },
+	{ "os/init", "this is for containers; use init=PATH in <cmdline>" },
+	{ "os/shim", DIRECT_BOOT },
+	{ "boot/dev=*", DIRECT_BOOT },
+	{ "type/arch=*", "use arch='x86_64'" },
+	{ "type/machine=*", "use machine='microvm'" },
+	/* features */
+	{ "features/hyperv", "the guest sees KVM's own interfaces; leave it out" },
+	{ "features/kvm", "leave it out" },
+	{ "features/smm", "there is no firmware that would use it; leave it out" },
+	{ "features/pmu", "leave it out" },
+	{ "features/ioapic", "KVM's own is always used; leave it out" },
+	{ "features/viridian", "the guest sees KVM's own interfaces; leave it out" },
+	{ "features/hap", ALWAYS_ON },
+	{ "features/privnet", "this is for containers; leave it out" },
+	{ "apic/eoi", "leave it out" },
+	{ "vmport/state=on", "the machine has no VMware port; use state='off'" },
+	/* cpu */
+	{ "cpu/mode=*", USE_HOST_CPU }, { "cpu/match", USE_HOST_CPU },
+	{ "cpu/model", USE_HOST_CPU }, { "cpu/vendor", USE_HOST_CPU },
+	{ "cpu/numa", "the guest has one memory node; leave it out" },
+	{ "cpu/maxphysaddr", "the guest sees the host's; leave it out" },
+	{ "cache/mode=emulate", "use mode='passthrough'" },
+	{ "cache/level", "the cache is shown as a whole; leave level out" },
+	{ "topology/clusters=*", "use clusters='1'" },
+	/* clock, pm */
+	{ "clock/offset=absolute", "use offset='variable' with adjustment=" },
+	{ "clock/adjustment", "use offset='variable' with adjustment=" },
+	{ "timer/name=*", "use kvmclock, tsc, rtc, pit or hpet" },
+	{ "timer/track", "the RTC shows the clock's time; leave it out" },
+	{ "timer/frequency", "the guest sees the host's; leave it out" },
+	{ "timer/mode", "leave it out" },
+	{ "timer/tickpolicy=*", "use 'delay' or 'catchup'" },
+	{ "*/enabled=yes", "the machine cannot sleep; use enabled='no'" },
+	{ "on_crash/coredump-destroy", "use destroy, restart or preserve" },
+	{ "on_crash/coredump-restart", "use destroy, restart or preserve" },
+	/* devices */
+	{ "devices/graphics", CONSOLE_ONLY }, { "devices/video", CONSOLE_ONLY },
+	{ "devices/input", CONSOLE_ONLY }, { "devices/audio", CONSOLE_ONLY },
+	{ "devices/sound", "the machine has no sound; leave it out" },
+	{ "devices/hostdev", "host devices are not passed through; use a virtio disk or interface" },
+	{ "devices/redirdev", "the machine has no USB; leave it out" },
+	{ "devices/redirfilter", "the machine has no USB; leave it out" },
+	{ "devices/hub", "the machine has no USB; leave it out" },
+	{ "devices/smartcard", "the machine has no USB; leave it out" },
+	{ "devices/tpm", "the machine has no TPM; leave it out" },
+	{ "devices/filesystem", USE_SHARE },
+	{ "devices/vsock", "use <channel type='unix'> with a virtio target" },
+	{ "devices/watchdog", "use <on_crash> and watch the guest from outside" },
+	{ "devices/panic", "a triple fault already is a crash; add panic=-1 to <cmdline>" },
+	{ "devices/shmem", "use a <channel>" },
+	{ "devices/memory", "memory is not plugged; use <memory> and the balloon" },
+	{ "devices/iommu", "the machine has none; leave it out" },
+	{ "devices/parallel", "use <serial> or <channel>" },
+	{ "devices/nvram", "the machine has none; leave it out" },
+	{ "devices/lease", "images are locked while they are open; leave it out" },
+	{ "devices/crypto", "leave it out" }, { "devices/pstore", "leave it out" },
+	{ "*/address", NO_PCI },
+	{ "address/type=*", NO_PCI },
+	{ "*/acpi", "leave it out" }, { "*/rom", "the machine has no option ROMs; leave it out" },
+	/* disk */
+	{ "disk/type=network", "connect it on the host and use type='block', or copy it to a file" },
+	{ "disk/type=*", "use type='file' or type='block'" },
+	{ "disk/device=cdrom", "use device='disk' with <readonly/>; the guest reads the same bytes" },
+	{ "disk/device=*", "use device='disk'" },
+	{ "disk/model", "leave it out" },
+	{ "disk/snapshot", "leave it out" }, { "disk/sgio", "leave it out" },
+	{ "disk/rawio", "leave it out" },
+	{ "disk/iotune", "no rate limits yet; " USE_CGROUP },
+	{ "disk/throttlefilters", "no rate limits yet; " USE_CGROUP },
+	{ "disk/transient", "make an overlay: vmsh image create -f qcow2 -b BASE OVERLAY" },
+	{ "disk/encryption", "encrypt below the image, with dm-crypt on the host" },
+	{ "disk/auth", "use type='file' or type='block'" },
+	{ "disk/geometry", "virtio disks have none; leave it out" },
+	{ "disk/blockio", "sectors are 512 bytes; leave it out" },
+	{ "disk/mirror", "leave it out" }, { "disk/wwn", "use <serial>" },
+	{ "disk/vendor", "use <serial>" }, { "disk/product", "use <serial>" },
+	{ "disk/backenddomain", "leave it out" }, { "disk/privateData", "leave it out" },
+	{ "backingStore/*", "the chain is read from the images' own headers; leave <backingStore> out" },
+	{ "driver/name=*", "use name='qemu' or leave it out" },
+	{ "driver/type=*", "use type='raw' or type='qcow2'; vmsh image convert makes them of others" },
+	{ "driver/iothread", OWN_THREAD }, { "driver/iothreads", OWN_THREAD },
+	{ "driver/ioeventfd", ALWAYS_ON }, { "driver/event_idx", ALWAYS_ON },
+	{ "driver/packed", "leave it out" }, { "driver/queue_size", "leave it out" },
+	{ "driver/copy_on_read", "leave it out" }, { "driver/metadata_cache", "leave it out" },
+	{ "driver/iommu", "leave it out" }, { "driver/ats", "leave it out" },
+	{ "driver/io=native", "use io='io_uring' or leave it out" },
+	{ "driver/detect_zeroes=*", "use detect_zeroes='off'; guests that discard need no detection" },
+	{ "source/startupPolicy", "an image that is missing is an error; leave it out" },
+	{ "source/index", "leave it out" },
+	{ "source/seclabel", "leave it out" }, { "source/reservations", "leave it out" },
+	{ "source/slices", "leave it out" }, { "source/encryption", "leave it out" },
+	{ "target/bus=*", USE_VIRTIO_DISK }, { "target/tray", "leave it out" },
+	{ "target/removable", "leave it out" }, { "target/rotation_rate", "leave it out" },
+	/* interface */
+	{ "interface/type=network", "use type='bridge' with the network's bridge" },
+	{ "interface/type=direct", "use type='ethernet' or type='bridge'" },
+	{ "interface/type=*", USE_IFACES },
+	{ "backend/type=passt", "type='user' has its own; leave <backend> out" },
+	{ "backend/type=*", "leave <backend> out" },
+	{ "backend/tap", "leave it out" }, { "backend/vhost", "leave it out" },
+	{ "backend/logFile", "leave it out" },
+	{ "model/type=*", USE_VIRTIO_NET },
+	{ "driver/txmode", "leave it out" },
+	{ "interface/ip", "addresses come by DHCP: the guest is 10.0.2.15; leave it out" },
+	{ "interface/route", "routes come by DHCP; leave it out" },
+	{ "interface/script", "make the tap device beforehand: <target dev='tap0' managed='no'/>" },
+	{ "interface/downscript", "make the tap device beforehand: <target dev='tap0' managed='no'/>" },
+	{ "interface/bandwidth", "use tc on the tap device" },
+	{ "interface/filterref", "use nftables on the tap device" },
+	{ "interface/virtualport", "use type='ethernet' and plug the tap device" },
+	{ "interface/vlan", "use a bridge with the VLAN, or a VLAN device in the guest" },
+	{ "interface/tune", "leave it out" }, { "interface/guest", "leave it out" },
+	{ "interface/coalesce", "leave it out" }, { "interface/teaming", "leave it out" },
+	{ "interface/port", "use nftables on the host" },
+	{ "interface/trustGuestRxFilters", "leave it out" },
+	{ "portForward/dev", "use address= to choose where to listen" },
+	/* serial, console, channel */
+	{ "serial/type=*", USE_UNIX }, { "console/type=*", USE_UNIX }, { "channel/type=*", USE_UNIX },
+	{ "*/log", "the last 256 KiB are kept and replayed; use type='file' to keep all" },
+	{ "*/protocol", "use type='unix'" },
+	{ "source/mode=connect", "use mode='bind' and connect to it" },
+	{ "source/reconnect", "use mode='bind' and connect to it" },
+	{ "source/tls", "use type='unix'" },
+	{ "target/type=usb-serial", "use type='isa-serial'" },
+	{ "target/type=pci-serial", "use type='isa-serial'" },
+	{ "target/type=*", "use isa-serial for <serial>, serial or virtio for <console>, "
+			   "virtio for <channel>" },
+	/* rng, balloon, controller */
+	{ "backend/model=egd", "use model='random'" }, { "backend/model=builtin", "use model='random'" },
+	{ "rng/model=*", "use model='virtio'" }, { "memballoon/model=*", "use model='virtio' or 'none'" },
+	{ "controller/type=pci", NO_PCI },
+	{ "controller/type=*", "disks need none; leave it out" },
+	{ "controller/driver", "leave it out" }, { "controller/master", "leave it out" },
+	{ "controller/target", "leave it out" }, { "controller/vectors", "leave it out" },
+	{ "controller/ports", "leave it out" },
+};
+
+static bool matches(const char *key, const char *parent, const char *name)
+{
+	const char *slash = strchr(key, '/');
+	size_t len = slash - key;
+
+	if (!(len == 1 && key[0] == '*') &&
+	    (strlen(parent) != len || strncmp(key, parent, len)))
+		return false;
+	return g_pattern_match_simple(slash + 1, name);
+}
+
+const char *xml_hint(const char *parent, const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(hints); i++)
+		if (matches(hints[i].key, parent, name))
+			return hints[i].text;
+	return NULL;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* <memory>, <currentMemory>, <maxMemory>, <memoryBacking>: sizes and where pages come from. */
+#include "config.h"
+#include "libvmm/domain/domain-priv.h"
+
+#include <string.h>
+
+#include "libvmm/util/cleanup.h"
+
+#define KIB 1024ull
+#define MIB (1024ull * 1024)
+
+static const struct unit {
+	const char *name;
+	uint64_t bytes;
+} units[] = {
+	{ "b", 1 }, { "bytes", 1 },
+	{ "KB", 1000ull }, { "k", 1ull << 10 }, { "KiB", 1ull << 10 }, { "K", 1ull << 10 },
+	{ "MB", 1000000ull }, { "M", 1ull << 20 }, { "MiB", 1ull << 20 },
+	{ "GB", 1000000000ull }, { "G", 1ull << 30 }, { "GiB", 1ull << 30 },
+	{ "TB", 1000000000000ull }, { "T", 1ull << 40 }, { "TiB", 1ull << 40 },
+};
+
+static bool find_unit(const xmlNode *node, uint64_t *ret, GError **error)
+{
+	g_autofree char *name = xml_attr(node, "unit");
+
+	*ret = KIB;
+	if (!name)
+		return true;
+	for (unsigned i = 0; i < ARRAY_SIZE(units); i++) {
+		if (!strcmp(units[i].name, name)) {
+			*ret = units[i].bytes;
+			return true;
+		}
+	}
+	return xml_error(node, VMM_ERR_XML, error,
+			 "unit='%s' is not one of b, KiB, MiB, GiB, TiB, KB, MB, GB, TB", name);
+}
+
+/* Rounded up, as libvirt does: nobody gets less than was asked for. */
+static bool scale(const xmlNode *node, const char *text, uint64_t round, uint64_t *ret, GError **error)
+{
+	uint64_t number, unit;
+
+	if (!find_unit(node, &unit, error))
+		return false;
+	if (!text || !xml_parse_u64(text, UINT64_MAX, &number))
+		return xml_error(node, VMM_ERR_XML, error, "'%s' is not a size", text ? text : "");
+	if (number == 0 || number > DOMAIN_MEMORY_MAX_BYTES / unit)
+		return xml_error(node, VMM_ERR_XML, error, "%s is not a size from 1 byte to %llu TiB",
+				 text, DOMAIN_MEMORY_MAX_BYTES >> 40);
+	*ret = (number * unit + round - 1) / round * round;
+	return true;
+}
+
+static bool parse_size(const xmlNode *node, const char *attrs, uint64_t round, uint64_t *ret,
+		       GError **error)
+{
+	g_autofree char *text = NULL;
+
+	if (!xml_expect(node, attrs, NULL, error))
+		return false;
+	text = xml_text(node);
+	return scale(node, text, round, ret, error);
+}
+
+static bool parse_page(const xmlNode *node, struct domain_def *def, GError **error)
+{
+	g_autofree char *size = NULL;
+
+	if (!node)
+		return true;
+	if (!xml_expect(node, "size unit", "", error) || !xml_attr_need(node, "size", &size, error) ||
+	    !scale(node, size, 1, &def->hugepage_bytes, error))
+		return false;
+	if (def->hugepage_bytes < 2 * MIB || def->hugepage_bytes & (def->hugepage_bytes - 1))
+		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
+				 "x86-64 has huge pages of 2 MiB and 1 GiB");
+	return true;
+}
+
+/* <source> and <access> say what we do anyhow. */
+static bool parse_kind(const xmlNode *backing, struct domain_def *def, GError **error)
+{
+	static const char *const sources[] = { "memfd" };
+	static const char *const modes[] = { "private", "shared" };
+	const xmlNode *source = xml_child(backing, "source"), *access = xml_child(backing, "access");
+	unsigned type = 0, mode = 0;
+
+	def->backing_memfd = source;
+	if (source && (!xml_expect(source, "type", "", error) ||
+		       !xml_attr_enum(source, "type", sources, 1, &type, error)))
+		return false;
+	if (access && (!xml_expect(access, "mode", "", error) ||
+		       !XML_ATTR_ENUM(access, "mode", modes, &mode, error)))
+		return false;
+	def->backing_shared = mode;
+	return true;
+}
+
+static bool parse_backing(const xmlNode *node, struct domain_def *def, GError **error)
+{
+	const xmlNode *huge = xml_child(node, "hugepages");
+	const xmlNode *nosharepages = xml_child(node, "nosharepages"), *locked = xml_child(node, "locked");
+
+	if (!node)
+		return true;
+	if (!xml_expect(node, "", "hugepages nosharepages locked source access", error) ||
+	    (huge && !xml_expect(huge, "", "page", error)) ||
+	    (nosharepages && !xml_expect(nosharepages, "", "", error)) ||
+	    (locked && !xml_expect(locked, "", "", error)) || !parse_kind(node, def, error))
+		return false;
+	def->hugepages = huge;
+	def->nosharepages = nosharepages;
+	def->locked = locked;
+	return parse_page(xml_child(huge, "page"), def, error);
+}
+
+static bool parse_max(const xmlNode *node, struct domain_def *def, GError **error)
+{
+	return !node || (xml_attr_uint(node, "slots", 0, 256, &def->max_memory_slots, error) &&
+			 parse_size(node, "unit slots", MIB, &def->max_memory_bytes, error));
+}
+
+bool memory_parse(const xmlNode *domain, struct domain_def *def, GError **error)
+{
+	const xmlNode *memory = xml_child(domain, "memory");
+	const xmlNode *current = xml_child(domain, "currentMemory");
+
+	if (!memory)
+		return xml_error(domain, VMM_ERR_XML, error,
+				 "<memory unit='MiB'>512</memory> or the like is missing");
+	if (!parse_size(memory, "unit", MIB, &def->memory_bytes, error))
+		return false;
+	def->current_bytes = def->memory_bytes;
+	if (current && !parse_size(current, "unit", KIB, &def->current_bytes, error))
+		return false;
+	if (def->current_bytes > def->memory_bytes)
+		def->current_bytes = def->memory_bytes;	/* as libvirt does */
+	return parse_max(xml_child(domain, "maxMemory"), def, error) &&
+	       parse_backing(xml_child(domain, "memoryBacking"), def, error);
+}
+
+static void format_size(struct xml_out *out, const char *name, uint64_t bytes, unsigned slots)
+{
+	g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)(bytes / KIB));
+
+	xml_begin(out, name);
+	if (slots)
+		xml_putf(out, "slots", "%u", slots);
+	xml_put(out, "unit", "KiB");
+	xml_end_text(out, text);
+}
+
+static void format_hugepages(struct xml_out *out, const struct domain_def *def)
+{
+	xml_begin(out, "hugepages");
+	if (def->hugepage_bytes) {
+		xml_begin(out, "page");
+		xml_putf(out, "size", "%" G_GUINT64_FORMAT, (guint64)(def->hugepage_bytes / KIB));
+		xml_put(out, "unit", "KiB");
+		xml_end(out);
+	}
+	xml_end(out);
+}
+
+void memory_format(struct xml_out *out, const struct domain_def *def)
+{
+	if (def->max_memory_bytes)
+		format_size(out, "maxMemory", def->max_memory_bytes, def->max_memory_slots);
+	format_size(out, "memory", def->memory_bytes, 0);
+	format_size(out, "currentMemory", def->current_bytes, 0);
+	if (!def->hugepages && !def->nosharepages && !def->locked && !def->backing_memfd &&
+	    !def->backing_shared)
+		return;
+	xml_begin(out, "memoryBacking");
+	if (def->hugepages)
+		format_hugepages(out, def);
+	if (def->nosharepages)
+		xml_leaf(out, "nosharepages", "");
+	if (def->locked)
+		xml_leaf(out, "locked", "");
+	xml_leaf_attr(out, "source", "type", def->backing_memfd ? "memfd" : NULL);
+	xml_leaf_attr(out, "access", "mode", def->backing_shared ? "shared" : NULL);
+	xml_end(out);
+}
