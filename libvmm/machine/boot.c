@@ -167,6 +167,21 @@ static void put_bios_data(struct guest_memory *mem)
 	memcpy(bda + 0x13, &base_kib, 2);
 }
 
+/*
+ * Linux on hardware-reduced ACPI reboots by EFI, and where there is none by a
+ * jump to the BIOS's reset vector in real mode.  It finds the reset register's
+ * value being written: mov $port, %dx; mov $value, %al; out %al, %dx; hlt; jmp to hlt.
+ */
+static void put_reset_vector(struct guest_memory *mem)
+{
+	const uint16_t port = LAYOUT_POWER_PORT + LAYOUT_POWER_RESET;
+	const uint8_t code[] = {
+		0xba, port & 0xff, port >> 8, 0xb0, LAYOUT_RESET_VALUE, 0xee, 0xf4, 0xeb, 0xfd,
+	};
+
+	memcpy(guest_ptr(mem, LAYOUT_RESET_VECTOR, sizeof(code)), code, sizeof(code));
+}
+
 bool boot_load(struct guest_memory *mem, const struct boot_opts *opts, struct boot_result *ret,
 	       GError **error)
 {
@@ -181,6 +196,7 @@ bool boot_load(struct guest_memory *mem, const struct boot_opts *opts, struct bo
 	if (!file_open(&l.kernel, opts->kernel_fd, opts->kernel_name, error))
 		return false;
 	put_bios_data(mem);
+	put_reset_vector(mem);
 	if (boot_is_elf(&l.kernel))
 		ok = boot_elf(&l, error);
 	else if (boot_is_bzimage(&l.kernel))

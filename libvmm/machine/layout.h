@@ -11,6 +11,7 @@
  *	00020000  command line, up to 64 KiB            /
  *	0009fc00  EBDA (empty), reserved
  *	000e0000  RSDP, XSDT, FADT, MADT, DSDT, reserved
+ *	000ffff0  where a PC's reset vector is: nine bytes that reset the machine
  *	00100000  RAM: the kernel at its preferred address; the initrd at the end
  *	c0000000  end of low RAM, whatever its size     -- device hole --
  *	d0000000  virtio-mmio devices, a page each
@@ -38,7 +39,8 @@
 #define LAYOUT_CMDLINE_BYTES 0x10000
 #define LAYOUT_EBDA 0x9fc00
 #define LAYOUT_ACPI 0xe0000
-#define LAYOUT_ACPI_END 0x100000
+#define LAYOUT_ACPI_END 0xf0000
+#define LAYOUT_RESET_VECTOR 0xffff0
 #define LAYOUT_KERNEL_MIN 0x100000
 
 #define LAYOUT_MIN_RAM_BYTES (UINT64_C(16) << 20)
