@@ -57,6 +57,15 @@ struct block_opener {
 	void *opaque;
 };
 
+enum block_tap_op { BLOCK_TAP_WRITE, BLOCK_TAP_ZERO, BLOCK_TAP_TRUNCATE, BLOCK_TAP_SYNC };
+
+/* Tests: told of each change of the top image's file before it is made; -errno makes it fail. */
+struct block_tap {
+	int (*op)(void *opaque, enum block_tap_op op, uint64_t off, const struct iovec *iov,
+		  unsigned n_iov, uint64_t bytes);
+	void *opaque;
+};
+
 struct block_opts {
 	const char *path;	/* may be relative to the working folder */
 	const char *format;	/* "raw" or "qcow2": never guessed */
@@ -67,6 +76,7 @@ struct block_opts {
 	bool no_uring;		/* pread and pwrite even where io_uring works */
 	enum block_cache cache;
 	const struct block_opener *opener;
+	const struct block_tap *tap;	/* implies no_uring */
 };
 
 struct block *block_open(const struct block_opts *opts, GError **error);
