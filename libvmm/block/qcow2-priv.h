@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * qcow2, private: what is on the disk and what we keep of it in memory.
+ * "Spec" in comments is docs/interop/qcow2 of QEMU.  Big endian on the disk;
+ * l1 and reft are kept in the host's order.
+ */
+#pragma once
+
+#include "libvmm/block/block-priv.h"
+
+#define QCOW2_MAGIC 0x514649fbu		/* "QFI\xfb" */
+#define QCOW2_HEADER_BYTES_V2 72
+#define QCOW2_HEADER_BYTES_V3 104
+#define QCOW2_CLUSTER_BITS_MIN 9
+#define QCOW2_CLUSTER_BITS_MAX 21
+#define QCOW2_L1_BYTES_MAX (32u << 20)
+#define QCOW2_REFT_BYTES_MAX (8u << 20)
+#define QCOW2_SNAPSHOTS_MAX 65536
+#define QCOW2_SNAPSHOT_BYTES_MAX (64u << 20)
+#define QCOW2_BACKING_MAX 1023
+#define QCOW2_EXTENSIONS_MAX 1024
+
+enum {
+	INCOMPAT_DIRTY = 1 << 0,
+	INCOMPAT_CORRUPT = 1 << 1,
+	INCOMPAT_DATA_FILE = 1 << 2,
+	INCOMPAT_COMPRESSION = 1 << 3,
+	INCOMPAT_EXTENDED_L2 = 1 << 4,
+	COMPAT_LAZY_REFCOUNTS = 1 << 0,
+	AUTOCLEAR_BITMAPS = 1 << 0,
+};
+
+enum {
+	EXT_END = 0,
+	EXT_BACKING_FORMAT = 0xe2792aca,
+	EXT_FEATURE_NAMES = 0x6803f857,
+	EXT_BITMAPS = 0x23852875,
+	EXT_ENCRYPTION = 0x0537be77,
+	EXT_DATA_FILE = 0x44415441,
+};
+
+struct qcow2_header {
+	uint32_t magic, version;
+	uint64_t backing_off;
+	uint32_t backing_bytes, cluster_bits;
+	uint64_t size;
+	uint32_t crypt_method, l1_size;
+	uint64_t l1_off, reft_off;
+	uint32_t reft_clusters, n_snapshots;
+	uint64_t snapshots_off;
+	/* version 3 */
+	uint64_t incompat, compat, autoclear;
+	uint32_t refcount_order, header_bytes;
+	uint8_t compression_type, padding[7];
+} __attribute__((packed));
+static_assert(sizeof(struct qcow2_header) == 112);
+
+/* One entry of the feature name table. */
+struct qcow2_feature {
+	uint8_t type, bit;
+	char name[46];
+} __attribute__((packed));
+static_assert(sizeof(struct qcow2_feature) == 48);
+
+/* Fixed part of a snapshot table entry; then extra data, id, name, padding to 8. */
+struct qcow2_snapshot_disk {
+	uint64_t l1_off;
+	uint32_t l1_size;
+	uint16_t id_bytes, name_bytes;
+	uint32_t date_sec, date_nsec;
+	uint64_t vm_clock_ns;
+	uint32_t vm_state_bytes, extra_bytes;
+} __attribute__((packed));
+static_assert(sizeof(struct qcow2_snapshot_disk) == 40);
+
+struct qcow2_snapshot {
+	uint64_t l1_off;
+	uint32_t l1_size;
+	uint32_t date_sec, date_nsec;
+	uint64_t vm_clock_ns, vm_state_bytes, disk_bytes;
+	char *id, *name;
+};
+
+/* Entries: spec, "L1 table entry", "L2 table entry". */
+#define ENTRY_OFF_MASK 0x00fffffffffffe00ull
+#define ENTRY_COPIED (1ull << 63)
+#define ENTRY_COMPRESSED (1ull << 62)
+#define ENTRY_ZERO 1ull
+#define L1_RESERVED 0x7f000000000001ffull
+#define L2_RESERVED 0x3f000000000001feull
+#define REFT_RESERVED 0x1ffull
+#define HOST_OFF_MAX (1ull << 56)
+#define SUBCLUSTERS 32
+
+/* Metadata kept in memory, PAGE_BYTES (or a cluster, if smaller) at a time. */
+#define QCOW2_PAGE_BYTES 4096u
+#define QCOW2_CACHE_BYTES_MIN (256u << 10)
+#define QCOW2_CACHE_BYTES_MAX (4u << 20)
+
+enum page_kind { PAGE_L2, PAGE_REFCOUNT, N_PAGE_KINDS };
+
+struct page {
+	uint64_t off;		/* in the file; 0: free */
+	uint8_t *data;
+	enum page_kind kind;
+	bool dirty, used;	/* used: since the clock's hand came by */
+	int32_t hash_next;
+};
+
+struct qcow2_cache {
+	struct page *pages;
+	int32_t *heads;
+	unsigned n_pages, n_heads, hand;
+	unsigned n_dirty[N_PAGE_KINDS];
+	uint32_t page_bytes;
+};
+
+/* Host clusters that the map has given up, but that may not be used again yet. */
+struct freed {
+	uint64_t off, n;
+};
+
+struct qcow2 {
+	struct layer *layer;
+	struct file *file;
+	struct qcow2_header h;		/* in the host's order */
+	bool rw;			/* we may change the file */
+	bool dirty_set;			/* the dirty bit is ours to clear */
+	bool corrupt;			/* seen by us: no write any more */
+	bool has_backing;
+
+	unsigned cluster_bits, l2_bits, entry_bytes, sub_bits;
+	uint32_t cluster_bytes;
+	uint64_t bytes;
+	bool extended;
+
+	uint64_t *l1;
+	uint32_t l1_size;
+	uint32_t l1_dirty_lo, l1_dirty_hi;	/* [lo, hi) is newer than the disk's */
+
+	uint64_t *reft;
+	uint32_t reft_size, reft_used;	/* entries; reft_used: behind the last that is not 0 */
+	unsigned refblock_bits;		/* log2 of the refcounts in one block */
+
+	uint64_t free_hint;		/* no free cluster below this one */
+	uint64_t fresh_from;		/* host clusters from here on were never written */
+	GArray *freed;			/* struct freed: given up in memory */
+	GArray *freed_durable;		/* ... and on the disk */
+	GArray *freed_grace;		/* ... and waiting for the last readers */
+
+	struct qcow2_cache cache;
+
+	struct qcow2_snapshot *snapshots;
+	unsigned n_snapshots;
+	uint64_t snapshots_bytes;
+	uint64_t bitmaps_off, bitmaps_bytes;	/* of the bitmap directory; 0: none */
+	unsigned n_bitmaps;
+	char *backing, *backing_format, *data_file;
+	GByteArray *extensions;		/* all but the backing format, as they stand in the file */
+
+	uint8_t *unpacked, *packed;	/* one cluster, and what it was made from */
+	uint64_t unpacked_off;		/* 0: none */
+	uint64_t pack_next, pack_end;	/* what is left of the last cluster of packed ones */
+};
+
+static inline struct qcow2 *qcow2_of(const struct layer *l)
+{
+	return l->priv;
+}
+
+static inline uint64_t cluster_index(const struct qcow2 *q, uint64_t off)
+{
+	return off >> q->cluster_bits;
+}
+
+static inline uint64_t in_cluster(const struct qcow2 *q, uint64_t off)
+{
+	return off & (q->cluster_bytes - 1);
+}
+
+static inline uint64_t clusters_of(const struct qcow2 *q, uint64_t bytes)
+{
+	return (bytes >> q->cluster_bits) + (in_cluster(q, bytes) != 0);
+}
+
+static inline bool v3(const struct qcow2 *q)
+{
+	return q->h.version >= 3;
+}
+
+/* qcow2-header.c */
+enum {
+	OPEN_INFO = 1,		/* what we cannot use may still be looked at */
+	OPEN_CHECK = 2,		/* damage is no reason to refuse, and nothing is changed */
+};
+
+bool header_read(struct qcow2 *q, unsigned flags, GError **error);
+int header_write_field(struct qcow2 *q, unsigned at, const void *value, size_t bytes);
+int header_set_incompat(struct qcow2 *q, uint64_t incompat);
+int header_set_autoclear(struct qcow2 *q, uint64_t autoclear);
+/* Another backing file (or none); all else in the first cluster is kept. */
+bool header_set_backing(struct qcow2 *q, const char *backing, const char *format, GError **error);
+/* A new header in the disk's order: fields, extensions, name.  NULL when it does not fit. */
+GByteArray *header_encode(const struct qcow2_header *h, const char *backing, const char *format,
+			  GError **error);
+
+/* qcow2.c */
+struct qcow2 *qcow2_new(struct layer *l);
+void qcow2_free(struct qcow2 *q);
+bool qcow2_open_flags(struct layer *l, unsigned flags, GError **error);
+/* Something on the disk cannot be.  Sets the corrupt bit when we write; -EIO. */
+int qcow2_corrupt(struct qcow2 *q, const char *what, uint64_t off);
+int qcow2_sync(struct qcow2 *q);
+/* L1 and refcount table again from the disk. */
+bool qcow2_load_tables(struct qcow2 *q, unsigned flags, GError **error);
+
+/* qcow2-snap.c */
+bool snapshots_load(struct qcow2 *q, unsigned flags, GError **error);
+void snapshots_free(struct qcow2 *q);
+
+/* qcow2-cache.c */
+bool cache_init(struct qcow2 *q, GError **error);
+void cache_done(struct qcow2 *q);
+/* The page with this byte of the file; valid until the next cache_get. */
+int cache_get(struct qcow2 *q, enum page_kind kind, uint64_t off, struct page **ret);
+void cache_dirty(struct qcow2 *q, struct page *p);
+int cache_write(struct qcow2 *q, enum page_kind kind);
+void cache_forget(struct qcow2 *q, uint64_t off, uint64_t bytes);
+void cache_reset(struct qcow2 *q);
+
+/* qcow2-alloc.c */
+int refcount_get(struct qcow2 *q, uint64_t cluster, uint64_t *ret);
+int refcount_set(struct qcow2 *q, uint64_t cluster, uint64_t value);
+uint64_t refcount_decode(unsigned order, const uint8_t *data, uint64_t index);
+void refcount_encode(unsigned order, uint8_t *data, uint64_t index, uint64_t value);
+int alloc_clusters(struct qcow2 *q, uint64_t want, uint64_t *ret_off, uint64_t *ret_n,
+		   bool *ret_fresh);
+/* Never linked: free at once. */
+int alloc_undo(struct qcow2 *q, uint64_t off, uint64_t n);
+/* Unlinked in memory: free when that is on the disk and nobody reads them any more. */
+void alloc_free_later(struct qcow2 *q, uint64_t off, uint64_t n);
+void alloc_frees_durable(struct qcow2 *q);
+void alloc_quiesce(struct layer *l, bool begin);
+void alloc_reft_used(struct qcow2 *q);
+
+/* qcow2-guard.c */
+/* Does [off, off + bytes) of the file hit metadata?  Its name, or NULL. */
+const char *guard_metadata(struct qcow2 *q, uint64_t off, uint64_t bytes);
+
+/* qcow2-map.c */
+struct entry {
+	uint64_t e, bitmap;
+};
+
+int map_entry_get(struct qcow2 *q, uint64_t off, struct entry *ret);
+int map_entry_set(struct qcow2 *q, uint64_t off, struct entry e);
+int map_l2_writable(struct qcow2 *q, uint64_t off);
+int map_read(struct layer *l, uint64_t off, uint64_t bytes, struct extent *ret);
+void packed_range(const struct qcow2 *q, uint64_t e, uint64_t *ret_off, uint64_t *ret_bytes);
+
+/* qcow2-write.c */
+int map_write(struct layer *l, uint64_t off, uint64_t bytes, struct plan *ret);
+int map_link(struct layer *l, const struct plan *plan);
+void map_abandon(struct layer *l, const struct plan *plan);
+int map_zero(struct layer *l, uint64_t off, uint64_t bytes, enum zero_how how);
+
+/* qcow2-pack.c */
+int pack_read(struct layer *l, const struct extent *ext, const uint8_t **ret);
+/* A whole cluster of contents, compressed.  1: does not get smaller, write it plainly. */
+int pack_write(struct qcow2 *q, uint64_t off, const void *cluster);
+
+/* qcow2-check.c, qcow2-repair.c */
+struct image_check;
+struct check_opts {
+	bool fix_leaks, fix_errors;
+	void (*report)(void *opaque, const char *line);
+	void *opaque;
+};
+
+struct check {
+	struct qcow2 *q;
+	const struct check_opts *opts;
+	struct image_check *result;
+	uint32_t *counts;	/* references found, by host cluster of the file */
+	uint64_t n;
+	uint64_t l2_errors;	/* entries that no refcount can mend */
+	uint64_t low;		/* refcounts below the references */
+	uint64_t high;		/* above them: leaks */
+	uint64_t flags;		/* wrong COPIED flags */
+	bool no_refcounts;	/* refcount blocks themselves are not counted: they will be rebuilt */
+};
+
+void check_say(struct check *c, const char *format, ...) G_GNUC_PRINTF(2, 3);
+int check_count(struct check *c);
+int check_flags(struct check *c, bool fix);
+int repair_leaks(struct check *c);
+int repair_rebuild(struct check *c);
+
+/* Repairs as asked.  The counts of ret are what is left. */
+bool qcow2_check(struct qcow2 *q, const struct check_opts *opts, struct image_check *ret,
+		 GError **error);

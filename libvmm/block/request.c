@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Requests: order, cutting into pieces, completion.
+ *
+ * Requests that touch the same bytes run in the order of their submission
+ * (reads beside reads excepted); a flush waits for the writes before it, and
+ * nothing waits for a flush.  With that, a piece only has to mind the clusters
+ * that another piece is about to link (piece.c).
+ *
+ * done() is called from one place, deliver(), which never nests: a done() may
+ * submit.  All of this is the owner thread's.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <string.h>
+
+#include "libvmm/block/request-priv.h"
+#include "libvmm/util/error.h"
+
+struct layer *block_top(struct block *b)
+{
+	return b->top;
+}
+
+/* ---- order ---- */
+
+static bool is_read(const struct block_req *r)
+{
+	return r->op == BLOCK_READ;
+}
+
+static bool must_wait_for(const struct block *b, const struct block_req *later,
+			  const struct block_req *earlier)
+{
+	uint64_t unit = b->serial_bytes;
+
+	if (earlier->op == BLOCK_FLUSH)
+		return false;
+	if (later->op == BLOCK_FLUSH)
+		return !is_read(earlier);
+	if (is_read(later) && is_read(earlier))
+		return false;
+	return round_down(later->offset, unit) < earlier->offset + earlier->bytes &&
+	       round_down(earlier->offset, unit) < later->offset + later->bytes;
+}
+
+static bool req_blocked(const struct block *b, struct req *rq)
+{
+	for (struct req *it = b->first; it != rq; it = it->next)
+		if (must_wait_for(b, req_outer(rq), req_outer(it)))
+			return true;
+	return false;
+}
+
+static void active_add(struct block *b, struct req *rq)
+{
+	rq->prev = b->last;
+	rq->next = NULL;
+	if (b->last)
+		b->last->next = rq;
+	else
+		b->first = rq;
+	b->last = rq;
+}
+
+static void active_remove(struct block *b, struct req *rq)
+{
+	if (rq->prev)
+		rq->prev->next = rq->next;
+	else
+		b->first = rq->next;
+	if (rq->next)
+		rq->next->prev = rq->prev;
+	else
+		b->last = rq->prev;
+}
+
+/* ---- completion ---- */
+
+static void req_end(struct block *b, struct req *rq)
+{
+	active_remove(b, rq);
+	rq->next = NULL;
+	*b->ended_last = rq;
+	b->ended_last = &rq->next;
+}
+
+static void deliver(struct block *b)
+{
+	if (b->delivering)
+		return;
+	b->delivering = true;
+	while (b->ended) {
+		struct req *rq = b->ended;
+		struct block_req *outer = req_outer(rq);
+
+		b->ended = rq->next;
+		if (!b->ended)
+			b->ended_last = &b->ended;
+		outer->done(outer, rq->result);
+	}
+	b->delivering = false;
+	if (!b->first)
+		bounces_trim(b);
+}
+
+/* ---- steps ---- */
+
+/* Without zeroes in the map, or on a part of a cluster: write them. */
+static int zero_by_writing(struct block *b, struct req *rq, uint64_t bytes)
+{
+	struct extent ext;
+	int r = chain_map(b->top, rq->pos, bytes, &ext);
+
+	if (r < 0)
+		return r;
+	if (ext.type != EXTENT_ZERO)
+		return piece_write(b, rq, bytes);
+	if (!piece_unlinked(b, rq->pos, 1))	/* a write to this cluster has not reached the map */
+		return STEP_STALL;
+	rq->pos += piece_unlinked(b, rq->pos, ext.bytes);
+	return STEP_DONE;
+}
+
+static int zero_step(struct block *b, struct req *rq)
+{
+	struct block_req *outer = req_outer(rq);
+	uint64_t unit = b->top->zero_bytes, n = rq->end - rq->pos;
+	bool discard = outer->op == BLOCK_DISCARD;
+	enum zero_how how = discard ? ZERO_DISCARD :
+			    outer->flags & BLOCK_REQ_UNMAP ? ZERO_UNMAP : ZERO_KEEP;
+	int r;
+
+	if (rq->pos % unit || (n < unit && rq->end < b->bytes)) {
+		n = MIN(n, round_up(rq->pos + 1, unit) - rq->pos);
+		if (!discard)
+			return zero_by_writing(b, rq, n);
+		rq->pos += n;
+		return STEP_DONE;
+	}
+	if (rq->end < b->bytes)
+		n = round_down(n, unit);
+	n = piece_unlinked(b, rq->pos, n);
+	if (n == 0)
+		return STEP_STALL;
+	r = b->top->ops->zero(b->top, rq->pos, n, how);
+	if (r == -ENOTSUP && !discard)
+		return zero_by_writing(b, rq, n);
+	if (r < 0 && !(discard && (r == -ENOTSUP || r == -EOPNOTSUPP)))
+		return r;
+	rq->pos += n;
+	return STEP_DONE;
+}
+
+static int sync_step(struct block *b, struct req *rq)
+{
+	int r = b->top->ops->sync(b->top);
+
+	if (r < 0)
+		return r;
+	block_synced(b);
+	return piece_sync(b, rq);
+}
+
+static int data_step(struct block *b, struct req *rq)
+{
+	switch (req_outer(rq)->op) {
+	case BLOCK_READ:
+		return piece_read(b, rq);
+	case BLOCK_WRITE:
+		return piece_write(b, rq, rq->end - rq->pos);
+	default:
+		return zero_step(b, rq);
+	}
+}
+
+static bool req_stall(struct block *b, struct req *rq)
+{
+	rq->waiting = true;
+	b->n_waiting++;
+	return false;
+}
+
+/* True when all data is where it belongs (or has failed). */
+static bool run_data(struct block *b, struct req *rq)
+{
+	while (rq->pos < rq->end && rq->result == 0) {
+		int r = data_step(b, rq);
+
+		if (r == STEP_STALL)
+			return req_stall(b, rq);
+		if (r < 0)
+			rq->result = r;
+	}
+	return rq->pending == 0;
+}
+
+static void req_run(struct block *b, struct req *rq)
+{
+	struct block_req *outer = req_outer(rq);
+
+	if (rq->phase == REQ_DATA) {
+		if (!run_data(b, rq))
+			return;
+		rq->phase = b->writethrough && !is_read(outer) ? REQ_SYNC : REQ_LAST;
+	}
+	if (rq->phase == REQ_SYNC && rq->result == 0) {
+		int r = sync_step(b, rq);
+
+		if (r == STEP_STALL) {
+			req_stall(b, rq);
+			return;
+		}
+		rq->phase = REQ_LAST;
+		if (r < 0)
+			rq->result = r;
+	}
+	if (rq->pending == 0)
+		req_end(b, rq);
+}
+
+/* Those who waited look again; and those whose last piece has ended go on. */
+static void block_wake(struct block *b)
+{
+	for (struct req *rq = b->first, *next; rq; rq = next) {
+		next = rq->next;
+		if (rq->waiting && req_blocked(b, rq))
+			continue;
+		if (rq->waiting)
+			b->n_waiting--;
+		else if (rq->pending > 0)
+			continue;
+		rq->waiting = false;
+		req_run(b, rq);
+	}
+}
+
+/* ---- calls ---- */
+
+static int req_check(const struct block *b, const struct block_req *r)
+{
+	bool writes = r->op == BLOCK_WRITE || r->op == BLOCK_DISCARD || r->op == BLOCK_WRITE_ZEROES;
+
+	if (r->op == BLOCK_FLUSH)
+		return 0;
+	if (r->offset > b->bytes || r->bytes > b->bytes - r->offset)
+		return -EINVAL;
+	if (writes && b->read_only)
+		return -EROFS;
+	if ((r->op == BLOCK_READ || r->op == BLOCK_WRITE) && iov_bytes(r->iov, r->n_iov) < r->bytes)
+		return -EINVAL;
+	return 0;
+}
+
+void block_submit(struct block *b, struct block_req *outer)
+{
+	struct req *rq = req_inner(outer);
+
+	memset(outer->engine, 0, sizeof(outer->engine));
+	active_add(b, rq);
+	rq->result = req_check(b, outer);
+	if (outer->op == BLOCK_FLUSH) {
+		rq->phase = b->read_only ? REQ_LAST : REQ_SYNC;
+	} else if (rq->result == 0 && !(outer->op == BLOCK_DISCARD && !b->discard)) {
+		rq->pos = outer->offset;
+		rq->end = outer->offset + outer->bytes;
+	}
+	if (rq->result == 0 && req_blocked(b, rq))
+		req_stall(b, rq);
+	else
+		req_run(b, rq);
+	deliver(b);
+}
+
+void block_kick(struct block *b)
+{
+	do
+		block_wake(b);
+	while (ring_reap(b->ring, false) > 0);
+	ring_flush(b->ring);
+	deliver(b);
+}
+
+static void block_wait(struct block *b)
+{
+	block_wake(b);
+	ring_reap(b->ring, true);
+	block_kick(b);
+}
+
+void block_drain(struct block *b)
+{
+	while (b->first || b->ended)
+		block_wait(b);
+}
+
+/* ---- loop ---- */
+
+static gboolean on_ring(int fd, GIOCondition cond, void *opaque)
+{
+	block_kick(opaque);
+	return G_SOURCE_CONTINUE;
+}
+
+bool block_attach(struct block *b, GMainContext *ctx, GError **error)
+{
+	if (b->ctx)
+		return error_set(error, VMM_ERR_INTERNAL, "image '%s' is attached already",
+				 b->top->file->path);
+	b->ctx = g_main_context_ref(ctx);
+	if (ring_fd(b->ring) < 0)
+		return true;
+	b->source = g_unix_fd_source_new(ring_fd(b->ring), G_IO_IN);
+	g_source_set_callback(b->source, G_SOURCE_FUNC(on_ring), b, NULL);
+	g_source_attach(b->source, ctx);
+	return true;
+}
+
+void block_detach(struct block *b)
+{
+	block_drain(b);
+	if (b->source) {
+		g_source_destroy(b->source);
+		g_source_unref(b->source);
+		b->source = NULL;
+	}
+	g_clear_pointer(&b->ctx, g_main_context_unref);
+}
+
+/* ---- opening ---- */
+
+struct block *block_open(const struct block_opts *o, GError **error)
+{
+	struct layer *top = chain_open(o, error);
+	struct block *b;
+
+	if (!top)
+		return NULL;
+	b = g_new0(struct block, 1);
+	b->top = top;
+	b->ended_last = &b->ended;
+	b->read_only = o->read_only;
+	b->discard = o->discard && !o->read_only;
+	b->writethrough = o->cache == BLOCK_CACHE_WRITETHROUGH || o->cache == BLOCK_CACHE_DIRECTSYNC;
+	b->bytes = round_up(top->bytes, 512);
+	b->serial_bytes = MAX(top->file->align, 512);
+	b->ring = ring_new(PIECES, o->no_uring || o->tap);
+	pieces_init(b);
+	return b;
+}
+
+void block_close(struct block *b)
+{
+	if (!b)
+		return;
+	block_detach(b);
+	ring_free(b->ring);
+	pieces_done(b);
+	chain_close(b->top);
+	g_free(b);
+}
+
+uint64_t block_bytes(const struct block *b)
+{
+	return b->bytes;
+}
+
+bool block_is_read_only(const struct block *b)
+{
+	return b->read_only;
+}
+
+bool block_can_discard(const struct block *b)
+{
+	return b->discard;
+}
+
+uint32_t block_cluster_bytes(const struct block *b)
+{
+	return b->top->cluster_bytes;
+}
+
+/* ---- one request, waited for ---- */
+
+struct waiter {
+	struct block_req req;
+	bool ended;
+	int result;
+};
+
+static void waiter_done(struct block_req *req, int result)
+{
+	struct waiter *w = container_of(req, struct waiter, req);
+
+	w->ended = true;
+	w->result = result;
+}
+
+static int block_do(struct block *b, enum block_op op, uint64_t off, void *buf, uint64_t bytes,
+		    unsigned flags)
+{
+	struct iovec iov = { buf, bytes };
+	struct waiter w = {
+		.req = { .op = op, .flags = flags, .offset = off, .bytes = bytes, .iov = &iov,
+			 .n_iov = buf ? 1 : 0, .done = waiter_done },
+	};
+
+	block_submit(b, &w.req);
+	block_kick(b);
+	while (!w.ended)
+		block_wait(b);
+	return w.result;
+}
+
+int block_pread(struct block *b, uint64_t offset, void *buf, size_t bytes)
+{
+	return block_do(b, BLOCK_READ, offset, buf, bytes, 0);
+}
+
+int block_pwrite(struct block *b, uint64_t offset, const void *buf, size_t bytes)
+{
+	return block_do(b, BLOCK_WRITE, offset, (void *)buf, bytes, 0);
+}
+
+int block_flush(struct block *b)
+{
+	return block_do(b, BLOCK_FLUSH, 0, NULL, 0, 0);
+}
+
+int block_pdiscard(struct block *b, uint64_t offset, uint64_t bytes)
+{
+	return block_do(b, BLOCK_DISCARD, offset, NULL, bytes, 0);
+}
+
+int block_pwrite_zeroes(struct block *b, uint64_t offset, uint64_t bytes, unsigned flags)
+{
+	return block_do(b, BLOCK_WRITE_ZEROES, offset, NULL, bytes, flags);
+}
