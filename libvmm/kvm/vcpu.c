@@ -394,7 +394,8 @@ bool vcpus_parked(struct vcpus *s)
 	bool parked;
 
 	g_mutex_lock(&s->lock);
-	parked = s->n_parked == s->n;
+	/* One that was told to run and has not woken yet counts as running. */
+	parked = s->target != TARGET_RUN && s->n_parked == s->n;
 	g_mutex_unlock(&s->lock);
 	return parked;
 }
