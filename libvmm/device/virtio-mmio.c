@@ -93,7 +93,7 @@ static uint32_t reg_read(struct virtio_mmio *m, uint64_t reg)
 	if (reg == VIRTIO_MMIO_INTERRUPT_STATUS)
 		return atomic_load(&m->interrupt_status);
 
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&m->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&m->lock);
 	return reg_read_locked(m, reg);
 }
 
@@ -181,7 +181,7 @@ static void reg_write(struct virtio_mmio *m, uint64_t reg, uint32_t value)
 		return;
 	}
 
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&m->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&m->lock);
 	reg_write_locked(m, reg, value);
 }
 
@@ -225,7 +225,7 @@ static void mmio_start(struct device *base)
 static void mmio_reset(struct device *base)
 {
 	struct virtio_mmio *m = container_of(base, struct virtio_mmio, base);
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&m->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&m->lock);
 
 	status_write(m, 0);
 	m->offered_sel = m->accepted_sel = m->queue_sel = 0;

@@ -344,7 +344,7 @@ static void config_write_on_owner(void *arg)
 
 void virtio_config_read(struct virtio_device *dev, size_t off, void *data, size_t len)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&dev->config_lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&dev->config_lock);
 
 	memset(data, 0, len);
 	if (off < dev->config_bytes)
@@ -362,14 +362,14 @@ void virtio_config_write(struct virtio_device *dev, size_t off, const void *data
 
 uint32_t virtio_config_generation(struct virtio_device *dev)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&dev->config_lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&dev->config_lock);
 
 	return dev->generation;
 }
 
 void virtio_config_store(struct virtio_device *dev, size_t off, const void *data, size_t len)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&dev->config_lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&dev->config_lock);
 
 	assert(off <= dev->config_bytes && len <= dev->config_bytes - off);
 	memcpy(dev->config + off, data, len);

@@ -10,7 +10,7 @@ struct call {
 	void *arg;
 	GMutex lock;		/* protects done */
 	GCond cond;
-	gboolean done;
+	gint posted, done;	/* atomic only for TSan, which can't see into GLib's locks */
 };
 
 struct post {
@@ -29,9 +29,10 @@ static gboolean call_run(void *arg)
 {
 	struct call *c = arg;
 
+	(void)g_atomic_int_get(&c->posted);
 	c->fn(c->arg);
 	g_mutex_lock(&c->lock);
-	c->done = TRUE;
+	g_atomic_int_set(&c->done, TRUE);
 	g_cond_signal(&c->cond);
 	g_mutex_unlock(&c->lock);
 	return G_SOURCE_REMOVE;
@@ -47,9 +48,10 @@ void owner_call(GMainContext *owner, owner_fn *fn, void *arg)
 	}
 	g_mutex_init(&c.lock);
 	g_cond_init(&c.cond);
+	g_atomic_int_set(&c.posted, TRUE);
 	g_main_context_invoke_full(owner, G_PRIORITY_HIGH, call_run, &c, NULL);
 	g_mutex_lock(&c.lock);
-	while (!c.done)
+	while (!g_atomic_int_get(&c.done))
 		g_cond_wait(&c.cond, &c.lock);
 	g_mutex_unlock(&c.lock);
 	g_mutex_clear(&c.lock);
