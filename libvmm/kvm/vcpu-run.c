@@ -75,6 +75,22 @@ static bool exit_system(struct vcpu *v)
 	return false;
 }
 
+/* Newer kernels give the bytes that they could not emulate. */
+static char *failed_instruction(const struct kvm_run *run)
+{
+	GString *text = g_string_new(NULL);
+	unsigned n;
+
+	if (run->emulation_failure.ndata < 3 ||
+	    !(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
+		return g_string_free(text, FALSE);
+	n = MIN(run->emulation_failure.insn_size, G_N_ELEMENTS(run->emulation_failure.insn_bytes));
+	g_string_append(text, ", bytes");
+	for (unsigned i = 0; i < n; i++)
+		g_string_append_printf(text, " %02x", run->emulation_failure.insn_bytes[i]);
+	return g_string_free(text, FALSE);
+}
+
 static bool exit_internal(struct vcpu *v)
 {
 	static const char *const names[] = {
@@ -85,14 +101,11 @@ static bool exit_internal(struct vcpu *v)
 	};
 	const uint32_t sub = v->run->internal.suberror;
 	const char *name = sub < G_N_ELEMENTS(names) ? names[sub] : NULL;
-	const unsigned n = MIN(v->run->internal.ndata, G_N_ELEMENTS(v->run->internal.data));
-	g_autoptr(GString) data = g_string_new(NULL);
+	g_autofree char *bytes =
+		sub == KVM_INTERNAL_ERROR_EMULATION ? failed_instruction(v->run) : NULL;
 
-	for (unsigned i = 0; i < n; i++)
-		g_string_append_printf(data, " %" PRIx64, (uint64_t)v->run->internal.data[i]);
-	vcpu_report_stop(v, VCPU_KVM_ERROR,
-			 "KVM met %s (internal error %u%s%s); see 'vmsh host-validate'",
-			 name ? name : "a problem", sub, n ? ", data" : "", data->str);
+	vcpu_report_stop(v, VCPU_KVM_ERROR, "KVM met %s (internal error %u%s)",
+			 name ? name : "a problem", sub, bytes ? bytes : "");
 	return false;
 }
 

