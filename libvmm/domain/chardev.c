@@ -75,6 +75,7 @@ struct chardev_def *chardev_def_mirror(const struct chardev_def *dev, enum chard
 	c->backend = dev->backend;
 	c->path = g_strdup(dev->path);
 	c->append = dev->append;
+	c->line = dev->line;
 	c->alias = kind == CHARDEV_CONSOLE ? g_strdup(dev->alias) : NULL;
 	return c;
 }
@@ -173,6 +174,7 @@ struct chardev_def *chardev_def_parse(const xmlNode *node, enum chardev_kind kin
 	g_autoptr(chardev_def) c = chardev_def_new(kind);
 	g_autofree char *type = NULL;
 
+	c->line = xmlGetLineNo(node);
 	if (!xml_expect(node, kind == CHARDEV_CONSOLE ? "type tty" : "type", "source target" DEVICE_CHILDREN, error) ||
 	    !xml_attr_need(node, "type", &type, error) ||
 	    !XML_ATTR_ENUM(node, "type", backend_names, &c->backend, error) ||

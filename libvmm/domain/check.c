@@ -71,16 +71,18 @@ static bool check_disks(const struct domain_def *def, GError **error)
 
 /* ---- boot order: one row of numbers over disks and interfaces ---- */
 
-static bool check_order(const char *seen[], unsigned order, const char *alias, GError **error)
+static bool check_order(const char *seen[], unsigned order, const char *alias, unsigned line,
+			GError **error)
 {
 	if (!order)
 		return true;
 	if (order > DOMAIN_DEVICES_MAX)
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED, "'%s': boot order %u is too large",
-				 alias, order);
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED, 
+				 "line %u: boot order %u of '%s' is too large", line, order, alias);
 	if (seen[order])
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "'%s' and '%s' both have boot order %u", seen[order], alias, order);
+				 "line %u: '%s' has boot order %u, as has '%s'", line, alias, order,
+				 seen[order]);
 	seen[order] = alias;
 	return true;
 }
@@ -92,17 +94,17 @@ static bool check_boot(const struct domain_def *def, GError **error)
 	for (unsigned i = 0; i < def->disks->len; i++) {
 		const struct disk_def *d = def->disks->pdata[i];
 
-		if (!check_order(seen, d->boot_order, d->target, error))
+		if (!check_order(seen, d->boot_order, d->target, d->line, error))
 			return false;
 		if (d->boot_order && def->os.boot_hd)
 			return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-					 "<boot dev='hd'/> in <os> and <boot order=> of '%s' exclude each "
-					 "other", d->target);
+					 "line %u: <boot order=> of '%s' and <boot dev='hd'/> in <os> "
+					 "exclude each other", d->line, d->target);
 	}
 	for (unsigned i = 0; i < def->ifaces->len; i++) {
 		const struct iface_def *n = def->ifaces->pdata[i];
 
-		if (!check_order(seen, n->boot_order, n->alias, error))
+		if (!check_order(seen, n->boot_order, n->alias, n->line, error))
 			return false;
 	}
 	return true;
@@ -114,11 +116,12 @@ static bool check_pair(const struct chardev_def *a, const struct chardev_def *b,
 {
 	if (a->name && b->name && !strcmp(a->name, b->name))
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "channels '%s' and '%s' both have the name '%s'", a->alias, b->alias,
-				 a->name);
+				 "line %u: channel '%s' has the name '%s', as has '%s' on line %u",
+				 b->line, b->alias, b->name, a->alias, a->line);
 	if (a->path && b->path && !strcmp(a->path, b->path))
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED, "'%s' and '%s' both use '%s'",
-				 a->alias, b->alias, a->path);
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "line %u: '%s' uses '%s', as does '%s' on line %u", b->line, b->alias,
+				 b->path, a->alias, a->line);
 	return true;
 }
 
@@ -128,15 +131,16 @@ static bool check_consoles(const struct domain_def *def, GError **error)
 
 	if (def->serials->len > 1)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "the machine has one serial port; for more use <console> with "
-				 "<target type='virtio'/>");
+				 "line %u: the machine has one serial port; for a second use <console> "
+				 "with <target type='virtio'/>",
+				 ((const struct chardev_def *)def->serials->pdata[1])->line);
 	for (unsigned i = 0; i < def->consoles->len; i++) {
 		const struct chardev_def *c = def->consoles->pdata[i];
 
 		if (i && c->target == CHARDEV_TARGET_SERIAL)
 			return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-					 "only the first <console> is the serial port; give '%s' "
-					 "<target type='virtio'/>", c->alias);
+					 "line %u: only the first <console> is the serial port; give "
+					 "'%s' <target type='virtio'/>", c->line, c->alias);
 		ports += c->target == CHARDEV_TARGET_VIRTIO;
 	}
 	if (ports > VIRTIO_PORTS_MAX)

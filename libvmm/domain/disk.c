@@ -164,6 +164,7 @@ struct disk_def *disk_def_parse(const xmlNode *node, unsigned flags, GError **er
 	g_autoptr(disk_def) d = disk_def_new();
 	unsigned device = 0;
 
+	d->line = xmlGetLineNo(node);
 	if (!xml_expect(node, "type device",
 			"driver source target readonly shareable backingStore serial boot"
 			DEVICE_CHILDREN, error) ||
@@ -228,12 +229,13 @@ bool disk_def_check_pair(const struct disk_def *a, const struct disk_def *b, GEr
 {
 	if (!strcmp(a->target, b->target))
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "disks '%s' and '%s' both have the target '%s'", a->path, b->path,
-				 a->target);
+				 "line %u: disk '%s' has the target '%s', as has disk '%s' on line %u",
+				 b->line, b->path, b->target, a->path, a->line);
 	if (!strcmp(a->path, b->path) && !(a->readonly && b->readonly) &&
 	    !(a->shareable && b->shareable))
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "disks '%s' and '%s' are both the image '%s': make both <readonly/> or "
-				 "<shareable/>", a->target, b->target, a->path);
+				 "line %u: disk '%s' is the image '%s', as is disk '%s' on line %u: make "
+				 "both <readonly/> or <shareable/>", b->line, b->target, b->path,
+				 a->target, a->line);
 	return true;
 }

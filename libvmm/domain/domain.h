@@ -123,6 +123,7 @@ struct disk_def {
 	char *target;			/* "vda": unique */
 	char *serial;			/* at most 20 bytes; may be NULL */
 	unsigned boot_order;		/* 0: not given */
+	unsigned line;			/* in the XML it came from, for messages; 0: none */
 	char *alias;			/* "virtio-disk0" */
 };
 
@@ -153,6 +154,7 @@ struct iface_def {
 	bool restricted;		/* USER, <vmm:user restricted='yes'/>: guest reaches nobody */
 	GPtrArray *forwards;		/* USER: of struct forward_def */
 	unsigned boot_order;
+	unsigned line;			/* in the XML it came from, for messages; 0: none */
 	char *alias;			/* "net0" */
 };
 
@@ -176,6 +178,7 @@ struct chardev_def {
 	enum chardev_target target;
 	unsigned port;			/* place among its kind: 0, 1, ... */
 	char *name;			/* CHANNEL: "org.qemu.guest_agent.0"; unique */
+	unsigned line;			/* in the XML it came from, for messages; 0: none */
 	char *alias;			/* "serial0", "console1", "channel0" */
 };
 

@@ -272,6 +272,7 @@ struct iface_def *iface_def_parse(const xmlNode *node, unsigned flags, GError **
 {
 	g_autoptr(iface_def) i = iface_def_new(IFACE_USER);
 
+	i->line = xmlGetLineNo(node);
 	if (!xml_expect(node, "type",
 			"mac source target model mtu link driver backend portForward* boot vmm:user"
 			DEVICE_CHILDREN, error) ||
@@ -355,6 +356,7 @@ void iface_def_format(struct xml_out *out, const struct iface_def *i, unsigned f
 /* ---- check ---- */
 
 struct listener {			/* one host port range that is listened on */
+	const struct iface_def *iface;
 	const struct forward_def *forward;
 	const struct port_range *range;
 };
@@ -376,7 +378,7 @@ static void listeners_add(const struct iface_def *i, GArray *list)
 		const struct forward_def *f = i->forwards->pdata[n];
 
 		for (unsigned k = 0; k < f->ranges->len; k++) {
-			struct listener l = { f, &g_array_index(f->ranges, struct port_range, k) };
+			struct listener l = { i, f, &g_array_index(f->ranges, struct port_range, k) };
 
 			if (!l.range->exclude)
 				g_array_append_val(list, l);
@@ -397,10 +399,12 @@ static bool check_listeners(const GArray *list, GError **error)
 
 			if (same_host_port(x, y))
 				return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-						 "forwards of %s ports %u to %u and %u to %u meet on "
-						 "the host", proto_names[x->forward->udp],
-						 x->range->start, x->range->end, y->range->start,
-						 y->range->end);
+						 "line %u: interface '%s' forwards %s ports %u to %u, "
+						 "which meet ports %u to %u of '%s' on line %u",
+						 y->iface->line, y->iface->alias,
+						 proto_names[y->forward->udp], y->range->start,
+						 y->range->end, x->range->start, x->range->end,
+						 x->iface->alias, x->iface->line);
 		}
 	}
 	return true;
@@ -410,13 +414,14 @@ static bool check_pair(const struct iface_def *a, const struct iface_def *b, GEr
 {
 	if (!memcmp(a->mac, b->mac, sizeof(a->mac)))
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "interfaces '%s' and '%s' both have the MAC address "
-				 "%02x:%02x:%02x:%02x:%02x:%02x", a->alias, b->alias, a->mac[0], a->mac[1],
-				 a->mac[2], a->mac[3], a->mac[4], a->mac[5]);
+				 "line %u: interface '%s' has the MAC address "
+				 "%02x:%02x:%02x:%02x:%02x:%02x, as has '%s' on line %u", b->line,
+				 b->alias, b->mac[0], b->mac[1], b->mac[2], b->mac[3], b->mac[4],
+				 b->mac[5], a->alias, a->line);
 	if (a->target && b->target && !strcmp(a->target, b->target))
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "interfaces '%s' and '%s' both have the target '%s'", a->alias, b->alias,
-				 a->target);
+				 "line %u: interface '%s' has the target '%s', as has '%s' on line %u",
+				 b->line, b->alias, b->target, a->alias, a->line);
 	return true;
 }
 

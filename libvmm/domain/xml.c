@@ -19,58 +19,69 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlRelaxNGValidCtxt, xmlRelaxNGFreeValidCtxt)
 
 /* ---- documents ---- */
 
+struct reading {
+	bool doctype;
+	GError *first;		/* the rest follows from it */
+};
+
 /* Before the first entity is declared, and before anything is fetched. */
 static void on_doctype(void *opaque, const xmlChar *name, const xmlChar *id, const xmlChar *uri)
 {
 	xmlParserCtxt *ctxt = opaque;
+	struct reading *r = ctxt->_private;
 
-	*(bool *)ctxt->_private = true;
+	r->doctype = true;
 	xmlStopParser(ctxt);
 }
 
-static void on_error(void *opaque, xmlError *e)
+static void on_parse_error(void *opaque, xmlError *e)
 {
+	xmlParserCtxt *ctxt = opaque;
+	struct reading *r = ctxt->_private;
+
+	if (r->first || !e->message || e->level < XML_ERR_ERROR)
+		return;
+	g_autofree char *text = g_utf8_make_valid(e->message, -1);
+	error_set(&r->first, VMM_ERR_XML, "line %d, column %d: %s", e->line, e->int2, g_strchomp(text));
 }
 
-static bool read_error(xmlParserCtxt *ctxt, const char *what, GError **error)
+static xmlDoc *read_text(const char *text, size_t bytes, struct reading *r)
 {
-	const xmlError *e = xmlCtxtGetLastError(ctxt);
+	const int options = XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
+			    XML_PARSE_NOCDATA | XML_PARSE_NOENT | XML_PARSE_BIG_LINES;
+	g_autoptr(xmlParserCtxt) ctxt = xmlNewParserCtxt();
 
-	if (!e || !e->message)
-		return error_set(error, VMM_ERR_XML, "%s XML is not well-formed", what);
-	g_autofree char *text = g_utf8_make_valid(e->message, -1);
-	return error_set(error, VMM_ERR_XML, "%s XML is not well-formed: line %d, column %d: %s", what,
-			 e->line, e->int2, g_strchomp(text));
+	ctxt->_private = r;
+	ctxt->sax->internalSubset = on_doctype;
+	ctxt->sax->serror = on_parse_error;
+	return xmlCtxtReadMemory(ctxt, text, bytes, NULL, NULL, options);
 }
 
 xmlDoc *xml_read(const char *text, size_t max_bytes, const char *what, GError **error)
 {
-	const int options = XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
-			    XML_PARSE_NOCDATA | XML_PARSE_NOENT | XML_PARSE_BIG_LINES;
 	size_t bytes = strnlen(text, max_bytes + 1);
-	bool doctype = false;
+	struct reading r = { 0 };
 
-	if (bytes > max_bytes) {
-		error_set(error, VMM_ERR_XML, "%s XML is longer than %zu bytes", what, max_bytes);
+	if (bytes == 0 || bytes > max_bytes) {
+		error_set(error, VMM_ERR_XML, bytes ? "%s XML is longer than %zu bytes" :
+			  "%s XML is empty", what, max_bytes);
 		return NULL;
 	}
-	if (bytes == 0) {
-		error_set(error, VMM_ERR_XML, "%s XML is empty", what);
-		return NULL;
-	}
-	g_autoptr(xmlParserCtxt) ctxt = xmlNewParserCtxt();
-	ctxt->_private = &doctype;
-	ctxt->sax->internalSubset = on_doctype;
-	ctxt->sax->serror = on_error;
-	g_autoptr(xmlDoc) doc = xmlCtxtReadMemory(ctxt, text, bytes, NULL, NULL, options);
-	if (doctype)
+	g_autoptr(xmlDoc) doc = read_text(text, bytes, &r);
+	g_autoptr(GError) why = g_steal_pointer(&r.first);
+	if (r.doctype)
 		error_set(error, VMM_ERR_XML, "%s XML has a document type (<!DOCTYPE>): not accepted",
 			  what);
-	else if (!doc || !xmlDocGetRootElement(doc))
-		read_error(ctxt, what, error);
+	else if (why || !doc || !xmlDocGetRootElement(doc))
+		error_set(error, VMM_ERR_XML, "%s XML is not well-formed%s%s", what, why ? ": " : "",
+			  why ? why->message : "");
 	else
 		return g_steal_pointer(&doc);
 	return NULL;
+}
+
+static void on_schema_error(void *opaque, xmlError *e)
+{
 }
 
 /* libxml2 reports the innermost reason first, then what it means for the elements around it. */
@@ -96,7 +107,7 @@ bool xml_validate(xmlDoc *doc, const char *schema_file, GError **error)
 				 "the schema '%s' is not there: set VMM_SCHEMA_DIR", schema_file);
 	g_autoptr(xmlRelaxNGParserCtxt) parser = xmlRelaxNGNewParserCtxt(schema_file);
 
-	xmlRelaxNGSetParserStructuredErrors(parser, on_error, NULL);
+	xmlRelaxNGSetParserStructuredErrors(parser, on_schema_error, NULL);
 	g_autoptr(xmlRelaxNG) schema = xmlRelaxNGParse(parser);
 	if (!schema)
 		return error_set(error, VMM_ERR_INTERNAL,
