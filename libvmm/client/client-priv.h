@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of the client library share. */
+#pragma once
+
+#include "libvmm/rpc/call.h"
+#include "libvmm/rpc/frame_xdr.h"
+#include "libvmm/rpc/proctab.h"
+#include "libvmm/util/error.h"
+#include "libvmm/vmm.h"
+
+struct event_table;
+
+struct vmm_connect {
+	gint refs;			/* atomic: one of the user, one of each domain and stream */
+	struct rpc_client *client;
+	char *uri;
+	struct event_table *events;
+	GMutex lock;			/* protects the close callback */
+	GMainContext *close_ctx;
+	vmm_close_fn close_fn;
+	void *close_opaque;
+};
+
+vmm_connect *connect_ref(vmm_connect *conn);
+void connect_unref(vmm_connect *conn);
+
+/* One call of the remote program; types without "remote_" name the XDR types, as in proctab.h. */
+#define CALL(conn, name, args_type, args_ptr, ret_type, ret_ptr, error) \
+	connect_call(conn, REMOTE_PROC_##name, (xdrproc_t)xdr_remote_##args_type, args_ptr, \
+		     (xdrproc_t)xdr_remote_##ret_type, ret_ptr, sizeof(remote_##ret_type), error)
+#define FREE(type, ptr) frame_free((xdrproc_t)xdr_remote_##type, ptr)
+
+bool connect_call(vmm_connect *conn, int procedure, xdrproc_t args_proc, const void *args,
+		  xdrproc_t ret_proc, void *ret, size_t ret_bytes, GError **error);
+
+struct vmm_domain {
+	gint refs;			/* atomic */
+	vmm_connect *conn;
+	char *name;
+	char uuid_text[37];
+	uint8_t uuid[16];
+	int id;
+};
+
+vmm_domain *domain_from_wire(vmm_connect *conn, const remote_domain *wire);
+/* Valid as long as dom is. */
+remote_domain domain_to_wire(const vmm_domain *dom);
+
+/* event.c */
+struct event_table *event_table_new(vmm_connect *conn);
+void event_table_free(struct event_table *table);
+void event_table_kill(struct event_table *table);	/* no callback runs any more */
+void event_message(struct rpc_message *msg, struct event_table *table);	/* on the client's thread */

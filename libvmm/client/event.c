@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Events: from the client's thread to the context of each registration.
+ *
+ * The table belongs to the client's thread; a registration enters it there,
+ * before any message after the reply that named it is looked at, so no event
+ * is missed.  Notes on their way hold a reference; a registration that was
+ * ended on its context's thread is dead by the time a later note arrives.
+ */
+#include "config.h"
+#include "libvmm/client/client-priv.h"
+#include "libvmm/util/owner.h"
+
+struct registration {
+	gint refs;			/* atomic */
+	gint dead;			/* atomic */
+	int callback_id;
+	GMainContext *ctx;
+	vmm_event_fn fn;
+	void *opaque;
+};
+
+struct event_table {
+	vmm_connect *conn;
+	GHashTable *registrations;	/* callback id to struct registration *, each with a reference */
+};
+
+/* One event on its way to one registration; owns its texts. */
+struct note {
+	struct registration *reg;
+	struct vmm_event event;
+};
+
+static void registration_unref(void *data)
+{
+	struct registration *reg = data;
+
+	if (!g_atomic_int_dec_and_test(&reg->refs))
+		return;
+	g_main_context_unref(reg->ctx);
+	g_free(reg);
+}
+
+struct event_table *event_table_new(vmm_connect *conn)
+{
+	struct event_table *table = g_new(struct event_table, 1);
+
+	table->conn = conn;
+	table->registrations = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, registration_unref);
+	return table;
+}
+
+void event_table_free(struct event_table *table)
+{
+	if (!table)
+		return;
+	g_hash_table_unref(table->registrations);
+	g_free(table);
+}
+
+/* Each takes the fields of its message; texts are copied. */
+
+static void take_lifecycle(const remote_event_lifecycle *m, struct vmm_event *e)
+{
+	e->event = m->event;
+	e->detail = m->detail;
+}
+
+static void take_dom(const remote_event_dom *m, struct vmm_event *e)
+{
+}
+
+static void take_dom_int(const remote_event_dom_int *m, struct vmm_event *e)
+{
+	e->event = m->num;
+}
+
+static void take_dom_hyper(const remote_event_dom_hyper *m, struct vmm_event *e)
+{
+	e->value = m->num;
+}
+
+static void take_io_error(const remote_event_io_error *m, struct vmm_event *e)
+{
+	e->event = m->action;
+	e->path = g_strdup(m->srcPath);
+	e->device = g_strdup(m->devAlias);
+}
+
+static void take_io_error_reason(const remote_event_io_error_reason *m, struct vmm_event *e)
+{
+	e->event = m->action;
+	e->path = g_strdup(m->srcPath);
+	e->device = g_strdup(m->devAlias);
+	e->reason = g_strdup(m->reason);
+}
+
+static void take_device(const remote_event_device *m, struct vmm_event *e)
+{
+	e->device = g_strdup(m->devAlias);
+}
+
+static void take_agent(const remote_event_agent *m, struct vmm_event *e)
+{
+	e->event = m->state;
+	e->detail = m->reason;
+}
+
+static void take_metadata(const remote_event_metadata *m, struct vmm_event *e)
+{
+	e->event = m->type;
+	e->reason = m->nsuri ? g_strdup(*m->nsuri) : NULL;
+}
+
+/* What we understand: name, type. */
+#define EVENTS(X) \
+	X(LIFECYCLE, lifecycle) \
+	X(REBOOT, dom) \
+	X(WATCHDOG, dom_int) \
+	X(IO_ERROR, io_error) \
+	X(IO_ERROR_REASON, io_error_reason) \
+	X(CONTROL_ERROR, dom) \
+	X(BALLOON_CHANGE, dom_hyper) \
+	X(DEVICE_REMOVED, device) \
+	X(AGENT_LIFECYCLE, agent) \
+	X(DEVICE_ADDED, device) \
+	X(METADATA_CHANGE, metadata)
+
+static bool event_is_known(int id)
+{
+	switch (id) {
+#define X(name, type) case REMOTE_EVENT_##name:
+	EVENTS(X)
+#undef X
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void note_free(struct note *note)
+{
+	vmm_domain_unref(note->event.domain);
+	g_free((char *)note->event.path);
+	g_free((char *)note->event.device);
+	g_free((char *)note->event.reason);
+	registration_unref(note->reg);
+	g_free(note);
+}
+
+static void note_deliver(void *arg)
+{
+	struct note *note = arg;
+
+	if (!g_atomic_int_get(&note->reg->dead))
+		note->reg->fn(note->event.domain->conn, &note->event, note->reg->opaque);
+	note_free(note);
+}
+
+static struct note *note_new(struct event_table *table, int id, int callback_id, const remote_domain *dom)
+{
+	struct registration *reg = g_hash_table_lookup(table->registrations, GINT_TO_POINTER(callback_id));
+	struct note *note;
+
+	if (!reg)
+		return NULL;
+	g_atomic_int_inc(&reg->refs);
+	note = g_new0(struct note, 1);
+	note->reg = reg;
+	note->event.id = id;
+	note->event.domain = domain_from_wire(table->conn, dom);
+	return note;
+}
+
+void event_message(struct rpc_message *msg, struct event_table *table)
+{
+	struct note *note = NULL;
+
+	if (msg->hdr.program != FRAME_PROGRAM_REMOTE)
+		return;
+	switch (msg->hdr.procedure) {
+#define X(name, type) \
+	case REMOTE_EVENT_MSG_##name: { \
+		remote_event_##type m = { 0 }; \
+		if (!rpc_message_decode(msg, (xdrproc_t)xdr_remote_event_##type, &m, NULL)) \
+			return; \
+		note = note_new(table, REMOTE_EVENT_##name, m.callbackID, &m.dom); \
+		if (note) \
+			take_##type(&m, &note->event); \
+		FREE(event_##type, &m); \
+		break; \
+	}
+	EVENTS(X)
+#undef X
+	}
+	if (note)
+		owner_post(note->reg->ctx, note_deliver, note);
+}
+
+struct registering {
+	struct event_table *table;
+	struct registration *reg;
+	remote_int_ret ret;
+};
+
+static void registered(const struct frame_header *hdr, void *opaque)
+{
+	struct registering *r = opaque;
+
+	r->reg->callback_id = r->ret.num;
+	g_atomic_int_inc(&r->reg->refs);
+	g_hash_table_insert(r->table->registrations, GINT_TO_POINTER(r->ret.num), r->reg);
+}
+
+static struct registration *registration_new(GMainContext *context, vmm_event_fn fn, void *opaque)
+{
+	struct registration *reg = g_new0(struct registration, 1);
+
+	reg->refs = 1;
+	reg->ctx = context ? g_main_context_ref(context) : g_main_context_ref_thread_default();
+	reg->fn = fn;
+	reg->opaque = opaque;
+	return reg;
+}
+
+int vmm_event_register(vmm_connect *conn, vmm_domain *dom, int id, GMainContext *context,
+		       vmm_event_fn fn, void *opaque, GError **error)
+{
+	remote_domain wire = dom ? domain_to_wire(dom) : (remote_domain){ 0 };
+	remote_register_domain_args args = { .eventID = id, .dom = dom ? &wire : NULL };
+	struct registering r = { .table = conn->events };
+	struct rpc_call call = {
+		.program = FRAME_PROGRAM_REMOTE,
+		.procedure = REMOTE_PROC_CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY,
+		.args_proc = (xdrproc_t)xdr_remote_register_domain_args,
+		.args = &args,
+		.ret_proc = (xdrproc_t)xdr_remote_int_ret,
+		.ret = &r.ret,
+		.ret_bytes = sizeof(r.ret),
+		.replied = registered,
+		.opaque = &r,
+	};
+	bool ok;
+
+	if (!event_is_known(id)) {
+		error_set(error, VMM_ERR_INVALID_ARG, "there is no event with number %d", id);
+		return -1;
+	}
+	r.reg = registration_new(context, fn, opaque);
+	ok = rpc_client_call(conn->client, &call, error);
+	registration_unref(r.reg);
+	return ok ? r.ret.num : -1;
+}
+
+struct leaving {
+	struct event_table *table;
+	int callback_id;
+};
+
+static void registration_remove(void *arg)
+{
+	struct leaving *l = arg;
+	struct registration *reg = g_hash_table_lookup(l->table->registrations, GINT_TO_POINTER(l->callback_id));
+
+	if (reg)
+		g_atomic_int_set(&reg->dead, TRUE);
+	g_hash_table_remove(l->table->registrations, GINT_TO_POINTER(l->callback_id));
+}
+
+bool vmm_event_deregister(vmm_connect *conn, int registration, GError **error)
+{
+	struct leaving l = { conn->events, registration };
+	remote_int_args args = { .num = registration };
+	remote_none none;
+
+	owner_call(rpc_client_context(conn->client), registration_remove, &l);
+	return CALL(conn, CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, int_args, &args, none, &none, error);
+}
+
+static void registrations_kill(void *arg)
+{
+	struct event_table *table = arg;
+	GHashTableIter iter;
+	gpointer value;
+
+	g_hash_table_iter_init(&iter, table->registrations);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		g_atomic_int_set(&((struct registration *)value)->dead, TRUE);
+}
+
+void event_table_kill(struct event_table *table)
+{
+	owner_call(rpc_client_context(table->conn->client), registrations_kill, table);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Console streams. */
+#include "config.h"
+#include "libvmm/client/client-priv.h"
+#include "libvmm/rpc/stream.h"
+
+struct vmm_stream {
+	vmm_connect *conn;
+	struct rpc_stream *stream;
+	struct vmm_stream_ops ops;
+	void *opaque;
+};
+
+static void on_data(const void *data, size_t bytes, void *opaque)
+{
+	vmm_stream *s = opaque;
+
+	s->ops.data(s, data, bytes, s->opaque);
+}
+
+static void on_closed(const GError *error, void *opaque)
+{
+	vmm_stream *s = opaque;
+
+	if (s->ops.closed)
+		s->ops.closed(s, error, s->opaque);
+}
+
+static const struct rpc_stream_ops stream_ops = { .data = on_data, .closed = on_closed };
+
+vmm_stream *vmm_domain_open_console(vmm_domain *dom, const char *device, unsigned flags, GMainContext *context,
+				    const struct vmm_stream_ops *ops, void *opaque, GError **error)
+{
+	remote_dom_opt_text_flags_args args = {
+		.dom = domain_to_wire(dom), .text = device ? (char **)&device : NULL, .flags = flags,
+	};
+	struct rpc_call call = {
+		.program = FRAME_PROGRAM_REMOTE,
+		.procedure = REMOTE_PROC_DOMAIN_OPEN_CONSOLE,
+		.args_proc = (xdrproc_t)xdr_remote_dom_opt_text_flags_args,
+		.args = &args,
+	};
+	vmm_stream *s = g_new(struct vmm_stream, 1);
+
+	*s = (struct vmm_stream){ .conn = connect_ref(dom->conn), .ops = *ops, .opaque = opaque };
+	s->stream = rpc_stream_open(dom->conn->client, &call, context, &stream_ops, s, error);
+	if (s->stream)
+		return s;
+	connect_unref(s->conn);
+	g_free(s);
+	return NULL;
+}
+
+bool vmm_stream_write(vmm_stream *stream, const void *data, size_t bytes, GError **error)
+{
+	return rpc_stream_write(stream->stream, data, bytes, error);
+}
+
+size_t vmm_stream_queued(vmm_stream *stream)
+{
+	return rpc_stream_queued(stream->stream);
+}
+
+bool vmm_stream_finish(vmm_stream *stream, GError **error)
+{
+	return rpc_stream_close(stream->stream, error);
+}
+
+void vmm_stream_free(vmm_stream *stream)
+{
+	if (!stream)
+		return;
+	rpc_stream_free(stream->stream);
+	connect_unref(stream->conn);
+	g_free(stream);
+}
