@@ -5,8 +5,8 @@
  * Theory.  libslirp has no loop of its own: before each sleep it is asked which
  * sockets it waits for (prepare), afterwards it is told what happened to them
  * (dispatch).  The GPollFDs of our GSource follow that list; only a change of
- * descriptor costs anything, a change of events does not.  An idle guest has no
- * timeout, so nothing wakes.
+ * descriptor costs anything, a change of events does not.  With no socket there
+ * is no timeout, so an idle guest wakes nobody.
  *
  * Frames from the guest are copied before libslirp sees them: it reads headers
  * more than once, and the guest could change them in between.  Frames to the
@@ -224,6 +224,9 @@ static gboolean slirp_prepare(GSource *source, gint *timeout_ms)
 	slirp_pollfds_fill(s->slirp, &wait_ms, on_add_poll, s);
 	for (guint i = s->n_polls; i < s->polls->len; i++)
 		poll_drop(s, s->polls->pdata[i]);
+	/* It always asks to be called in a second; with no socket there is nothing to time out. */
+	if (s->n_polls == 0)
+		wait_ms = UINT32_MAX;
 	s->deadline_us = wait_ms > INT_MAX ? -1 : g_get_monotonic_time() + (int64_t)wait_ms * 1000;
 	*timeout_ms = wait_ms > INT_MAX ? -1 : (gint)wait_ms;
 	return has_frame(s);
