@@ -22,7 +22,7 @@ static const char *const zeroes_names[] = { NULL, "off" };
 static const char *const policy_names[] = { NULL, "report", "stop", "ignore", "enospace" };
 static const char *const device_names[] = { "disk" };
 static const char *const bus_names[] = { "virtio" };
-static const char *const driver_names[] = { "qemu" };
+static const char *const driver_names[] = { "qemu", "vmm" };	/* both are ours */
 
 static_assert(ARRAY_SIZE(type_names) == N_DISK_TYPES);
 static_assert(ARRAY_SIZE(source_attrs) == N_DISK_TYPES);
