@@ -126,7 +126,7 @@ static void close_note_post(vmm_connect *conn, const GError *error)
 static void on_closed(const GError *error, void *opaque)
 {
 	vmm_connect *conn = opaque;
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&conn->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&conn->lock);
 
 	if (conn->close_fn)
 		close_note_post(conn, error);
@@ -246,7 +246,7 @@ const char *vmm_connect_uri(const vmm_connect *conn)
 void vmm_connect_set_close_callback(vmm_connect *conn, GMainContext *context, vmm_close_fn fn, void *opaque)
 {
 	g_autoptr(GError) gone = g_error_new(VMM_ERROR, VMM_ERR_RPC, "the connection is closed");
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&conn->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&conn->lock);
 
 	g_clear_pointer(&conn->close_ctx, g_main_context_unref);
 	conn->close_ctx = context ? g_main_context_ref(context) : g_main_context_ref_thread_default();

@@ -103,7 +103,7 @@ enum deliver {
 
 static enum deliver deliver_next(struct rpc_stream *s, GBytes **ret)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&s->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
 
 	if (!s->freed && (*ret = g_queue_pop_head(&s->in)))
 		return DELIVER_BYTES;
@@ -116,7 +116,7 @@ static enum deliver deliver_next(struct rpc_stream *s, GBytes **ret)
 
 static bool stream_is_freed(struct rpc_stream *s)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&s->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
 
 	return s->freed;
 }
@@ -376,7 +376,7 @@ bool rpc_stream_write(struct rpc_stream *s, const void *data, size_t bytes, GErr
 
 size_t rpc_stream_queued(struct rpc_stream *s)
 {
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&s->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
 
 	return s->ended ? 0 : s->unsent;
 }
@@ -387,7 +387,7 @@ bool rpc_stream_close(struct rpc_stream *s, GError **error)
 	owner_post(s->client->ctx, stream_finish, stream_ref(s));
 	if (!client_wait(s->client, s->end_fd))
 		return error_set(error, VMM_ERR_ABORTED, "interrupted");
-	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&s->lock);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
 	if (!s->error)
 		return true;
 	g_propagate_error(error, g_error_copy(s->error));
