@@ -165,7 +165,7 @@ int virtio_pop(struct virtio_device *dev, unsigned queue, struct virtqueue_chain
 		return 0;
 	int r = virtqueue_pop(virtio_queue(dev, queue), chain);
 	if (r < 0) {
-		virtio_broken(dev, "queue %u holds a chain that is none", queue);
+		virtio_broken(dev, "queue %u offers a malformed chain", queue);
 		return 0;
 	}
 	return r;
@@ -208,8 +208,8 @@ void virtio_broken(struct virtio_device *dev, const char *format, ...)
 		va_start(ap, format);
 		why = g_strdup_vprintf(format, ap);
 		va_end(ap);
-		g_message("%s: the guest's driver is at fault (%" G_GUINT64_FORMAT
-			  " times by now), the device needs a reset: %s", dev->name, n, why);
+		g_message("%s: the guest's driver broke the device, which waits for a reset: %s "
+			  "(fault %" G_GUINT64_FORMAT ")", dev->name, why, n);
 	}
 	config_changed(dev);
 }
