@@ -15,9 +15,9 @@ static const char *const kind_names[] = { "serial", "console", "channel" };
 static const char *const backend_names[] = { "pty", "null", "file", "unix" };
 static const char *const target_names[] = { "isa-serial", "serial", "virtio" };
 
-static_assert(ARRAY_SIZE(kind_names) == N_CHARDEV_KINDS);
-static_assert(ARRAY_SIZE(backend_names) == N_CHARDEV_BACKENDS);
-static_assert(ARRAY_SIZE(target_names) == N_CHARDEV_TARGETS);
+static_assert(ARRAY_SIZE(kind_names) == N_CHARDEV_KINDS, "a name for each");
+static_assert(ARRAY_SIZE(backend_names) == N_CHARDEV_BACKENDS, "a name for each");
+static_assert(ARRAY_SIZE(target_names) == N_CHARDEV_TARGETS, "a name for each");
 
 static const bool target_fits[N_CHARDEV_KINDS][N_CHARDEV_TARGETS] = {
 	[CHARDEV_SERIAL] = { [CHARDEV_TARGET_ISA_SERIAL] = true },

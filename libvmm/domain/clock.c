@@ -14,9 +14,9 @@ static const char *const basis_names[] = { "utc", "localtime" };
 static const char *const timer_names[] = { "kvmclock", "tsc", "hpet", "pit", "rtc" };
 static const char *const tick_names[] = { NULL, "delay", "catchup" };
 
-static_assert(ARRAY_SIZE(offset_names) == N_CLOCK_OFFSETS);
-static_assert(ARRAY_SIZE(timer_names) == N_TIMER_NAMES);
-static_assert(ARRAY_SIZE(tick_names) == N_TICKPOLICIES);
+static_assert(ARRAY_SIZE(offset_names) == N_CLOCK_OFFSETS, "a name for each");
+static_assert(ARRAY_SIZE(timer_names) == N_TIMER_NAMES, "a name for each");
+static_assert(ARRAY_SIZE(tick_names) == N_TICKPOLICIES, "a name for each");
 
 /* What can be said of each without telling a lie. */
 static const struct timer_rule {
@@ -29,7 +29,7 @@ static const struct timer_rule {
 	[TIMER_RTC] = { .present = true, .tickpolicy = true },
 };
 
-static_assert(ARRAY_SIZE(timer_rules) == N_TIMER_NAMES);
+static_assert(ARRAY_SIZE(timer_rules) == N_TIMER_NAMES, "a name for each");
 
 void clock_def_init(struct clock_def *clock)
 {

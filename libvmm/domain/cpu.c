@@ -15,10 +15,10 @@ static const char *const policy_names[] = { "force", "require", "optional", "dis
 static const char *const cache_names[] = { NULL, "passthrough", "disable" };
 static const char *const check_names[] = { NULL, "none", "partial", "full" };
 
-static_assert(ARRAY_SIZE(mode_names) == N_CPU_MODES);
-static_assert(ARRAY_SIZE(policy_names) == N_CPU_POLICIES);
-static_assert(ARRAY_SIZE(cache_names) == N_CPU_CACHES);
-static_assert(ARRAY_SIZE(check_names) == N_CPU_CHECKS);
+static_assert(ARRAY_SIZE(mode_names) == N_CPU_MODES, "a name for each");
+static_assert(ARRAY_SIZE(policy_names) == N_CPU_POLICIES, "a name for each");
+static_assert(ARRAY_SIZE(cache_names) == N_CPU_CACHES, "a name for each");
+static_assert(ARRAY_SIZE(check_names) == N_CPU_CHECKS, "a name for each");
 
 static void feature_free(void *opaque)
 {

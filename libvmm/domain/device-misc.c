@@ -19,7 +19,7 @@ static const char *const balloon_models[] = { "virtio", "none" };
 static const char *const controller_names[] = { "virtio-serial", "usb" };
 static const char *const usb_models[] = { "none" };
 
-static_assert(ARRAY_SIZE(controller_names) == N_CONTROLLER_TYPES);
+static_assert(ARRAY_SIZE(controller_names) == N_CONTROLLER_TYPES, "a name for each");
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(rng_def, rng_def_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(controller_def, controller_def_free)
@@ -249,7 +249,7 @@ struct controller_def *controller_def_parse(const xmlNode *node, unsigned flags,
 
 	if (!xml_attr_need(node, "type", &type, error) ||
 	    !XML_ATTR_ENUM(node, "type", controller_names, &c->type, error) ||
-	    !xml_expect(node, "type index model", DEVICE_CHILDREN + 1, error) ||
+	    !xml_expect(node, "type index model", "alias address", error) ||
 	    !xml_attr_uint(node, "index", 0, 0, &c->index, error) ||
 	    !parse_controller_model(node, c, error) ||
 	    !device_parse_common(node, flags, &c->alias, NULL, error))

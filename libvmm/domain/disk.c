@@ -24,14 +24,14 @@ static const char *const device_names[] = { "disk" };
 static const char *const bus_names[] = { "virtio" };
 static const char *const driver_names[] = { "qemu", "vmm" };	/* both are ours */
 
-static_assert(ARRAY_SIZE(type_names) == N_DISK_TYPES);
-static_assert(ARRAY_SIZE(source_attrs) == N_DISK_TYPES);
-static_assert(ARRAY_SIZE(format_names) == N_DISK_FORMATS);
-static_assert(ARRAY_SIZE(cache_names) == N_DISK_CACHES);
-static_assert(ARRAY_SIZE(io_names) == N_DISK_IOS);
-static_assert(ARRAY_SIZE(discard_names) == N_DISK_DISCARDS);
-static_assert(ARRAY_SIZE(zeroes_names) == N_DISK_ZEROES);
-static_assert(ARRAY_SIZE(policy_names) == N_DISK_POLICIES);
+static_assert(ARRAY_SIZE(type_names) == N_DISK_TYPES, "a name for each");
+static_assert(ARRAY_SIZE(source_attrs) == N_DISK_TYPES, "a name for each");
+static_assert(ARRAY_SIZE(format_names) == N_DISK_FORMATS, "a name for each");
+static_assert(ARRAY_SIZE(cache_names) == N_DISK_CACHES, "a name for each");
+static_assert(ARRAY_SIZE(io_names) == N_DISK_IOS, "a name for each");
+static_assert(ARRAY_SIZE(discard_names) == N_DISK_DISCARDS, "a name for each");
+static_assert(ARRAY_SIZE(zeroes_names) == N_DISK_ZEROES, "a name for each");
+static_assert(ARRAY_SIZE(policy_names) == N_DISK_POLICIES, "a name for each");
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(disk_def, disk_def_free)
 

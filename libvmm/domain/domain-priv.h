@@ -13,7 +13,7 @@ extern const char *const tristate_onoff[3];
 /* <alias>, <address> and, where boot_order is not NULL, <boot order=>: every device's children. */
 bool device_parse_common(const xmlNode *node, unsigned flags, char **alias, unsigned *boot_order,
 			 GError **error);
-/* "alias address boot" with what else the device has, for xml_expect(). */
+/* With what else the device has, for xml_expect(). */
 #define DEVICE_CHILDREN " alias address"
 void alias_format(struct xml_out *out, const char *alias, unsigned flags);
 void boot_order_format(struct xml_out *out, unsigned boot_order);

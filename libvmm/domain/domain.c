@@ -15,7 +15,7 @@
 static const char *const type_names[] = { "kvm" };
 static const char *const action_names[] = { "destroy", "restart", "rename-restart", "preserve" };
 
-static_assert(ARRAY_SIZE(action_names) == N_DOMAIN_ACTIONS);
+static_assert(ARRAY_SIZE(action_names) == N_DOMAIN_ACTIONS, "a name for each");
 
 const char *domain_action_name(enum domain_action action)
 {

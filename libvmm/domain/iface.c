@@ -20,7 +20,7 @@ static const char *const model_names[] = { "virtio" };
 static const char *const backend_names[] = { "default" };
 static const char *const proto_names[] = { "tcp", "udp" };
 
-static_assert(ARRAY_SIZE(type_names) == N_IFACE_TYPES);
+static_assert(ARRAY_SIZE(type_names) == N_IFACE_TYPES, "a name for each");
 
 typedef struct forward_def forward_def;
 static void forward_free(void *opaque);

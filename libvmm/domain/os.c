@@ -14,7 +14,7 @@ static const char *const input_names[] = { "microvm", "vmm" };	/* both are the o
 static const char *const arch_names[] = { "x86_64" };
 static const char *const boot_names[] = { "hd" };
 
-static_assert(ARRAY_SIZE(machine_names) == N_DOMAIN_MACHINES);
+static_assert(ARRAY_SIZE(machine_names) == N_DOMAIN_MACHINES, "a name for each");
 
 void os_def_done(struct os_def *os)
 {

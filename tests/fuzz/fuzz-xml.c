@@ -28,6 +28,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	round_trip(def, DOMAIN_PARSE_LIVE, DOMAIN_FORMAT_LIVE);
 	round_trip(def, 0, 0);
-	g_autoptr(domain_def) copy = domain_def_copy(def);
+	domain_def_free(domain_def_copy(def));
 	return 0;
 }
