@@ -92,6 +92,7 @@ bool qcow2_open(struct layer *l, GError **error);
 /* How the image names its backing file; NULL when it has none. */
 const char *qcow2_backing_name(const struct layer *l);
 const char *qcow2_backing_format(const struct layer *l);
+void qcow2_set_bytes(struct layer *l, uint64_t bytes);
 
 /* chain.c */
 struct layer *chain_open(const struct block_opts *opts, GError **error);
@@ -103,6 +104,7 @@ char *chain_resolve(const char *overlay, const char *name, GError **error);
 
 /* request.c */
 struct layer *block_top(struct block *b);
+void block_set_bytes(struct block *b, uint64_t bytes);
 
 /* iov.c */
 unsigned iov_slice(const struct iovec *iov, unsigned n_iov, uint64_t skip, uint64_t bytes,

@@ -397,6 +397,44 @@ int alloc_undo(struct qcow2 *q, uint64_t off, uint64_t n)
 	return 0;
 }
 
+/* Where free space is scattered, runs that are too short are kept aside while looking on. */
+int alloc_run(struct qcow2 *q, uint64_t n, uint64_t *ret_off)
+{
+	g_autoptr(GArray) aside = g_array_new(FALSE, FALSE, sizeof(struct freed));
+	uint64_t per_block = 1ull << q->refblock_bits, got = 0;
+	bool fresh;
+	int r = 0;
+
+	while (r == 0 && got < n) {
+		struct freed f = { 0 };
+
+		r = alloc_clusters(q, n, &f.off, &f.n, &fresh);
+		/* A run ends where its refcount block ends: a long one may go on right there. */
+		if (r == 0 && got && *ret_off + (got << q->cluster_bits) == f.off) {
+			got += MIN(f.n, n - got);
+		} else if (r == 0) {
+			*ret_off = f.off;
+			got = f.n;
+		}
+		if (r == 0)
+			g_array_append_val(aside, f);
+		if (aside->len > 1000000 + n / per_block)
+			r = -ENOSPC;
+	}
+	for (guint i = 0; i < aside->len; i++) {
+		struct freed *f = &g_array_index(aside, struct freed, i);
+		uint64_t end = *ret_off + (got << q->cluster_bits);
+
+		for (uint64_t k = 0; k < f->n; k++) {
+			uint64_t off = f->off + (k << q->cluster_bits);
+
+			if (r < 0 || off < *ret_off || off >= end)
+				alloc_undo(q, off, 1);
+		}
+	}
+	return r;
+}
+
 void alloc_free_later(struct qcow2 *q, uint64_t off, uint64_t n)
 {
 	struct freed *last, f = { off, n };

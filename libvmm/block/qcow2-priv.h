@@ -237,6 +237,8 @@ int alloc_clusters(struct qcow2 *q, uint64_t want, uint64_t *ret_off, uint64_t *
 		   bool *ret_fresh);
 /* Never linked: free at once. */
 int alloc_undo(struct qcow2 *q, uint64_t off, uint64_t n);
+/* `n` clusters side by side. */
+int alloc_run(struct qcow2 *q, uint64_t n, uint64_t *ret_off);
 /* Unlinked in memory: free when that is on the disk and nobody reads them any more. */
 void alloc_free_later(struct qcow2 *q, uint64_t off, uint64_t n);
 void alloc_frees_durable(struct qcow2 *q);
@@ -263,6 +265,8 @@ int map_write(struct layer *l, uint64_t off, uint64_t bytes, struct plan *ret);
 int map_link(struct layer *l, const struct plan *plan);
 void map_abandon(struct layer *l, const struct plan *plan);
 int map_zero(struct layer *l, uint64_t off, uint64_t bytes, enum zero_how how);
+/* [off, off + bytes), from a cluster's begin on: give up all of it, show what is behind. */
+int map_forget(struct qcow2 *q, uint64_t off, uint64_t bytes);
 
 /* qcow2-pack.c */
 int pack_read(struct layer *l, const struct extent *ext, const uint8_t **ret);

@@ -331,3 +331,24 @@ int map_zero(struct layer *l, uint64_t off, uint64_t bytes, enum zero_how how)
 	}
 	return 0;
 }
+
+int map_forget(struct qcow2 *q, uint64_t off, uint64_t bytes)
+{
+	uint64_t end = off + bytes;
+
+	for (off = round_down(off, q->cluster_bytes); off < end; off += q->cluster_bytes) {
+		struct entry old, none = { 0 };
+		int r = map_entry_get(q, off, &old);
+
+		if (r == 0 && (old.e || old.bitmap)) {
+			r = map_l2_writable(q, off);
+			if (r == 0)
+				r = map_entry_set(q, off, none);
+			if (r == 0)
+				entry_free(q, &old);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -360,3 +360,8 @@ const char *qcow2_backing_format(const struct layer *l)
 {
 	return qcow2_of(l)->backing_format;
 }
+
+void qcow2_set_bytes(struct layer *l, uint64_t bytes)
+{
+	qcow2_of(l)->bytes = bytes;
+}

@@ -362,6 +362,15 @@ void block_close(struct block *b)
 	g_free(b);
 }
 
+/* For "image resize"; nobody else changes a disk's size while it is open. */
+void block_set_bytes(struct block *b, uint64_t bytes)
+{
+	b->top->bytes = bytes;
+	if (b->top->priv)
+		qcow2_set_bytes(b->top, bytes);
+	b->bytes = round_up(bytes, 512);
+}
+
 uint64_t block_bytes(const struct block *b)
 {
 	return b->bytes;

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * "image rebase" and "image commit": moving contents between an overlay and
+ * what is behind it.
+ *
+ * Rebase copies into the overlay what the new backing file would show
+ * differently, brings it to the disk, then changes the name in one write:
+ * killed before, the overlay reads as it did; killed after, too.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "libvmm/block/image-priv.h"
+#include "libvmm/util/error.h"
+
+#define CHUNK_BYTES (2u << 20)
+
+/* ---- rebase ---- */
+
+struct rebase {
+	const struct image_rebase_opts *o;
+	struct block *top;		/* the overlay alone, for writing */
+	struct block *old, *new;	/* what is behind it and what shall be; either may be NULL */
+	uint8_t *buf_old, *buf_new;
+};
+
+static int behind_read(struct block *b, uint64_t off, uint8_t *buf, uint64_t n)
+{
+	uint64_t have = b && off < block_bytes(b) ? MIN(n, block_bytes(b) - off) : 0;
+
+	memset(buf + have, 0, n - have);
+	return have ? block_pread(b, off, buf, have) : 0;
+}
+
+static int rebase_chunk(struct rebase *r, uint64_t off, uint64_t n)
+{
+	int e = behind_read(r->old, off, r->buf_old, n);
+
+	if (e == 0)
+		e = behind_read(r->new, off, r->buf_new, n);
+	if (e < 0 || memcmp(r->buf_old, r->buf_new, n) == 0)
+		return e;
+	/* Version 2 has no zero flag: zeroes are written out, the engine would see none to write. */
+	if (v3(qcow2_of(block_top(r->top))) && buffer_is_zero(r->buf_old, n))
+		return block_pwrite_zeroes(r->top, off, n, BLOCK_REQ_UNMAP);
+	return block_pwrite(r->top, off, r->buf_old, n);
+}
+
+/*
+ * Whole clusters: the top is open without what is behind it, so a part of a
+ * cluster would be filled up with zeroes in place of the old contents.
+ */
+static bool rebase_copy(struct rebase *r, GError **error)
+{
+	uint64_t end = block_bytes(r->top), cluster = block_cluster_bytes(r->top), off = 0;
+	struct layer *top = block_top(r->top);
+
+	while (off < end) {
+		struct extent ext;
+		uint64_t n;
+		int e = top->ops->map(top, off, MIN(CHUNK_BYTES, end - off), &ext);
+
+		if (e == 0 && ext.type == EXTENT_BACKING) {
+			n = off + ext.bytes < end ? ext.bytes : end - off;
+			for (uint64_t at = 0; at < n && e == 0; at += cluster)
+				e = rebase_chunk(r, off + at, MIN(cluster, n - at));
+		}
+		if (e < 0)
+			return error_errno(error, e, "rebase image '%s'", r->o->path);
+		off += ext.bytes;
+		if (!image_tick(&r->o->progress, off, end, error))
+			return false;
+	}
+	return true;
+}
+
+static struct block *behind_open(const struct rebase *r, const char *name, const char *format,
+				 GError **error)
+{
+	g_autofree char *path = chain_resolve(r->o->path, name, error);
+	struct block_opts bo = { .path = path, .format = format, .read_only = true, .share = true };
+	struct file *mine = block_top(r->top)->file;
+	struct block *b = path ? block_open(&bo, error) : NULL;
+
+	for (struct layer *l = b ? block_top(b) : NULL; l; l = l->backing)
+		if (l->file->dev == mine->dev && l->file->ino == mine->ino) {
+			block_close(b);
+			error_set(error, VMM_ERR_INVALID_ARG,
+				  "image '%s' is itself behind '%s': they would form a loop", r->o->path, name);
+			return NULL;
+		}
+	return b;
+}
+
+static bool rebase_safely(struct rebase *r, struct qcow2 *q, GError **error)
+{
+	const char *name = r->o->backing_file;
+
+	if (q->backing && !q->backing_format)
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "image '%s' does not say the format of its backing file '%s'; store it "
+				 "first: vmsh image rebase -u -b '%s' -F FORMAT '%s'", r->o->path,
+				 q->backing, q->backing, r->o->path);
+	if (q->extended)
+		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
+				 "image '%s' has subclusters; rebase it with 'qemu-img rebase'", r->o->path);
+	if (q->backing && !(r->old = behind_open(r, q->backing, q->backing_format, error)))
+		return false;
+	if (name && !(r->new = behind_open(r, name, r->o->backing_format, error)))
+		return false;
+	r->buf_old = g_malloc(CHUNK_BYTES);
+	r->buf_new = g_malloc(CHUNK_BYTES);
+	q->has_backing = true;		/* or will have: zeroes must be said, not left out */
+	return rebase_copy(r, error);
+}
+
+static bool rebase_run(struct rebase *r, GError **error)
+{
+	struct qcow2 *q = qcow2_of(block_top(r->top));
+	int e;
+
+	if (!q)
+		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
+				 "image '%s' is raw: it has no backing file", r->o->path);
+	if (r->o->backing_file && !r->o->backing_format)
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "name the format of the backing file: -F raw or -F qcow2");
+	if (r->o->backing_file && !image_format(r->o->path, r->o->backing_format, error))
+		return false;
+	if (!r->o->unsafe && !rebase_safely(r, q, error))
+		return false;
+	e = block_flush(r->top);
+	if (e < 0)
+		return error_errno(error, e, "rebase image '%s'", r->o->path);
+	return header_set_backing(q, r->o->backing_file, r->o->backing_format, error);
+}
+
+bool image_rebase(const struct image_rebase_opts *opts, GError **error)
+{
+	struct image_rebase_opts o = *opts;
+	struct rebase r = { .o = &o };
+	bool ok;
+
+	if (o.backing_file && !o.backing_file[0])
+		o.backing_file = NULL;
+	r.top = image_open_alone(o.path, o.format, false, error);
+	ok = r.top && rebase_run(&r, error);
+	g_free(r.buf_old);
+	g_free(r.buf_new);
+	block_close(r.old);
+	block_close(r.new);
+	block_close(r.top);
+	return ok;
+}
+
+/* ---- commit ---- */
+
+static int commit_extent(struct block *top, struct block *base, const struct extent *ext,
+			 uint64_t off, uint8_t *buf)
+{
+	int r;
+
+	if (ext->type == EXTENT_BACKING)
+		return 0;
+	if (ext->type == EXTENT_ZERO)
+		return block_pwrite_zeroes(base, off, ext->bytes, BLOCK_REQ_UNMAP);
+	r = block_pread(top, off, buf, ext->bytes);
+	return r < 0 ? r : block_pwrite(base, off, buf, ext->bytes);
+}
+
+static bool commit_copy(const struct image_commit_opts *o, struct block *top, struct block *base,
+			GError **error)
+{
+	g_autofree uint8_t *buf = g_malloc(CHUNK_BYTES);
+	struct layer *l = block_top(top);
+	uint64_t end = block_bytes(top), off = 0;
+	int r = 0;
+
+	while (off < end && r == 0) {
+		struct extent ext;
+
+		r = l->ops->map(l, off, MIN(CHUNK_BYTES, end - off), &ext);
+		if (r == 0)
+			r = commit_extent(top, base, &ext, off, buf);
+		if (r == 0)
+			off += ext.bytes;
+		if (r == 0 && !image_tick(&o->progress, off, end, error))
+			return false;
+	}
+	if (r == 0)
+		r = block_flush(base);
+	return r == 0 || error_errno(error, r, "commit image '%s'", o->path);
+}
+
+/* Every cluster of the overlay is given up: it shows its backing file again. */
+static int forget_all(struct block *b)
+{
+	struct layer *l = block_top(b);
+	struct qcow2 *q = qcow2_of(l);
+	int r = 0;
+
+	for (uint64_t off = 0; off < q->bytes && r == 0;) {
+		struct extent ext;
+
+		r = l->ops->map(l, off, q->bytes - off, &ext);
+		if (r == 0 && (ext.type != EXTENT_BACKING || ext.allocated))
+			r = map_forget(q, off, ext.bytes);
+		off += ext.bytes;
+	}
+	return r < 0 ? r : block_flush(b);
+}
+
+static bool commit_into(const struct image_commit_opts *o, struct block *top, const char *path,
+			const char *format, GError **error)
+{
+	struct image_resize_opts grow = { .path = path, .format = format, .bytes = block_bytes(top) };
+	g_autoptr(block) base = image_open(path, format, false, false, error);
+
+	if (!base)
+		return false;
+	if (block_bytes(base) < block_bytes(top)) {
+		g_clear_pointer(&base, block_close);
+		if (!image_resize(&grow, error))
+			return false;
+		base = image_open(path, format, false, false, error);
+	}
+	return base && commit_copy(o, top, base, error);
+}
+
+bool image_commit(const struct image_commit_opts *o, GError **error)
+{
+	g_autoptr(block) top = image_open_alone(o->path, o->format, false, error);
+	g_autofree char *path = NULL;
+	struct qcow2 *q;
+	int r = 0;
+
+	if (!top)
+		return false;
+	q = qcow2_of(block_top(top));
+	if (!q || !q->backing || !q->backing_format)
+		return error_set(error, VMM_ERR_OPERATION_INVALID,
+				 "image '%s' has no backing file (with a stored format) to commit to", o->path);
+	if (q->n_snapshots && !o->keep)
+		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
+				 "image '%s' has internal snapshots; it can only be committed with -d", o->path);
+	path = chain_resolve(o->path, q->backing, error);
+	if (!path || !commit_into(o, top, path, q->backing_format, error))
+		return false;
+	if (!o->keep)
+		r = forget_all(top);
+	return r == 0 || error_errno(error, r, "empty image '%s'", o->path);
+}
