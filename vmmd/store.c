@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * SQLite: the schema and every statement.
+ *
+ * WAL with synchronous=FULL: a commit is in the log on the disk before it is
+ * answered, and a kill at any moment leaves the last commit.  Statements are
+ * prepared once, at open, and always reset before a function returns, so no
+ * read transaction holds up the log's checkpoint.
+ */
+#include "config.h"
+#include "vmmd/store.h"
+
+#include <sqlite3.h>
+
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+
+#define APPLICATION_ID 0x764d4d64	/* "vMMd": tells our file from other people's */
+#define BUSY_TIMEOUT_MS 2000
+
+enum statement {
+	ST_DOMAINS, ST_PUT_DOMAIN, ST_REMOVE_DOMAIN, ST_SET_AUTOSTART, ST_SET_STATE, ST_NEXT_ID,
+	ST_ADD_EVENT, ST_TRIM_EVENTS, N_STATEMENTS,
+};
+
+static const char *const statements[] = {
+	[ST_DOMAINS] = "SELECT uuid, name, xml, autostart, state, reason, created FROM domains",
+	[ST_PUT_DOMAIN] = "INSERT INTO domains(uuid, name, xml, autostart, state, reason, created)"
+			  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(uuid) DO UPDATE SET"
+			  " name = excluded.name, xml = excluded.xml",
+	[ST_REMOVE_DOMAIN] = "DELETE FROM domains WHERE uuid = ?1",
+	[ST_SET_AUTOSTART] = "UPDATE domains SET autostart = ?2 WHERE uuid = ?1",
+	[ST_SET_STATE] = "UPDATE domains SET state = ?2, reason = ?3 WHERE uuid = ?1",
+	[ST_NEXT_ID] = "UPDATE counters SET value = value + 1 WHERE name = 'domain-id' RETURNING value",
+	[ST_ADD_EVENT] = "INSERT INTO events(at, uuid, name, event, detail) VALUES(?1, ?2, ?3, ?4, ?5)",
+	[ST_TRIM_EVENTS] = "DELETE FROM events WHERE seq <= (SELECT max(seq) FROM events) - ?1",
+};
+static_assert(ARRAY_SIZE(statements) == N_STATEMENTS, "each statement has its text");
+
+/* migrations[n] brings version n to n + 1. */
+static const char *const migrations[] = {
+	"CREATE TABLE domains("
+	" uuid BLOB NOT NULL PRIMARY KEY CHECK(length(uuid) = 16),"
+	" name TEXT NOT NULL UNIQUE,"
+	" xml TEXT NOT NULL,"
+	" autostart INTEGER NOT NULL DEFAULT 0 CHECK(autostart IN (0, 1)),"
+	" state INTEGER NOT NULL,"
+	" reason INTEGER NOT NULL,"
+	" created INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE counters(name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) STRICT;"
+	"INSERT INTO counters VALUES('domain-id', 0);"
+	"CREATE TABLE events("
+	" seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" at INTEGER NOT NULL,"			/* microseconds of real time */
+	" uuid BLOB NOT NULL,"			/* no reference: it outlives the domain */
+	" name TEXT NOT NULL,"
+	" event INTEGER NOT NULL,"
+	" detail INTEGER NOT NULL) STRICT;",
+};
+static_assert(ARRAY_SIZE(migrations) == STORE_VERSION, "one migration for each version");
+
+struct store {
+	char *path;
+	sqlite3 *db;
+	sqlite3_stmt *st[N_STATEMENTS];
+};
+
+static bool store_error(struct store *s, const char *what, GError **error)
+{
+	int rc = sqlite3_errcode(s->db);
+
+	switch (rc) {
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "%s: database '%s' can't be written: it, or its folder, is read-only",
+				 what, s->path);
+	case SQLITE_FULL:
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "%s: no space is left on the disk of database '%s'", what, s->path);
+	case SQLITE_CANTOPEN:
+		return error_set(error, VMM_ERR_OPERATION_FAILED, "%s: can't open database '%s': %s", what,
+				 s->path, g_strerror(sqlite3_system_errno(s->db)));
+	case SQLITE_NOTADB:
+	case SQLITE_CORRUPT:
+		return error_set(error, VMM_ERR_OPERATION_FAILED, "%s: '%s' is damaged or no database: %s",
+				 what, s->path, sqlite3_errmsg(s->db));
+	case SQLITE_BUSY:
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "%s: another process has locked database '%s'", what, s->path);
+	default:
+		return error_set(error, VMM_ERR_OPERATION_FAILED, "%s: database '%s': %s", what, s->path,
+				 sqlite3_errmsg(s->db));
+	}
+}
+
+static bool store_exec(struct store *s, const char *sql, GError **error)
+{
+	if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+		return true;
+	return store_error(s, "set up", error);
+}
+
+static bool store_pragma(struct store *s, const char *name, int *ret, GError **error)
+{
+	g_autofree char *sql = g_strdup_printf("PRAGMA %s", name);
+	sqlite3_stmt *st = NULL;
+	bool ok = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) == SQLITE_OK &&
+		  sqlite3_step(st) == SQLITE_ROW;
+
+	if (ok)
+		*ret = sqlite3_column_int(st, 0);
+	else
+		store_error(s, "open", error);
+	sqlite3_finalize(st);
+	return ok;
+}
+
+/* Steps a statement that gives no rows (or whose first row alone matters). */
+static bool store_step(struct store *s, enum statement which, const char *what, GError **error)
+{
+	int rc = sqlite3_step(s->st[which]);
+	bool ok = rc == SQLITE_DONE || rc == SQLITE_ROW;
+
+	if (!ok)
+		store_error(s, what, error);
+	sqlite3_reset(s->st[which]);
+	sqlite3_clear_bindings(s->st[which]);
+	return ok;
+}
+
+static bool store_migrate_step(struct store *s, int version, GError **error)
+{
+	g_autofree char *sql = g_strdup_printf(
+		"BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+		migrations[version], APPLICATION_ID, version + 1);
+
+	if (store_exec(s, sql, error))
+		return true;
+	sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	return false;
+}
+
+static bool store_migrate(struct store *s, GError **error)
+{
+	int version, application, schema;
+
+	if (!store_pragma(s, "user_version", &version, error) ||
+	    !store_pragma(s, "application_id", &application, error) ||
+	    !store_pragma(s, "schema_version", &schema, error))
+		return false;
+	if (schema != 0 && application != APPLICATION_ID)
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "'%s' is the database of another program", s->path);
+	if (version < 0 || version > STORE_VERSION)
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "database '%s' has version %d, but this vmmd (%s) knows versions up to %d: "
+				 "use the newer vmmd that wrote it", s->path, version, PACKAGE_VERSION,
+				 STORE_VERSION);
+	for (; version < STORE_VERSION; version++)
+		if (!store_migrate_step(s, version, error))
+			return false;
+	return true;
+}
+
+static bool store_prepare(struct store *s, GError **error)
+{
+	for (unsigned i = 0; i < N_STATEMENTS; i++)
+		if (sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->st[i],
+				       NULL) != SQLITE_OK)
+			return store_error(s, "open", error);
+	return true;
+}
+
+/* An open of a read-only file succeeds; that it can't be used must be known now, not at a define. */
+static bool store_writable(struct store *s, GError **error)
+{
+	if (sqlite3_db_readonly(s->db, "main") > 0)
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "database '%s' can't be written: it, or its folder, is read-only", s->path);
+	if (sqlite3_exec(s->db, "BEGIN IMMEDIATE; ROLLBACK", NULL, NULL, NULL) != SQLITE_OK)
+		return store_error(s, "open", error);
+	return true;
+}
+
+struct store *store_open(const char *path, GError **error)
+{
+	struct store *s = g_new0(struct store, 1);
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+
+	s->path = g_strdup(path);
+	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK) {
+		store_error(s, "open", error);
+		goto fail;
+	}
+	sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
+	/* The version first: nothing, not even the journal mode, is changed in a newer one's file. */
+	if (!store_migrate(s, error) ||
+	    !store_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+			   "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF", error) ||
+	    !store_writable(s, error) || !store_prepare(s, error))
+		goto fail;
+	return s;
+fail:
+	store_close(s);
+	return NULL;
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	for (unsigned i = 0; i < N_STATEMENTS; i++)
+		sqlite3_finalize(s->st[i]);
+	sqlite3_close(s->db);
+	g_free(s->path);
+	g_free(s);
+}
+
+static void bind_uuid(sqlite3_stmt *st, int at, const uint8_t uuid[UUID_BYTES])
+{
+	sqlite3_bind_blob(st, at, uuid, UUID_BYTES, SQLITE_TRANSIENT);
+}
+
+bool store_domains(struct store *s, store_domain_fn *fn, void *opaque, GError **error)
+{
+	sqlite3_stmt *st = s->st[ST_DOMAINS];
+	int rc;
+
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct store_domain row = {
+			.name = (const char *)sqlite3_column_text(st, 1),
+			.xml = (const char *)sqlite3_column_text(st, 2),
+			.autostart = sqlite3_column_int(st, 3),
+			.state = sqlite3_column_int(st, 4),
+			.reason = sqlite3_column_int(st, 5),
+			.created_s = sqlite3_column_int64(st, 6),
+		};
+
+		memcpy(row.uuid, sqlite3_column_blob(st, 0), UUID_BYTES);
+		fn(&row, opaque);
+	}
+	if (rc != SQLITE_DONE)
+		store_error(s, "read the domains", error);
+	sqlite3_reset(st);
+	return rc == SQLITE_DONE;
+}
+
+bool store_put_domain(struct store *s, const struct store_domain *row, GError **error)
+{
+	sqlite3_stmt *st = s->st[ST_PUT_DOMAIN];
+
+	bind_uuid(st, 1, row->uuid);
+	sqlite3_bind_text(st, 2, row->name, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_text(st, 3, row->xml, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int(st, 4, row->autostart);
+	sqlite3_bind_int(st, 5, row->state);
+	sqlite3_bind_int(st, 6, row->reason);
+	sqlite3_bind_int64(st, 7, row->created_s);
+	return store_step(s, ST_PUT_DOMAIN, "store the definition", error);
+}
+
+bool store_remove_domain(struct store *s, const uint8_t uuid[UUID_BYTES], GError **error)
+{
+	bind_uuid(s->st[ST_REMOVE_DOMAIN], 1, uuid);
+	return store_step(s, ST_REMOVE_DOMAIN, "remove the definition", error);
+}
+
+bool store_set_autostart(struct store *s, const uint8_t uuid[UUID_BYTES], bool on, GError **error)
+{
+	bind_uuid(s->st[ST_SET_AUTOSTART], 1, uuid);
+	sqlite3_bind_int(s->st[ST_SET_AUTOSTART], 2, on);
+	return store_step(s, ST_SET_AUTOSTART, "set autostart", error);
+}
+
+bool store_set_state(struct store *s, const uint8_t uuid[UUID_BYTES], int state, int reason,
+		     GError **error)
+{
+	bind_uuid(s->st[ST_SET_STATE], 1, uuid);
+	sqlite3_bind_int(s->st[ST_SET_STATE], 2, state);
+	sqlite3_bind_int(s->st[ST_SET_STATE], 3, reason);
+	return store_step(s, ST_SET_STATE, "store the state", error);
+}
+
+bool store_next_id(struct store *s, int *ret, GError **error)
+{
+	sqlite3_stmt *st = s->st[ST_NEXT_ID];
+	bool ok = sqlite3_step(st) == SQLITE_ROW;
+	int id = ok ? sqlite3_column_int(st, 0) : 0;
+
+	/* RETURNING gives its row before the commit: only the next step writes it. */
+	ok = ok && sqlite3_step(st) == SQLITE_DONE;
+	if (!ok)
+		store_error(s, "give out an id", error);
+	sqlite3_reset(st);
+	if (ok)
+		*ret = id;
+	return ok;
+}
+
+static bool store_add_event(struct store *s, const struct store_event *ev, GError **error)
+{
+	sqlite3_stmt *st = s->st[ST_ADD_EVENT];
+
+	sqlite3_bind_int64(st, 1, ev->at_us);
+	bind_uuid(st, 2, ev->uuid);
+	sqlite3_bind_text(st, 3, ev->name, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int(st, 4, ev->event);
+	sqlite3_bind_int(st, 5, ev->detail);
+	return store_step(s, ST_ADD_EVENT, "store an event", error);
+}
+
+bool store_add_events(struct store *s, const struct store_event *events, size_t n, GError **error)
+{
+	bool ok = store_exec(s, "BEGIN IMMEDIATE", error);
+
+	for (size_t i = 0; ok && i < n; i++)
+		ok = store_add_event(s, &events[i], error);
+	if (ok) {
+		sqlite3_bind_int(s->st[ST_TRIM_EVENTS], 1, STORE_EVENTS_MAX);
+		ok = store_step(s, ST_TRIM_EVENTS, "store an event", error) &&
+		     store_exec(s, "COMMIT", error);
+	}
+	if (!ok && !sqlite3_get_autocommit(s->db))
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	return ok;
+}

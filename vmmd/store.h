@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What must outlive the daemon, in SQLite.  Each change is one transaction
+ * that is on the disk when the function returns: success may be told to the
+ * client.  Owner: the main thread.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libvmm/util/uuid.h"
+
+#define STORE_VERSION 1			/* PRAGMA user_version of what we write */
+#define STORE_EVENTS_MAX 10000		/* how much history is kept */
+
+struct store;
+
+struct store_domain {
+	uint8_t uuid[UUID_BYTES];
+	const char *name;
+	const char *xml;		/* the saved definition */
+	bool autostart;
+	int state, reason;		/* of its last end: enum domain_state, enum wire_reason */
+	int64_t created_s;
+};
+
+struct store_event {
+	int64_t at_us;
+	uint8_t uuid[UUID_BYTES];
+	char *name;
+	int event, detail;		/* numbers of the wire's lifecycle events */
+};
+
+/* Makes the file and brings it up to STORE_VERSION; refuses one from a newer version. */
+struct store *store_open(const char *path, GError **error);
+void store_close(struct store *store);
+
+typedef void store_domain_fn(const struct store_domain *row, void *opaque);
+
+bool store_domains(struct store *store, store_domain_fn *fn, void *opaque, GError **error);
+/* New, or new name and XML of the same uuid (its state and autostart stay as they are). */
+bool store_put_domain(struct store *store, const struct store_domain *row, GError **error);
+bool store_remove_domain(struct store *store, const uint8_t uuid[UUID_BYTES], GError **error);
+bool store_set_autostart(struct store *store, const uint8_t uuid[UUID_BYTES], bool on, GError **error);
+bool store_set_state(struct store *store, const uint8_t uuid[UUID_BYTES], int state, int reason,
+		     GError **error);
+/* An id that no domain has had before. */
+bool store_next_id(struct store *store, int *ret, GError **error);
+bool store_add_events(struct store *store, const struct store_event *events, size_t n, GError **error);
