@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the parts of vmmd share: where things are, and each other. One thread, one main loop. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+struct daemon {
+	GMainLoop *loop;
+	bool system_mode;		/* root, with the well-known folders; else a user's session */
+	char *state_dir, *run_dir, *log_dir;
+	char *worker_path;		/* the program vmm-worker */
+	unsigned start_timeout_ms;	/* for a worker's answer to START */
+	unsigned stop_timeout_ms;	/* and to STOP, before it is killed */
+	unsigned powerdown_timeout_ms;	/* after which a guest has ignored the button */
+
+	struct store *store;
+	struct domain_table *domains;
+	struct event_hub *events;
+	struct server *server;
+};

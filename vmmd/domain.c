@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of domains: who exists, with which definitions, in which state. */
+#include "config.h"
+#include "vmmd/domain.h"
+
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+#include "vmmd/store.h"
+
+struct domain_table {
+	GHashTable *by_uuid;		/* 16 bytes inside the domain -> domain, owned */
+	GHashTable *by_name;
+	GHashTable *by_id;		/* active ones */
+};
+
+static guint uuid_hash(gconstpointer p)
+{
+	guint hash = 5381;
+
+	for (const uint8_t *b = p, *end = b + UUID_BYTES; b < end; b++)
+		hash = hash * 33 + *b;
+	return hash;
+}
+
+static gboolean uuid_equal(gconstpointer a, gconstpointer b)
+{
+	return memcmp(a, b, UUID_BYTES) == 0;
+}
+
+static void domain_free(void *p)
+{
+	struct domain *dom = p;
+
+	domain_def_free(dom->saved);
+	domain_def_free(dom->live);
+	g_free(dom->saved_xml);
+	g_free(dom->live_xml);
+	g_free(dom->saved_fault);
+	g_free(dom->detail);
+	g_free(dom->name);
+	g_free(dom);
+}
+
+struct domain_table *domain_table_new(void)
+{
+	struct domain_table *t = g_new0(struct domain_table, 1);
+
+	t->by_uuid = g_hash_table_new_full(uuid_hash, uuid_equal, NULL, domain_free);
+	t->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+	t->by_id = g_hash_table_new(NULL, NULL);
+	return t;
+}
+
+void domain_table_free(struct domain_table *t)
+{
+	if (!t)
+		return;
+	g_hash_table_unref(t->by_id);
+	g_hash_table_unref(t->by_name);
+	g_hash_table_unref(t->by_uuid);
+	g_free(t);
+}
+
+struct domain *domain_new(struct daemon *daemon, const uint8_t uuid[UUID_BYTES], const char *name)
+{
+	struct domain *dom = g_new0(struct domain, 1);
+
+	dom->daemon = daemon;
+	memcpy(dom->uuid, uuid, UUID_BYTES);
+	uuid_to_text(uuid, dom->uuid_text);
+	dom->name = g_strdup(name);
+	dom->id = -1;
+	dom->state = DOMAIN_OFF;
+	dom->created_s = g_get_real_time() / G_USEC_PER_SEC;
+	dom->state_since_us = g_get_monotonic_time();
+	g_hash_table_insert(daemon->domains->by_uuid, dom->uuid, dom);
+	g_hash_table_insert(daemon->domains->by_name, dom->name, dom);
+	return dom;
+}
+
+void domain_drop(struct domain *dom)
+{
+	struct domain_table *t = dom->daemon->domains;
+
+	if (dom->id >= 0)
+		g_hash_table_remove(t->by_id, GINT_TO_POINTER(dom->id));
+	g_hash_table_remove(t->by_name, dom->name);
+	g_hash_table_remove(t->by_uuid, dom->uuid);
+}
+
+static void load_one(const struct store_domain *row, void *opaque)
+{
+	struct domain *dom = domain_new(opaque, row->uuid, row->name);
+	g_autoptr(GError) error = NULL;
+
+	dom->persistent = true;
+	dom->autostart = row->autostart;
+	dom->created_s = row->created_s;
+	dom->state = row->state == DOMAIN_SAVED ? DOMAIN_SAVED : DOMAIN_OFF;
+	/* Of a state that was not an end nobody has said how it ended. */
+	dom->reason = row->state == DOMAIN_OFF || row->state == DOMAIN_SAVED ? (enum wire_reason)row->reason
+									     : REASON_UNKNOWN;
+	dom->saved_xml = g_strdup(row->xml);
+	dom->saved = domain_def_parse(row->xml, 0, &error);
+	if (dom->saved)
+		return;
+	g_warning("domain '%s': its stored definition can't be used: %s", row->name, error->message);
+	dom->saved_fault = g_strdup(error->message);
+}
+
+bool domain_table_load(struct domain_table *t, struct daemon *daemon, GError **error)
+{
+	return store_domains(daemon->store, load_one, daemon, error);
+}
+
+struct domain *domain_find_uuid(struct domain_table *t, const uint8_t uuid[UUID_BYTES])
+{
+	return g_hash_table_lookup(t->by_uuid, uuid);
+}
+
+struct domain *domain_find_name(struct domain_table *t, const char *name)
+{
+	return g_hash_table_lookup(t->by_name, name);
+}
+
+struct domain *domain_find_id(struct domain_table *t, int id)
+{
+	return id < 0 ? NULL : g_hash_table_lookup(t->by_id, GINT_TO_POINTER(id));
+}
+
+static gint name_order(gconstpointer a, gconstpointer b)
+{
+	const struct domain *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+GPtrArray *domain_table_list(struct domain_table *t)
+{
+	GPtrArray *list = g_ptr_array_sized_new(g_hash_table_size(t->by_uuid));
+	GHashTableIter iter;
+	void *dom;
+
+	g_hash_table_iter_init(&iter, t->by_uuid);
+	while (g_hash_table_iter_next(&iter, NULL, &dom))
+		g_ptr_array_add(list, dom);
+	g_ptr_array_sort(list, name_order);
+	return list;
+}
+
+bool domain_match(struct domain_table *t, const domain_def *def, struct domain **ret, GError **error)
+{
+	struct domain *same_uuid = domain_find_uuid(t, def->uuid);
+	struct domain *same_name = domain_find_name(t, def->name);
+
+	if (same_uuid == same_name) {
+		*ret = same_uuid;
+		return true;
+	}
+	if (same_name)
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "operation failed: domain '%s' already exists with uuid %s", def->name,
+				 same_name->uuid_text);
+	return error_set(error, VMM_ERR_OPERATION_FAILED,
+			 "operation failed: domain '%s' is already defined with uuid %s",
+			 same_uuid->name, same_uuid->uuid_text);
+}
+
+bool domain_save(struct domain *dom, domain_def *def, GError **error)
+{
+	g_autoptr(domain_def) taken = def;
+	g_autofree char *xml = domain_def_format(def, 0);
+	struct store_domain row = {
+		.name = def->name, .xml = xml, .autostart = dom->autostart,
+		.state = (int)dom->state, .reason = (int)dom->reason, .created_s = dom->created_s,
+	};
+
+	memcpy(row.uuid, dom->uuid, UUID_BYTES);
+	if (!store_put_domain(dom->daemon->store, &row, error))
+		return false;
+	domain_def_free(dom->saved);
+	g_free(dom->saved_xml);
+	g_clear_pointer(&dom->saved_fault, g_free);
+	dom->saved = g_steal_pointer(&taken);
+	dom->saved_xml = g_steal_pointer(&xml);
+	dom->persistent = true;
+	return true;
+}
+
+bool domain_forget(struct domain *dom, GError **error)
+{
+	if (!store_remove_domain(dom->daemon->store, dom->uuid, error))
+		return false;
+	dom->persistent = false;
+	dom->autostart = false;
+	g_clear_pointer(&dom->saved, domain_def_free);
+	g_clear_pointer(&dom->saved_xml, g_free);
+	g_clear_pointer(&dom->saved_fault, g_free);
+	return true;
+}
+
+void domain_set_name(struct domain *dom, const char *name)
+{
+	GHashTable *by_name = dom->daemon->domains->by_name;
+
+	g_hash_table_remove(by_name, dom->name);
+	g_free(dom->name);
+	dom->name = g_strdup(name);
+	g_hash_table_insert(by_name, dom->name, dom);
+}
+
+bool domain_rename(struct domain *dom, const char *name, GError **error)
+{
+	g_autoptr(domain_def) def = domain_def_copy(dom->saved);
+
+	g_free(def->name);
+	def->name = g_strdup(name);
+	if (!domain_save(dom, g_steal_pointer(&def), error))
+		return false;
+	domain_set_name(dom, name);
+	return true;
+}
+
+bool domain_set_autostart(struct domain *dom, bool on, GError **error)
+{
+	if (!store_set_autostart(dom->daemon->store, dom->uuid, on, error))
+		return false;
+	dom->autostart = on;
+	return true;
+}
+
+void domain_set_live(struct domain *dom, domain_def *def)
+{
+	GHashTable *by_id = dom->daemon->domains->by_id;
+
+	if (dom->id >= 0)
+		g_hash_table_remove(by_id, GINT_TO_POINTER(dom->id));
+	domain_def_free(dom->live);
+	dom->live = def;
+	dom->id = def ? def->id : -1;
+	if (dom->id >= 0)
+		g_hash_table_insert(by_id, GINT_TO_POINTER(dom->id), dom);
+	domain_refresh_live(dom);
+}
+
+void domain_refresh_live(struct domain *dom)
+{
+	g_free(dom->live_xml);
+	dom->live_xml = dom->live ? domain_def_format(dom->live, DOMAIN_FORMAT_LIVE) : NULL;
+}
+
+const domain_def *domain_def_now(const struct domain *dom)
+{
+	return dom->live ?: dom->saved;
+}
+
+domain_def *domain_need_saved(struct domain *dom, GError **error)
+{
+	if (dom->saved)
+		return dom->saved;
+	if (dom->saved_fault)
+		error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+			  "domain '%s': its stored definition can't be used: %s", dom->name,
+			  dom->saved_fault);
+	else
+		error_set(error, VMM_ERR_OPERATION_INVALID,
+			  "Requested operation is not valid: domain '%s' is transient", dom->name);
+	return NULL;
+}
+
+bool domain_may(const struct domain *dom, enum domain_event event, GError **error)
+{
+	if (state_next(dom->state, event))
+		return true;
+	return error_set(error, VMM_ERR_OPERATION_INVALID,
+			 "Requested operation is not valid: domain '%s' %s", dom->name,
+			 state_refusal(dom->state, event));
+}
+
+bool domain_step(struct domain *dom, enum domain_event event, int cause, const char *detail, GError **error)
+{
+	enum domain_state to;
+
+	if (!domain_may(dom, event, error))
+		return false;
+	to = state_next(dom->state, event);
+	if (to == dom->state && event <= EV_DESTROY)
+		return true;
+	g_info("domain '%s': %s -> %s", dom->name, state_name(dom->state), state_name(to));
+	if (to != dom->state)
+		dom->state_since_us = g_get_monotonic_time();
+	dom->state = to;
+	dom->reason = state_reason(to, cause);
+	g_free(dom->detail);
+	dom->detail = detail && *detail ? g_strdup(detail) : NULL;
+	return true;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of domains.  A domain has two definitions under two names: `saved`
+ * is what the next start will use and the database keeps; `live` is what its
+ * worker runs.  A transient domain has no saved one; one that is off has no
+ * live one.
+ */
+#pragma once
+
+#include "libvmm/domain/domain.h"
+#include "vmmd/daemon.h"
+#include "vmmd/state.h"
+
+struct link;
+struct lifecycle;
+
+struct domain {
+	struct daemon *daemon;
+	uint8_t uuid[UUID_BYTES];
+	char uuid_text[UUID_TEXT_BYTES];
+	char *name;
+	int id;				/* -1 while off */
+
+	enum domain_state state;
+	enum wire_reason reason;
+	char *detail;			/* what the reason means in words; NULL */
+	int64_t state_since_us;		/* monotonic */
+
+	bool persistent, autostart;
+	int64_t created_s;
+	domain_def *saved, *live;
+	char *saved_xml, *live_xml;	/* as they were stored and handed out */
+	char *saved_fault;		/* why saved_xml can't be read (saved is NULL); else NULL */
+
+	struct link *link;		/* to its worker; NULL while off */
+	struct lifecycle *life;		/* lifecycle.c's */
+	void *autodestroy;		/* the session with which it ends; NULL */
+	uint64_t balloon_kib;		/* last heard from the guest; 0: nothing heard */
+};
+
+struct domain_table;
+
+struct domain_table *domain_table_new(void);
+void domain_table_free(struct domain_table *t);
+/* Reads the database; a definition that can't be parsed is kept, and says so when it is used. */
+bool domain_table_load(struct domain_table *t, struct daemon *daemon, GError **error);
+
+struct domain *domain_find_uuid(struct domain_table *t, const uint8_t uuid[UUID_BYTES]);
+struct domain *domain_find_name(struct domain_table *t, const char *name);
+struct domain *domain_find_id(struct domain_table *t, int id);
+/* All, sorted by name; the array is the caller's. */
+GPtrArray *domain_table_list(struct domain_table *t);
+
+/* A new entry that is off and not persistent. */
+struct domain *domain_new(struct daemon *daemon, const uint8_t uuid[UUID_BYTES], const char *name);
+/* Out of the table, and freed. */
+void domain_drop(struct domain *dom);
+
+/*
+ * May this definition's name and uuid be used?  *ret is the domain that has
+ * both, or NULL when there is none; a clash is an error.
+ */
+bool domain_match(struct domain_table *t, const domain_def *def, struct domain **ret, GError **error);
+/* Stores def (taken) as the saved definition, on disk first. */
+bool domain_save(struct domain *dom, domain_def *def, GError **error);
+/* No longer in the database; it goes on while it runs. */
+bool domain_forget(struct domain *dom, GError **error);
+/* The name alone, in the table alone: of a domain that is not in the database. */
+void domain_set_name(struct domain *dom, const char *name);
+bool domain_rename(struct domain *dom, const char *name, GError **error);
+bool domain_set_autostart(struct domain *dom, bool on, GError **error);
+/* Live definition def (taken; NULL when it is off) and its id. */
+void domain_set_live(struct domain *dom, domain_def *def);
+/* A changed live definition (metadata): only its text is made anew. */
+void domain_refresh_live(struct domain *dom);
+
+/* What is in force now: live while it is active, else saved. NULL if saved can't be read. */
+const domain_def *domain_def_now(const struct domain *dom);
+/* The saved definition, or the error why there is none. */
+domain_def *domain_need_saved(struct domain *dom, GError **error);
+
+/* Is `event` allowed now?  Changes nothing. */
+bool domain_may(const struct domain *dom, enum domain_event event, GError **error);
+/* Do it: new state, reason and detail. A refusal is VMM_ERR_OPERATION_INVALID. */
+bool domain_step(struct domain *dom, enum domain_event event, int cause, const char *detail, GError **error);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The channel to one worker, and its process.
+ *
+ * Order of ends: the worker is gone when its process is (pidfd), not before.
+ * A connection that ends while the process lives is the beginning of that:
+ * the process gets a short while, then SIGKILL.  ops->gone runs once, from the
+ * main loop, never from within a call of ours; after it only link_free().
+ */
+#pragma once
+
+#include "libvmm/rpc/conn.h"
+#include "libvmm/rpc/worker.h"
+
+struct link;
+
+struct link_ops {
+	void (*state)(int state, int cause, const char *detail, void *opaque);
+	void (*rebooted)(void *opaque);
+	void (*balloon)(uint64_t kib, void *opaque);
+	void (*io_error)(const worker_event_io_error *ev, void *opaque);
+	/* What START asks for: descriptors, or an error. */
+	int (*open)(const char *path, unsigned flags, void *opaque, GError **error);
+	bool (*open_tap)(const char *alias, unsigned queues, int *fds, char **ret_ifname, void *opaque,
+			 GError **error);
+	/* how: "was killed by signal 9", "exited with status 1". */
+	void (*gone)(const char *how, void *opaque);
+};
+
+/* Takes both descriptors; fd may be -1: a worker that does not take connections. */
+struct link *link_new(int fd, int pidfd, const struct link_ops *ops, void *opaque);
+void link_free(struct link *link);
+void link_kill(struct link *link);
+
+/*
+ * Results are valid during the callback; ret is NULL when error is set.  With
+ * no connection left, the callback runs before the call returns.
+ */
+typedef void link_done(const void *ret, const GError *error, void *opaque);
+typedef void link_fd_done(int fd, const GError *error, void *opaque);	/* the descriptor is taken */
+
+void link_hello(struct link *link, unsigned timeout_ms, link_done *done, void *opaque); /* worker_hello_ret */
+void link_start(struct link *link, const char *xml, int id, bool paused, unsigned timeout_ms,
+		link_done *done, void *opaque);
+/* RESUME, PAUSE, RESET, STOP: no arguments, no result. */
+void link_command(struct link *link, int procedure, unsigned timeout_ms, link_done *done, void *opaque);
+void link_powerdown(struct link *link, bool restart, link_done *done, void *opaque);
+void link_stats(struct link *link, link_done *done, void *opaque);	/* worker_stats_ret */
+void link_set_balloon(struct link *link, uint64_t kib, link_done *done, void *opaque);
+void link_set_stats_period(struct link *link, int seconds, link_done *done, void *opaque);
+void link_set_actions(struct link *link, const worker_actions *actions, link_done *done, void *opaque);
+void link_console(struct link *link, const worker_console_args *args, link_fd_done *done, void *opaque);

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The worker is not trusted: it reads images that a stranger may have made.
+ * So it has no path of its own, and asks here.
+ *
+ * A backing file is named by an image, not by the definition.  Its name is
+ * read here, from the header of an image that was just handed out, never taken
+ * from the worker; and never from an image that is raw by the definition or by
+ * its overlay's word, for a guest writes what it likes into those.
+ */
+#include "config.h"
+#include "vmmd/permit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "libvmm/net/tap.h"
+#include "libvmm/rpc/worker.h"
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+#include "libvmm/util/io.h"
+
+#define CHAIN_MAX 256			/* images in all that one start may open by way of headers */
+#define QCOW2_MAGIC 0x514649fb
+#define QCOW2_EXT_BACKING_FORMAT 0xe2792aca
+#define QCOW2_HEADER_MAX 65536
+#define QCOW2_NAME_MAX 1023
+
+enum permit_kind {
+	PERMIT_READ = 1,		/* kernel, initrd, read-only disk, backing image */
+	PERMIT_WRITE = 2,
+	PERMIT_CREATE = 4,		/* output of a character device */
+	PERMIT_LISTEN = 8,
+	PERMIT_QCOW2 = 16,		/* its header may name a backing image */
+	PERMIT_DEVICE = 32,		/* a character device: /dev/kvm */
+};
+
+struct permit {
+	GHashTable *paths;		/* canonical path -> enum permit_kind bits */
+	const domain_def *live;
+};
+
+static char *canonical(const char *path)
+{
+	return g_canonicalize_filename(path, "/");
+}
+
+static void permit_add(struct permit *p, const char *path, unsigned kind)
+{
+	char *key;
+
+	if (!path)
+		return;
+	key = canonical(path);
+	kind |= GPOINTER_TO_UINT(g_hash_table_lookup(p->paths, key));
+	g_hash_table_replace(p->paths, key, GUINT_TO_POINTER(kind));
+}
+
+static void permit_add_chardevs(struct permit *p, const GPtrArray *devs)
+{
+	for (unsigned i = 0; i < devs->len; i++) {
+		const struct chardev_def *dev = g_ptr_array_index(devs, i);
+
+		if (dev->backend == CHARDEV_FILE)
+			permit_add(p, dev->path, PERMIT_WRITE | PERMIT_CREATE);
+		else if (dev->backend == CHARDEV_UNIX)
+			permit_add(p, dev->path, PERMIT_LISTEN);
+	}
+}
+
+struct permit *permit_new(const domain_def *live)
+{
+	struct permit *p = g_new0(struct permit, 1);
+
+	p->live = live;
+	p->paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	permit_add(p, "/dev/kvm", PERMIT_READ | PERMIT_WRITE | PERMIT_DEVICE);
+	permit_add(p, live->os.kernel, PERMIT_READ);
+	permit_add(p, live->os.initrd, PERMIT_READ);
+	for (unsigned i = 0; i < live->disks->len; i++) {
+		const struct disk_def *d = g_ptr_array_index(live->disks, i);
+
+		permit_add(p, d->path, PERMIT_READ | (d->readonly ? 0 : PERMIT_WRITE) |
+			   (d->format == DISK_FORMAT_QCOW2 && !d->no_backing ? PERMIT_QCOW2 : 0));
+	}
+	permit_add_chardevs(p, live->serials);
+	permit_add_chardevs(p, live->consoles);
+	permit_add_chardevs(p, live->channels);
+	return p;
+}
+
+void permit_free(struct permit *p)
+{
+	if (!p)
+		return;
+	g_hash_table_unref(p->paths);
+	g_free(p);
+}
+
+/* ---- backing images ---- */
+
+static uint32_t be32(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static uint64_t be64(const uint8_t *at)
+{
+	return (uint64_t)be32(at) << 32 | be32(at + 4);
+}
+
+/* The extension "backing file format", if it says raw: then the base has no header to read. */
+static bool backing_is_raw(const uint8_t *head, size_t bytes)
+{
+	size_t at = be32(head + 4) < 3 ? 72 : bytes >= 104 ? be32(head + 100) : bytes;
+
+	while (at <= bytes && bytes - at >= 8) {
+		uint32_t type = be32(head + at), len = be32(head + at + 4);
+
+		at += 8;
+		if (type == 0 || len > bytes - at)
+			return false;
+		if (type == QCOW2_EXT_BACKING_FORMAT)
+			return len == 3 && memcmp(head + at, "raw", 3) == 0;
+		at += (len + 7) & ~7u;
+	}
+	return false;
+}
+
+static void permit_backing(struct permit *p, const char *path, int fd)
+{
+	g_autofree uint8_t *head = g_malloc(QCOW2_HEADER_MAX);
+	ssize_t n = pread(fd, head, QCOW2_HEADER_MAX, 0);
+	g_autofree char *name = NULL, *dir = NULL, *full = NULL;
+	uint64_t at;
+	uint32_t len;
+
+	if (n < 72 || be32(head) != QCOW2_MAGIC || g_hash_table_size(p->paths) > CHAIN_MAX)
+		return;
+	at = be64(head + 8);
+	len = be32(head + 16);
+	if (at == 0 || len == 0 || len > QCOW2_NAME_MAX || at > (uint64_t)n || len > (uint64_t)n - at)
+		return;
+	name = g_strndup((const char *)head + at, len);
+	if (g_str_has_prefix(name, "file:"))
+		memmove(name, name + 5, strlen(name + 5) + 1);
+	dir = g_path_get_dirname(path);
+	full = g_path_is_absolute(name) ? g_strdup(name) : g_build_filename(dir, name, NULL);
+	permit_add(p, full, PERMIT_READ | (backing_is_raw(head, (size_t)n) ? 0 : PERMIT_QCOW2));
+}
+
+/* ---- opening ---- */
+
+static bool flags_permitted(unsigned kind, unsigned flags)
+{
+	unsigned mode = flags & O_ACCMODE;
+	unsigned known = O_ACCMODE | O_CLOEXEC | O_DIRECT | O_DSYNC | O_SYNC | O_NOCTTY | O_NONBLOCK |
+			 O_LARGEFILE | O_NOFOLLOW | O_NOATIME;
+
+	if (kind & PERMIT_CREATE)
+		known |= O_CREAT | O_TRUNC | O_APPEND;
+	if (flags & ~known)
+		return false;
+	if (mode != O_RDONLY && !(kind & PERMIT_WRITE))
+		return false;
+	return mode == O_WRONLY || kind & PERMIT_READ;
+}
+
+/* A pipe or a socket in the place of an image would hang us, a terminal would own us. */
+static bool file_is_fit(int fd, unsigned kind, const char *path, GError **error)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return error_errno(error, errno, "stat '%s'", path);
+	if (S_ISDIR(st.st_mode))
+		return error_set(error, VMM_ERR_OPERATION_FAILED, "'%s' is a folder", path);
+	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) ||
+	    (S_ISCHR(st.st_mode) && kind & (PERMIT_DEVICE | PERMIT_CREATE)))
+		return true;
+	return error_set(error, VMM_ERR_OPERATION_FAILED,
+			 "'%s' is neither a file nor a block device", path);
+}
+
+static int file_open(struct permit *p, const char *path, unsigned kind, unsigned flags, GError **error)
+{
+	auto_close int fd = open(path, (int)(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), 0600);
+
+	if (fd < 0) {
+		error_errno(error, errno, "open '%s'", path);
+		return -1;
+	}
+	if (!file_is_fit(fd, kind, path, error))
+		return -1;
+	if (!(flags & O_NONBLOCK))
+		fcntl(fd, F_SETFL, (int)(flags & ~(O_CREAT | O_TRUNC | O_CLOEXEC)));
+	if (kind & PERMIT_QCOW2)
+		permit_backing(p, path, fd);
+	return TAKE_FD(fd);
+}
+
+int permit_open(struct permit *p, const char *path, unsigned flags, GError **error)
+{
+	g_autofree char *key = g_path_is_absolute(path) ? canonical(path) : g_strdup("");
+	unsigned kind = GPOINTER_TO_UINT(g_hash_table_lookup(p->paths, key));
+
+	if (flags == WORKER_OPEN_LISTEN && kind & PERMIT_LISTEN)
+		return io_listen_unix(key, 0660, error);
+	if (kind && flags_permitted(kind, flags))
+		return file_open(p, key, kind, flags, error);
+	g_warning("a worker asked for '%s' with flags %#x: refused", path, flags);
+	error_set(error, VMM_ERR_ACCESS_DENIED, kind ? "'%s' may not be opened like that" :
+		  "'%s' is not part of the domain's definition", path);
+	return -1;
+}
+
+bool permit_open_tap(struct permit *p, const char *alias, unsigned queues, int *fds,
+		     char **ret_ifname, GError **error)
+{
+	char ifname[IFNAMSIZ];
+
+	for (unsigned i = 0; i < p->live->ifaces->len; i++) {
+		const struct iface_def *iface = g_ptr_array_index(p->live->ifaces, i);
+		struct tap_opts opts = {
+			.ifname = iface->target, .queues = queues, .mtu = iface->mtu,
+			.bridge = iface->type == IFACE_BRIDGE ? iface->bridge : NULL,
+			.keep_down = iface->target_unmanaged,
+		};
+
+		if (iface->type == IFACE_USER || g_strcmp0(iface->alias, alias) != 0)
+			continue;
+		if (!tap_open(&opts, fds, ifname, error))
+			return false;
+		*ret_ifname = g_strdup(ifname);
+		return true;
+	}
+	return error_set(error, VMM_ERR_ACCESS_DENIED, "the domain has no tap interface '%s'", alias);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a worker may have opened for it: what its definition names, /dev/kvm,
+ * and, read-only, the images that those images say they are based on.
+ */
+#pragma once
+
+#include "libvmm/domain/domain.h"
+
+struct permit;
+
+struct permit *permit_new(const domain_def *live);
+void permit_free(struct permit *permit);
+/* flags: those of open(2), or WORKER_OPEN_LISTEN.  -1 on failure. */
+int permit_open(struct permit *permit, const char *path, unsigned flags, GError **error);
+bool permit_open_tap(struct permit *permit, const char *alias, unsigned queues, int *fds,
+		     char **ret_ifname, GError **error);

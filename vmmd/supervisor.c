@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Starting workers and finding them again.
+ *
+ * The listening socket is made before the worker is, so that vmmd can connect
+ * at once and no moment exists in which a live worker can't be reached: if
+ * vmmd is killed in between, the next finds folder, socket and pid.
+ */
+#include "config.h"
+#include "vmmd/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+#include "libvmm/rpc/worker.h"
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+
+#define STATUS_MAX_BYTES 8192
+
+char *supervisor_folder(const struct daemon *daemon, const char *uuid_text)
+{
+	return g_build_filename(daemon->run_dir, "domains", uuid_text, NULL);
+}
+
+/* By way of the folder's descriptor: a run folder may be deeper than sun_path is long. */
+static bool socket_address(int folder, struct sockaddr_un *ret)
+{
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	return g_snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/control.sock",
+			  folder) < (int)sizeof(ret->sun_path);
+}
+
+static int folder_open(const struct daemon *daemon, const char *uuid_text, bool make, GError **error)
+{
+	g_autofree char *path = supervisor_folder(daemon, uuid_text);
+	int fd;
+
+	if (make && g_mkdir_with_parents(path, 0700) < 0) {
+		error_errno(error, errno, "make folder '%s'", path);
+		return -1;
+	}
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		error_errno(error, errno, "open folder '%s'", path);
+	return fd;
+}
+
+static int control_listen(int folder, GError **error)
+{
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un addr;
+
+	unlinkat(folder, "control.sock", 0);
+	if (fd < 0 || !socket_address(folder, &addr) ||
+	    bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 4) < 0) {
+		error_errno(error, errno, "make the worker's control socket");
+		return -1;
+	}
+	return TAKE_FD(fd);
+}
+
+static int control_connect(int folder, GError **error)
+{
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un addr;
+
+	if (fd < 0 || !socket_address(folder, &addr) ||
+	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		error_errno(error, errno, "connect to the worker");
+		return -1;
+	}
+	return TAKE_FD(fd);
+}
+
+static int log_open(const struct daemon *daemon, const char *name, GError **error)
+{
+	g_autofree char *file = g_strconcat(name, ".log", NULL);
+	g_autofree char *path = g_build_filename(daemon->log_dir, file, NULL);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		error_errno(error, errno, "open log '%s'", path);
+	return fd;
+}
+
+/* Its own session: no signal of vmmd's terminal or service ends a guest. */
+static void child_set_up(void *opaque)
+{
+	sigset_t none;
+
+	setsid();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static bool pid_write(int folder, pid_t pid, GError **error)
+{
+	g_autofree char *text = g_strdup_printf("%d\n", pid);
+	auto_close int fd = openat(folder, "pid", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		return error_errno(error, errno, "write the worker's pid file");
+	return true;
+}
+
+static bool spawn(const struct daemon *daemon, const char *name, const char *uuid_text, int folder,
+		  pid_t *ret, GError **error)
+{
+	const char *argv[] = { daemon->worker_path, "--control-fd=3", "--status-fd=4",
+			       "--name", name, "--uuid", uuid_text, NULL };
+	auto_close int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	auto_close int control = control_listen(folder, error);
+	auto_close int status = -1, log = -1;
+	int sources[] = { -1, -1 }, targets[] = { 3, 4 };
+	g_autoptr(GError) why = NULL;
+
+	if (control < 0 || (log = log_open(daemon, name, error)) < 0)
+		return false;
+	status = openat(folder, "status", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (status < 0 || null < 0)
+		return error_errno(error, errno, "open the worker's status file");
+	sources[0] = control;
+	sources[1] = status;
+	if (g_spawn_async_with_pipes_and_fds(daemon->run_dir, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
+					     child_set_up, NULL, null, log, log, sources, targets, 2,
+					     ret, NULL, NULL, NULL, &why))
+		return true;
+	return error_set(error, VMM_ERR_SYSTEM, "start '%s': %s", daemon->worker_path, why->message);
+}
+
+static int pidfd_of(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+bool supervisor_spawn(const struct daemon *daemon, const char *name, const char *uuid_text,
+		      int *ret_fd, int *ret_pidfd, GError **error)
+{
+	auto_close int folder = folder_open(daemon, uuid_text, true, error);
+	auto_close int fd = -1, pidfd = -1;
+	pid_t pid;
+
+	if (folder < 0 || !spawn(daemon, name, uuid_text, folder, &pid, error))
+		return false;
+	pidfd = pidfd_of(pid);	/* a child is not reaped before we do it: the pid is still its own */
+	if (pidfd < 0)
+		error_errno(error, errno, "watch the worker");
+	else if (pid_write(folder, pid, error))
+		fd = control_connect(folder, error);
+	if (fd < 0) {
+		kill(pid, SIGKILL);
+		return false;
+	}
+	*ret_fd = TAKE_FD(fd);
+	*ret_pidfd = TAKE_FD(pidfd);
+	return true;
+}
+
+/* Only a process whose own arguments name the uuid is that worker. */
+static bool pid_is_worker(pid_t pid, const char *uuid_text)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", pid);
+	g_autofree char *args = NULL;
+	bool uuid_follows = false;
+	gsize bytes;
+
+	if (!g_file_get_contents(path, &args, &bytes, NULL))
+		return false;
+	for (const char *a = args; a < args + bytes; a += strlen(a) + 1) {
+		if (uuid_follows)
+			return g_str_equal(a, uuid_text);
+		uuid_follows = g_str_equal(a, "--uuid");
+	}
+	return false;
+}
+
+static pid_t pid_read(int folder)
+{
+	auto_close int fd = openat(folder, "pid", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char text[16] = "";
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return 0;
+	return (pid_t)g_ascii_strtoll(text, NULL, 10);
+}
+
+/* vmmd may have been killed before it wrote the pid file: then look at everybody. */
+static pid_t pid_search(const char *uuid_text)
+{
+	g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
+	const char *name;
+
+	while (proc && (name = g_dir_read_name(proc))) {
+		pid_t pid = (pid_t)g_ascii_strtoll(name, NULL, 10);
+
+		if (pid > 0 && pid_is_worker(pid, uuid_text))
+			return pid;
+	}
+	return 0;
+}
+
+bool supervisor_find(const struct daemon *daemon, const char *uuid_text, int *ret_fd, int *ret_pidfd)
+{
+	auto_close int folder = folder_open(daemon, uuid_text, false, NULL);
+	auto_close int pidfd = -1;
+	pid_t pid;
+
+	if (folder < 0)
+		return false;
+	pid = pid_read(folder);
+	if (pid <= 0)
+		pid = pid_search(uuid_text);
+	if (pid <= 0 || (pidfd = pidfd_of(pid)) < 0 || !pid_is_worker(pid, uuid_text))
+		return false;
+	*ret_fd = control_connect(folder, NULL);
+	*ret_pidfd = TAKE_FD(pidfd);
+	return true;
+}
+
+char **supervisor_scan(const struct daemon *daemon)
+{
+	g_autofree char *path = g_build_filename(daemon->run_dir, "domains", NULL);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	GPtrArray *found = g_ptr_array_new();
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir)))
+		if (g_uuid_string_is_valid(name))
+			g_ptr_array_add(found, g_strdup(name));
+	g_ptr_array_add(found, NULL);
+	return (char **)g_ptr_array_free(found, FALSE);
+}
+
+bool supervisor_mark(const struct daemon *daemon, const char *uuid_text, const char *mark)
+{
+	auto_close int folder = folder_open(daemon, uuid_text, false, NULL);
+	auto_close int fd = folder < 0 ? -1 : openat(folder, mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd >= 0;
+}
+
+bool supervisor_marked(const struct daemon *daemon, const char *uuid_text, const char *mark)
+{
+	auto_close int folder = folder_open(daemon, uuid_text, false, NULL);
+
+	return folder >= 0 && faccessat(folder, mark, F_OK, 0) == 0;
+}
+
+/* The worker wrote it: nothing in it is trusted but that it is a number and a text. */
+static void status_read(int folder, struct supervisor_end *ret)
+{
+	auto_close int fd = openat(folder, "status", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char text[STATUS_MAX_BYTES];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	int state, cause, at = 0;
+
+	if (n <= 0)
+		return;
+	text[n] = 0;
+	if (sscanf(text, "%d %d %n", &state, &cause, &at) < 2 || at == 0 || state != WORKER_STOPPED)
+		return;
+	ret->cause = cause;
+	ret->detail = g_utf8_make_valid(g_strchomp(text + at), -1);
+}
+
+void supervisor_bury(const struct daemon *daemon, const char *uuid_text, struct supervisor_end *ret)
+{
+	g_autofree char *path = supervisor_folder(daemon, uuid_text);
+	auto_close int folder = folder_open(daemon, uuid_text, false, NULL);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	*ret = (struct supervisor_end){ .cause = WORKER_CAUSE_NONE };
+	if (folder < 0)
+		return;
+	status_read(folder, ret);
+	while (dir && (name = g_dir_read_name(dir)))
+		unlinkat(folder, name, 0);
+	g_rmdir(path);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Worker processes and their run folders, RUN_DIR/domains/UUID:
+ *
+ *	control.sock	listened on by vmmd for the worker, which inherits it
+ *	status		"STATE CAUSE detail": a worker's last words
+ *	pid		written by vmmd; a pid counts only while that process's
+ *			arguments still name the uuid, so a reused one does not
+ *	autodestroy	is there when the domain was to end with its client
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "vmmd/daemon.h"
+
+#define SUPERVISOR_AUTODESTROY "autodestroy"
+
+struct supervisor_end {			/* how a worker ended, as far as it could say */
+	int cause;			/* enum worker_cause; WORKER_CAUSE_NONE when it said nothing */
+	char *detail;
+};
+
+char *supervisor_folder(const struct daemon *daemon, const char *uuid_text);
+/* Makes the folder, starts a worker, connects to it.  The descriptors are the caller's. */
+bool supervisor_spawn(const struct daemon *daemon, const char *name, const char *uuid_text,
+		      int *ret_fd, int *ret_pidfd, GError **error);
+/* To a worker that another vmmd has started; *ret_fd is -1 when it does not take connections. */
+bool supervisor_find(const struct daemon *daemon, const char *uuid_text, int *ret_fd, int *ret_pidfd);
+/* The uuids that have a folder: NULL-terminated. */
+char **supervisor_scan(const struct daemon *daemon);
+bool supervisor_mark(const struct daemon *daemon, const char *uuid_text, const char *mark);
+bool supervisor_marked(const struct daemon *daemon, const char *uuid_text, const char *mark);
+/* Reads the last words, then removes the folder. */
+void supervisor_bury(const struct daemon *daemon, const char *uuid_text, struct supervisor_end *ret);
