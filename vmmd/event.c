@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Registrations of events, their messages, and the history that the database keeps. */
+#include "config.h"
+#include "vmmd/event.h"
+
+#include "libvmm/rpc/conn.h"
+#include "libvmm/rpc/proctab.h"
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+#include "vmmd/server.h"
+#include "vmmd/store.h"
+
+/* History is written in batches: an event need not be on the disk before it is told. */
+#define HISTORY_DELAY_MS 500
+#define HISTORY_BATCH 200
+#define REGISTRATIONS_MAX 4096		/* of one session */
+
+struct registration {
+	struct session *session;
+	enum event_class class;
+	int event, id;
+	bool filtered;
+	uint8_t uuid[UUID_BYTES];
+};
+
+struct event_hub {
+	struct daemon *daemon;
+	GArray *registrations;		/* of struct registration, in order of id */
+	int next_id;
+	GArray *history;		/* of struct store_event: not written yet */
+	guint history_source;
+};
+
+static void history_clear(void *p)
+{
+	g_free(((struct store_event *)p)->name);
+}
+
+struct event_hub *event_hub_new(struct daemon *daemon)
+{
+	struct event_hub *hub = g_new0(struct event_hub, 1);
+
+	hub->daemon = daemon;
+	hub->registrations = g_array_new(FALSE, FALSE, sizeof(struct registration));
+	hub->history = g_array_new(FALSE, FALSE, sizeof(struct store_event));
+	g_array_set_clear_func(hub->history, history_clear);
+	return hub;
+}
+
+static gboolean history_write(void *opaque)
+{
+	struct event_hub *hub = opaque;
+	g_autoptr(GError) error = NULL;
+
+	hub->history_source = 0;
+	if (hub->history->len > 0 &&
+	    !store_add_events(hub->daemon->store, (struct store_event *)(void *)hub->history->data,
+			      hub->history->len, &error))
+		g_warning("history of events: %s", error->message);
+	g_array_set_size(hub->history, 0);
+	return G_SOURCE_REMOVE;
+}
+
+void event_hub_free(struct event_hub *hub)
+{
+	if (!hub)
+		return;
+	g_clear_handle_id(&hub->history_source, g_source_remove);
+	history_write(hub);
+	g_array_unref(hub->history);
+	g_array_unref(hub->registrations);
+	g_free(hub);
+}
+
+static void history_add(struct event_hub *hub, const struct domain *dom, int event, int detail)
+{
+	struct store_event ev = {
+		.at_us = g_get_real_time(), .name = g_strdup(dom->name), .event = event, .detail = detail,
+	};
+
+	memcpy(ev.uuid, dom->uuid, UUID_BYTES);
+	g_array_append_val(hub->history, ev);
+	if (hub->history->len >= HISTORY_BATCH) {
+		g_clear_handle_id(&hub->history_source, g_source_remove);
+		history_write(hub);
+	} else if (!hub->history_source) {
+		hub->history_source = g_timeout_add(HISTORY_DELAY_MS, history_write, hub);
+	}
+}
+
+/* ---- registration ---- */
+
+static bool event_known(enum event_class class, int event)
+{
+	static const int last[N_EVENT_CLASSES] = {
+		[EVENTS_DOMAIN] = REMOTE_EVENT_LAST, [EVENTS_NETWORK] = 0, [EVENTS_POOL] = 1,
+		[EVENTS_NODE_DEVICE] = 1,
+	};
+
+	return event >= 0 && event <= last[class];
+}
+
+bool event_register(struct event_hub *hub, struct session *session, enum event_class class, int event,
+		    const uint8_t *uuid, int *ret_id, GError **error)
+{
+	struct registration r = { .session = session, .class = class, .event = event };
+	unsigned had = 0;
+
+	if (!event_known(class, event))
+		return error_set(error, VMM_ERR_INTERNAL, "internal error: unsupported event ID %d", event);
+	for (unsigned i = 0; i < hub->registrations->len; i++)
+		had += g_array_index(hub->registrations, struct registration, i).session == session;
+	if (had >= REGISTRATIONS_MAX)
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "operation failed: more than %d event callbacks on one connection",
+				 REGISTRATIONS_MAX);
+	if (uuid) {
+		r.filtered = true;
+		memcpy(r.uuid, uuid, UUID_BYTES);
+	}
+	r.id = hub->next_id;
+	hub->next_id = hub->next_id == G_MAXINT ? 0 : hub->next_id + 1;
+	g_array_append_val(hub->registrations, r);
+	*ret_id = r.id;
+	return true;
+}
+
+bool event_deregister(struct event_hub *hub, struct session *session, enum event_class class, int id,
+		      GError **error)
+{
+	for (unsigned i = 0; i < hub->registrations->len; i++) {
+		struct registration *r = &g_array_index(hub->registrations, struct registration, i);
+
+		if (r->session != session || r->class != class || r->id != id)
+			continue;
+		g_array_remove_index(hub->registrations, i);
+		return true;
+	}
+	return error_set(error, VMM_ERR_INTERNAL, "internal error: event callback %d is not registered", id);
+}
+
+void event_forget(struct event_hub *hub, struct session *session)
+{
+	for (unsigned i = hub->registrations->len; i-- > 0;)
+		if (g_array_index(hub->registrations, struct registration, i).session == session)
+			g_array_remove_index(hub->registrations, i);
+}
+
+/* ---- messages ---- */
+
+static remote_domain event_domain(const struct domain *dom)
+{
+	remote_domain ret = { .name = dom->name, .id = dom->id };
+
+	memcpy(ret.uuid, dom->uuid, UUID_BYTES);
+	return ret;
+}
+
+/* Each message struct begins with its callbackID. */
+static void event_send(struct domain *dom, int event, int message, xdrproc_t proc, int *data)
+{
+	struct event_hub *hub = dom->daemon->events;
+
+	for (unsigned i = 0; i < hub->registrations->len; i++) {
+		const struct registration *r = &g_array_index(hub->registrations, struct registration, i);
+
+		if (r->class != EVENTS_DOMAIN || r->event != event ||
+		    (r->filtered && memcmp(r->uuid, dom->uuid, UUID_BYTES) != 0))
+			continue;
+		*data = r->id;
+		rpc_event(session_conn(r->session), FRAME_PROGRAM_REMOTE, message, proc, data);
+	}
+}
+
+#define EVENT_SEND(dom, name, type, data) \
+	event_send(dom, REMOTE_EVENT_##name, REMOTE_EVENT_MSG_##name, (xdrproc_t)xdr_remote_##type, \
+		   &(data)->callbackID)
+
+void event_lifecycle(struct domain *dom, enum lifecycle_event event, enum lifecycle_detail detail)
+{
+	remote_event_lifecycle ev = { 0, event_domain(dom), (int)event, (int)detail };
+
+	g_info("domain '%s': lifecycle event %d, detail %d", dom->name, event, detail);
+	history_add(dom->daemon->events, dom, (int)event, (int)detail);
+	EVENT_SEND(dom, LIFECYCLE, event_lifecycle, &ev);
+}
+
+void event_reboot(struct domain *dom)
+{
+	remote_event_dom ev = { 0, event_domain(dom) };
+
+	EVENT_SEND(dom, REBOOT, event_dom, &ev);
+}
+
+void event_balloon(struct domain *dom, uint64_t kib)
+{
+	remote_event_dom_hyper ev = { 0, event_domain(dom), kib };
+
+	EVENT_SEND(dom, BALLOON_CHANGE, event_dom_hyper, &ev);
+}
+
+void event_io_error(struct domain *dom, const char *path, const char *alias, bool paused, bool no_space)
+{
+	int action = paused ? 1 : 2;
+	remote_event_io_error ev = { 0, event_domain(dom), (char *)path, (char *)alias, action };
+	remote_event_io_error_reason why = { 0, event_domain(dom), (char *)path, (char *)alias, action,
+					     (char *)(no_space ? "enospc" : "") };
+
+	EVENT_SEND(dom, IO_ERROR, event_io_error, &ev);
+	EVENT_SEND(dom, IO_ERROR_REASON, event_io_error_reason, &why);
+}
+
+void event_metadata(struct domain *dom, int type, const char *uri)
+{
+	char *text = (char *)uri;
+	remote_event_metadata ev = { 0, event_domain(dom), type, uri ? &text : NULL };
+
+	EVENT_SEND(dom, METADATA_CHANGE, event_metadata, &ev);
+}
