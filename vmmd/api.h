@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One function per procedure: check, act, answer.  They keep no state.  args
+ * are decoded and bounded, and gone when the function returns; the call may be
+ * kept and answered later.
+ */
+#pragma once
+
+#include "libvmm/rpc/proctab.h"
+#include "libvmm/util/error.h"
+#include "vmmd/domain.h"
+#include "vmmd/server.h"
+
+typedef void api_fn(struct call *call, const void *args);
+
+struct api_entry {
+	int procedure;
+	api_fn *fn;
+};
+
+/* Tables end with procedure 0. */
+extern const struct api_entry api_host[], api_domain[], api_define[], api_life[], api_tune[], api_stats[], api_bulk[],
+	api_events[], api_network[], api_storage[], api_snapshot[];
+
+enum api_affect { API_LIVE = 1, API_CONFIG = 2 };	/* flags of many procedures; neither: what it is now */
+
+/* Each of these has answered the call when it gives NULL or false. */
+struct domain *api_domain_of(struct call *call, const remote_domain *ref);
+struct domain *api_active_of(struct call *call, const remote_domain *ref);
+bool api_flags(struct call *call, unsigned flags, unsigned known);
+/* Turns "what it is now" into API_LIVE or API_CONFIG and checks that there is such a definition. */
+bool api_affect(struct call *call, struct domain *dom, unsigned flags, unsigned *ret);
+
+remote_domain api_ref(const struct domain *dom);
+/* A lifecycle_done: answers the call (opaque) with nothing or the error. */
+void api_done(struct domain *dom, const GError *error, void *opaque);
+/* Likewise, with the domain. */
+void api_done_dom(struct domain *dom, const GError *error, void *opaque);
+/* A link_done that answers the call with nothing or the error. */
+void api_link_done(const void *ret, const GError *error, void *opaque);
+/* Domains that CONNECT_LIST_ALL_DOMAINS's flags choose, by name. */
+GPtrArray *api_list(struct daemon *daemon, unsigned flags);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Console streams: a client's stream on one side, a socket to the worker's hub on the other. */
+#pragma once
+
+#include "vmmd/domain.h"
+#include "vmmd/server.h"
+
+/* Ours, beside libvirt's 1 (force) and 2 (safe): look on, beside the one who writes. */
+#define CONSOLE_WATCH 0x100
+
+/* mode: WORKER_CONSOLE_*.  Answers the call, now or later; what was written before is replayed. */
+void console_open(struct call *call, struct domain *dom, const char *device, unsigned mode);

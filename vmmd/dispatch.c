@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decode, permit, call: the procedure table of the protocol meets our functions. */
+#include "config.h"
+#include "vmmd/dispatch.h"
+
+#include "libvmm/util/cleanup.h"
+#include "vmmd/api.h"
+#include "vmmd/lifecycle.h"
+
+struct procedure {
+	const char *name;
+	xdrproc_t args, ret;
+	size_t args_bytes;
+	enum remote_need need;
+};
+
+#define PROCEDURE(nr, name_, args_, ret_, need_) \
+	[nr] = { #name_, (xdrproc_t)xdr_remote_##args_, (xdrproc_t)xdr_remote_##ret_, \
+		 sizeof(remote_##args_), REMOTE_##need_ },
+
+static const struct procedure procedures[REMOTE_PROC_MAX + 1] = { REMOTE_PROCEDURES(PROCEDURE) };
+
+static api_fn *handler_find(int procedure)
+{
+	static const struct api_entry *const tables[] = {
+		api_domain, api_life, api_stats, api_bulk, api_host, api_events, api_define, api_tune, api_network,
+		api_storage, api_snapshot,
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(tables); i++)
+		for (const struct api_entry *e = tables[i]; e->procedure; e++)
+			if (e->procedure == procedure)
+				return e->fn;
+	return NULL;
+}
+
+static bool permitted(struct call *call, const struct procedure *p)
+{
+	struct session *s = call->session;
+
+	if (p->need >= REMOTE_READ && !session_is_open(s)) {
+		call_fail_text(call, VMM_ERR_INTERNAL, "internal error: the connection is not open");
+		return false;
+	}
+	if (p->need == REMOTE_WRITE && session_readonly(s)) {
+		call_fail_text(call, VMM_ERR_OPERATION_DENIED,
+			       "operation %s is forbidden for read only access", p->name);
+		return false;
+	}
+	return true;
+}
+
+void dispatch(struct call *call, struct rpc_message *msg)
+{
+	int nr = msg->hdr.procedure;
+	const struct procedure *p = nr > 0 && nr <= REMOTE_PROC_MAX ? &procedures[nr] : NULL;
+	g_autoptr(GError) error = NULL;
+	g_autofree void *args = NULL;
+	api_fn *fn;
+
+	if (!p || !p->name) {
+		call_fail_text(call, VMM_ERR_RPC, "unknown procedure: %d", nr);
+		return;
+	}
+	if (!permitted(call, p))
+		return;
+	fn = handler_find(nr);
+	if (!fn) {
+		call_fail_text(call, VMM_ERR_NO_SUPPORT,
+			       "this function is not supported by the connection driver: %s", p->name);
+		return;
+	}
+	args = g_malloc0(p->args_bytes);
+	if (!rpc_message_decode(msg, p->args, args, &error)) {
+		call_fail(call, error);
+		return;
+	}
+	call->ret_proc = p->ret;
+	fn(call, args);
+	frame_free(p->args, args);
+}
+
+/* ---- what handlers share ---- */
+
+struct domain *api_domain_of(struct call *call, const remote_domain *ref)
+{
+	struct domain *dom = domain_find_uuid(call->daemon->domains, (const uint8_t *)ref->uuid);
+	char uuid[UUID_TEXT_BYTES];
+
+	if (dom)
+		return dom;
+	uuid_to_text((const uint8_t *)ref->uuid, uuid);
+	call_fail_text(call, VMM_ERR_NO_DOMAIN, "Domain not found: no domain with matching uuid '%s' (%s)",
+		       uuid, ref->name);
+	return NULL;
+}
+
+struct domain *api_active_of(struct call *call, const remote_domain *ref)
+{
+	struct domain *dom = api_domain_of(call, ref);
+
+	if (!dom || dom->link)
+		return dom;
+	call_fail_text(call, VMM_ERR_OPERATION_INVALID,
+		       "Requested operation is not valid: domain '%s' is not running", dom->name);
+	return NULL;
+}
+
+bool api_flags(struct call *call, unsigned flags, unsigned known)
+{
+	if ((flags & ~known) == 0)
+		return true;
+	call_fail_text(call, VMM_ERR_INVALID_ARG, "invalid argument: unsupported flags (0x%x) in procedure %s",
+		       flags & ~known, procedures[call->hdr.procedure].name);
+	return false;
+}
+
+bool api_affect(struct call *call, struct domain *dom, unsigned flags, unsigned *ret)
+{
+	bool active = state_is_active(dom->state);
+	unsigned affect = flags & (API_LIVE | API_CONFIG);
+
+	if (affect == 0)
+		affect = active ? API_LIVE : API_CONFIG;
+	if (affect & API_LIVE && !active) {
+		call_fail_text(call, VMM_ERR_OPERATION_INVALID,
+			       "Requested operation is not valid: domain '%s' is not running", dom->name);
+		return false;
+	}
+	if (affect & API_LIVE && !dom->live) {
+		call_fail_text(call, VMM_ERR_OPERATION_FAILED,
+			       "operation failed: the worker of domain '%s' does not answer", dom->name);
+		return false;
+	}
+	if (affect & API_CONFIG && !dom->saved) {
+		g_autoptr(GError) error = NULL;
+
+		domain_need_saved(dom, &error);
+		call_fail(call, error);
+		return false;
+	}
+	*ret = affect;
+	return true;
+}
+
+remote_domain api_ref(const struct domain *dom)
+{
+	remote_domain ref = { .name = dom->name, .id = dom->id };
+
+	memcpy(ref.uuid, dom->uuid, UUID_BYTES);
+	return ref;
+}
+
+void api_done(struct domain *dom, const GError *error, void *opaque)
+{
+	if (error)
+		call_fail(opaque, error);
+	else
+		call_reply(opaque, NULL);
+}
+
+void api_done_dom(struct domain *dom, const GError *error, void *opaque)
+{
+	remote_dom_ret ret = { .dom = api_ref(dom) };
+
+	if (error)
+		call_fail(opaque, error);
+	else
+		call_reply(opaque, &ret);
+}
+
+void api_link_done(const void *ret, const GError *error, void *opaque)
+{
+	api_done(NULL, error, opaque);
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From a message to the function that answers it. */
+#pragma once
+
+#include "vmmd/server.h"
+
+/* Takes the call: it is answered here or by its handler. */
+void dispatch(struct call *call, struct rpc_message *msg);

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Accepts clients, reads their calls within bounds, ends them cleanly. */
+#include "config.h"
+#include "vmmd/server.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <glib/gstdio.h>
+#include <sys/socket.h>
+
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+#include "libvmm/util/io.h"
+#include "vmmd/dispatch.h"
+#include "vmmd/event.h"
+#include "vmmd/lifecycle.h"
+
+#define SESSIONS_MAX 1000
+#define STREAMS_MAX 64			/* of one session */
+/* Above the first a client is not read, above the second it is ended: it does not read us. */
+#define OUTPUT_PAUSE_BYTES (4u << 20)
+#define OUTPUT_CLOSE_BYTES (48u << 20)
+
+struct listener {
+	struct server *server;
+	int fd;
+	guint source;
+	char *path;
+	bool readonly;
+};
+
+struct server {
+	struct daemon *daemon;
+	GPtrArray *listeners;
+	GPtrArray *sessions;
+};
+
+struct session {
+	struct server *server;
+	struct rpc_conn *conn;
+	bool readonly, open;
+	char *uri, *who;
+	GPtrArray *calls;		/* in work; not owned: their holders answer them */
+	bool paused;			/* because of the calls in work */
+	GHashTable *streams;		/* serial -> struct stream */
+};
+
+struct rpc_conn *session_conn(struct session *s)
+{
+	return s->conn;
+}
+
+bool session_readonly(const struct session *s)
+{
+	return s->readonly;
+}
+
+bool session_is_open(const struct session *s)
+{
+	return s->open;
+}
+
+const char *session_uri(const struct session *s)
+{
+	return s->uri;
+}
+
+const char *session_who(const struct session *s)
+{
+	return s->who;
+}
+
+void session_open(struct session *s, const char *uri, bool readonly)
+{
+	s->open = true;
+	s->readonly |= readonly;
+	s->uri = g_strdup(uri);
+	rpc_conn_set_message_max(s->conn, FRAME_MESSAGE_MAX);
+}
+
+void session_close(struct session *s)
+{
+	rpc_conn_close(s->conn);
+}
+
+/* ---- calls ---- */
+
+static struct call *call_new(struct session *s, const struct frame_header *hdr)
+{
+	struct call *call = g_new(struct call, 1);
+
+	*call = (struct call){ .daemon = s->server->daemon, .session = s, .hdr = *hdr };
+	g_ptr_array_add(s->calls, call);
+	if (s->calls->len >= SESSION_CALLS_MAX && !s->paused) {
+		s->paused = true;
+		rpc_conn_pause(s->conn);
+	}
+	return call;
+}
+
+static void call_end(struct call *call)
+{
+	struct session *s = call->session;
+
+	if (s) {
+		g_ptr_array_remove_fast(s->calls, call);
+		if (s->paused && s->calls->len < SESSION_CALLS_MAX) {
+			s->paused = false;
+			rpc_conn_resume(s->conn);
+		}
+	}
+	g_free(call);
+}
+
+void call_reply(struct call *call, const void *ret)
+{
+	if (call->session && ret)
+		rpc_reply(call->session->conn, &call->hdr, call->ret_proc, ret);
+	else if (call->session)
+		rpc_reply_none(call->session->conn, &call->hdr);
+	call_end(call);
+}
+
+void call_fail(struct call *call, const GError *error)
+{
+	g_info("procedure %d: %s", call->hdr.procedure, error->message);
+	if (call->session)
+		rpc_reply_error(call->session->conn, &call->hdr, error);
+	call_end(call);
+}
+
+void call_fail_text(struct call *call, int code, const char *format, ...)
+{
+	g_autoptr(GError) error = NULL;
+	va_list args;
+
+	va_start(args, format);
+	error = g_error_new_valist(VMM_ERROR, code, format, args);
+	va_end(args);
+	call_fail(call, error);
+}
+
+/* ---- streams ---- */
+
+void session_add_stream(struct session *s, struct stream *stream)
+{
+	stream->session = s;
+	g_hash_table_insert(s->streams, GUINT_TO_POINTER(stream->hdr.serial), stream);
+}
+
+void session_remove_stream(struct stream *stream)
+{
+	g_hash_table_remove(stream->session->streams, GUINT_TO_POINTER(stream->hdr.serial));
+}
+
+static void stream_free(void *p)
+{
+	struct stream *stream = p;
+
+	stream->ops->free(stream);
+}
+
+static void session_stream(struct session *s, struct rpc_message *msg)
+{
+	struct stream *stream = g_hash_table_lookup(s->streams, GUINT_TO_POINTER(msg->hdr.serial));
+
+	/* The client may still be sending into one that has ended: not its fault. */
+	if (!stream || stream->hdr.procedure != msg->hdr.procedure || msg->hdr.type != FRAME_STREAM)
+		return;
+	if (msg->hdr.status == FRAME_CONTINUE)
+		stream->ops->data(stream, msg->payload, msg->bytes);
+	else
+		stream->ops->finish(stream, msg->hdr.status == FRAME_ERROR);
+}
+
+/* ---- sessions ---- */
+
+static void on_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)
+{
+	struct session *s = opaque;
+
+	switch (msg->hdr.type) {
+	case FRAME_CALL:
+	case FRAME_CALL_WITH_FDS:
+		if (msg->hdr.program == FRAME_PROGRAM_REMOTE && msg->hdr.version == 1 &&
+		    g_hash_table_size(s->streams) < STREAMS_MAX)
+			dispatch(call_new(s, &msg->hdr), msg);
+		else
+			rpc_reply_unknown(conn, &msg->hdr);
+		return;
+	case FRAME_STREAM:
+	case FRAME_STREAM_HOLE:
+		if (s->open)
+			session_stream(s, msg);
+		return;
+	default:
+		return;
+	}
+}
+
+static void on_ended(struct domain *dom, const GError *error, void *opaque)
+{
+	if (error)
+		g_warning("domain '%s', whose client has gone: %s", dom->name, error->message);
+}
+
+/* Domains that were to end with this client. */
+static void session_autodestroy(struct session *s)
+{
+	g_autoptr(GPtrArray) all = domain_table_list(s->server->daemon->domains);
+
+	for (unsigned i = 0; i < all->len; i++) {
+		struct domain *dom = g_ptr_array_index(all, i);
+
+		if (dom->autodestroy != s)
+			continue;
+		dom->autodestroy = NULL;
+		lifecycle_destroy(dom, false, on_ended, NULL);
+	}
+}
+
+static void session_free(void *p)
+{
+	struct session *s = p;
+
+	for (unsigned i = 0; i < s->calls->len; i++)
+		((struct call *)g_ptr_array_index(s->calls, i))->session = NULL;
+	event_forget(s->server->daemon->events, s);
+	session_autodestroy(s);
+	g_hash_table_unref(s->streams);
+	g_ptr_array_unref(s->calls);
+	rpc_conn_free(s->conn);
+	g_free(s->uri);
+	g_free(s->who);
+	g_free(s);
+}
+
+static void on_closed(struct rpc_conn *conn, const GError *error, void *opaque)
+{
+	struct session *s = opaque;
+
+	if (error)
+		g_message("client (%s): %s", s->who, error->message);
+	else
+		g_debug("client (%s) has left", s->who);
+	g_ptr_array_remove_fast(s->server->sessions, s);
+}
+
+static void on_drained(struct rpc_conn *conn, void *opaque)
+{
+	struct session *s = opaque;
+	g_autoptr(GList) streams = g_hash_table_get_values(s->streams);
+
+	for (GList *at = streams; at; at = at->next) {
+		struct stream *stream = at->data;
+
+		stream->ops->drained(stream);
+	}
+}
+
+static const struct rpc_conn_ops conn_ops = {
+	.message = on_message, .closed = on_closed, .drained = on_drained,
+};
+
+/*
+ * The socket's mode and group say who may connect in system mode; a session's
+ * daemon serves its user and root, whatever the mode of the socket's folder.
+ */
+static bool peer_permitted(struct listener *l, const struct ucred *cred)
+{
+	return l->server->daemon->system_mode || l->readonly || cred->uid == 0 || cred->uid == geteuid();
+}
+
+static void session_new(struct listener *l, int fd)
+{
+	struct session *s = g_new0(struct session, 1);
+	struct ucred cred = { 0 };
+
+	s->server = l->server;
+	s->readonly = l->readonly;
+	s->calls = g_ptr_array_new();
+	s->streams = g_hash_table_new_full(NULL, NULL, NULL, stream_free);
+	s->conn = rpc_conn_new(fd, NULL, &conn_ops, s);
+	rpc_conn_set_message_max(s->conn, FRAME_UNTRUSTED_MAX);
+	rpc_conn_set_output_limits(s->conn, OUTPUT_PAUSE_BYTES, OUTPUT_CLOSE_BYTES);
+	if (!rpc_conn_peer(s->conn, &cred, NULL) || !peer_permitted(l, &cred)) {
+		g_warning("refused a client of uid %u", cred.uid);
+		session_free(s);
+		return;
+	}
+	s->who = g_strdup_printf("uid %u, pid %d", cred.uid, cred.pid);
+	g_ptr_array_add(l->server->sessions, s);
+}
+
+static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
+{
+	struct listener *l = opaque;
+	auto_close int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (peer < 0)
+		return G_SOURCE_CONTINUE;
+	if (l->server->sessions->len >= SESSIONS_MAX) {
+		g_warning("more than %d clients: one was turned away", SESSIONS_MAX);
+		return G_SOURCE_CONTINUE;
+	}
+	session_new(l, TAKE_FD(peer));
+	return G_SOURCE_CONTINUE;
+}
+
+/* ---- the server ---- */
+
+static void listener_free(void *p)
+{
+	struct listener *l = p;
+
+	g_clear_handle_id(&l->source, g_source_remove);
+	if (l->fd >= 0)
+		g_unlink(l->path);
+	fd_close(&l->fd);
+	g_free(l->path);
+	g_free(l);
+}
+
+struct server *server_new(struct daemon *daemon)
+{
+	struct server *server = g_new0(struct server, 1);
+
+	server->daemon = daemon;
+	server->listeners = g_ptr_array_new_with_free_func(listener_free);
+	server->sessions = g_ptr_array_new_with_free_func(session_free);
+	return server;
+}
+
+void server_free(struct server *server)
+{
+	if (!server)
+		return;
+	g_ptr_array_unref(server->listeners);
+	g_ptr_array_unref(server->sessions);
+	g_free(server);
+}
+
+bool server_listen(struct server *server, const char *path, mode_t mode, bool readonly, GError **error)
+{
+	struct listener *l = g_new0(struct listener, 1);
+
+	l->server = server;
+	l->readonly = readonly;
+	l->path = g_strdup(path);
+	l->fd = io_listen_unix(path, mode, error);
+	g_ptr_array_add(server->listeners, l);
+	if (l->fd < 0)
+		return false;
+	g_unix_set_fd_nonblocking(l->fd, TRUE, NULL);
+	l->source = g_unix_fd_add(l->fd, G_IO_IN, on_accept, l);
+	return true;
+}
