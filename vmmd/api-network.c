@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Procedures of networks, interfaces, filters: there are none, and clients may know. */
+#include "config.h"
+
+#include "vmmd/api.h"
+
+static void no_number(struct call *call, const void *argp)
+{
+	call_reply(call, &(remote_int_ret){ 0 });
+}
+
+static void no_names(struct call *call, const void *argp)
+{
+	call_reply(call, &(remote_names_ret){ 0 });
+}
+
+static void no_devices(struct call *call, const void *argp)
+{
+	const remote_cap_flags_args *args = argp;
+
+	if (api_flags(call, args->flags, 0))
+		call_reply(call, &(remote_int_ret){ 0 });
+}
+
+static void no_device_names(struct call *call, const void *argp)
+{
+	const remote_cap_max_args *args = argp;
+
+	if (api_flags(call, args->flags, 0))
+		call_reply(call, &(remote_names_ret){ 0 });
+}
+
+/* Flags filter, and nothing is left of nothing. All these results are an array and a count. */
+static void no_list(struct call *call, const void *argp)
+{
+	call_reply(call, &(remote_nets_ret){ 0 });
+}
+
+static void no_network_named(struct call *call, const void *argp)
+{
+	const remote_name_args *args = argp;
+
+	call_fail_text(call, VMM_ERR_NO_NETWORK, "Network not found: no network with matching name '%s'",
+		       args->name);
+}
+
+static void no_network(struct call *call, const void *argp)
+{
+	call_fail_text(call, VMM_ERR_NO_NETWORK, "Network not found");
+}
+
+const struct api_entry api_network[] = {
+	{ REMOTE_PROC_CONNECT_LIST_ALL_NETWORKS, no_list },
+	{ REMOTE_PROC_CONNECT_NUM_OF_NETWORKS, no_number },
+	{ REMOTE_PROC_CONNECT_LIST_NETWORKS, no_names },
+	{ REMOTE_PROC_CONNECT_NUM_OF_DEFINED_NETWORKS, no_number },
+	{ REMOTE_PROC_CONNECT_LIST_DEFINED_NETWORKS, no_names },
+	{ REMOTE_PROC_NETWORK_LOOKUP_BY_NAME, no_network_named },
+	{ REMOTE_PROC_NETWORK_LOOKUP_BY_UUID, no_network },
+	{ REMOTE_PROC_CONNECT_LIST_ALL_NODE_DEVICES, no_list },
+	{ REMOTE_PROC_NODE_NUM_OF_DEVICES, no_devices },
+	{ REMOTE_PROC_NODE_LIST_DEVICES, no_device_names },
+	{ REMOTE_PROC_CONNECT_LIST_ALL_INTERFACES, no_list },
+	{ REMOTE_PROC_CONNECT_NUM_OF_INTERFACES, no_number },
+	{ REMOTE_PROC_CONNECT_NUM_OF_DEFINED_INTERFACES, no_number },
+	{ REMOTE_PROC_CONNECT_LIST_ALL_NWFILTERS, no_list },
+	{ REMOTE_PROC_CONNECT_NUM_OF_NWFILTERS, no_number },
+	{ REMOTE_PROC_CONNECT_LIST_NWFILTERS, no_names },
+	{ REMOTE_PROC_CONNECT_LIST_ALL_NWFILTER_BINDINGS, no_list },
+	{ REMOTE_PROC_CONNECT_LIST_ALL_SECRETS, no_list },
+	{ REMOTE_PROC_CONNECT_NUM_OF_SECRETS, no_number },
+	{ REMOTE_PROC_CONNECT_LIST_SECRETS, no_names },
+	{ 0 }
+};

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vmmd: keeps domains, starts their workers, answers clients. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <glib/gstdio.h>
+#include <grp.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+#include "vmmd/autostart.h"
+#include "vmmd/event.h"
+#include "vmmd/lifecycle.h"
+#include "vmmd/server.h"
+#include "vmmd/store.h"
+
+#define START_TIMEOUT_MS 30000
+#define STOP_TIMEOUT_MS 10000
+#define POWERDOWN_TIMEOUT_MS 180000
+#define ADOPT_WAIT_MS 700		/* so that clients are served within a second, whatever the workers do */
+#define SOCKET_GROUP "vmm"
+#define LIBVIRT_FOLDER "/run/libvirt"	/* where clients look when no socket is named */
+
+static struct {
+	char *state_dir, *run_dir, *log_dir;
+	gboolean session, daemonize, foreground, verbose, version, libvirt_compat;
+} opts;
+
+static const GOptionEntry entries[] = {
+	{ "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.state_dir, "Keep the database here", "DIR" },
+	{ "run-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.run_dir, "Sockets and workers' folders", "DIR" },
+	{ "log-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.log_dir, "Workers' logs", "DIR" },
+	{ "session", 0, 0, G_OPTION_ARG_NONE, &opts.session, "Serve this user only, in the XDG folders", NULL },
+	{ "libvirt-compat", 0, 0, G_OPTION_ARG_NONE, &opts.libvirt_compat,
+	  "Also listen where libvirt's clients look for a vmm:///system without socket=", NULL },
+	{ "daemon", 'd', 0, G_OPTION_ARG_NONE, &opts.daemonize, "Go to the background when ready", NULL },
+	{ "foreground", 'f', 0, G_OPTION_ARG_NONE, &opts.foreground, "Stay in the foreground (default)", NULL },
+	{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &opts.verbose, "Log every change of state and failed call", NULL },
+	{ "version", 0, 0, G_OPTION_ARG_NONE, &opts.version, "Print the version", NULL },
+	{ NULL },
+};
+
+/* ---- folders and locks ---- */
+
+static char *folder_choose(const char *option, const char *env, char *otherwise)
+{
+	const char *chosen = option ?: env;
+
+	if (!chosen)
+		return otherwise;
+	g_free(otherwise);
+	return g_canonicalize_filename(chosen, NULL);
+}
+
+static void folders_choose(struct daemon *d)
+{
+	const char *state = g_getenv("VMM_STATE_DIR"), *run = g_getenv("VMM_RUN_DIR");
+	bool own_state = opts.state_dir || state;
+
+	d->system_mode = geteuid() == 0 && !opts.session;
+	d->state_dir = folder_choose(opts.state_dir, state, d->system_mode ? g_strdup("/var/lib/vmm") :
+				     g_build_filename(g_get_user_data_dir(), "vmm", NULL));
+	d->run_dir = folder_choose(opts.run_dir, run, d->system_mode ? g_strdup("/run/vmm") :
+				   g_build_filename(g_get_user_runtime_dir(), "vmm", NULL));
+	d->log_dir = folder_choose(opts.log_dir, g_getenv("VMM_LOG_DIR"),
+				   own_state || !d->system_mode ? g_build_filename(d->state_dir, "log", NULL)
+								: g_strdup("/var/log/vmm"));
+}
+
+static bool folders_make(const struct daemon *d, GError **error)
+{
+	const struct {
+		const char *path;
+		int mode;
+	} folders[] = { { d->state_dir, 0700 }, { d->run_dir, 0755 }, { d->log_dir, 0700 } };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(folders); i++)
+		if (g_mkdir_with_parents(folders[i].path, folders[i].mode) < 0)
+			return error_errno(error, errno, "make folder '%s'", folders[i].path);
+	return true;
+}
+
+static unsigned env_ms(const char *name, unsigned otherwise)
+{
+	const char *text = g_getenv(name);
+	guint64 value;
+
+	return text && g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT, &value, NULL) ? (unsigned)value
+										      : otherwise;
+}
+
+/*
+ * Held until we end, however we end: so a lock that can be taken means that
+ * nobody is there, and the sockets that lie about are stale.
+ */
+static int lock_take(const char *folder, GError **error)
+{
+	g_autofree char *path = g_build_filename(folder, "vmmd.pid", NULL);
+	auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	char pid[16] = "";
+
+	if (fd < 0) {
+		error_errno(error, errno, "open '%s'", path);
+		return -1;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (pread(fd, pid, sizeof(pid) - 1, 0) <= 0)
+			g_strlcpy(pid, "?", sizeof(pid));
+		error_set(error, VMM_ERR_OPERATION_FAILED, "vmmd is already running (pid %s) with '%s'",
+			  g_strchomp(pid), folder);
+		return -1;
+	}
+	return TAKE_FD(fd);
+}
+
+static bool lock_write(int fd, GError **error)
+{
+	g_autofree char *text = g_strdup_printf("%d\n", getpid());
+
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, strlen(text), 0) < 0)
+		return error_errno(error, errno, "write the pid file");
+	return true;
+}
+
+static char *worker_find(void)
+{
+	const char *env = g_getenv("VMM_WORKER");
+
+	return g_strdup(env ?: PKGLIBEXECDIR "/vmm-worker");
+}
+
+/* ---- sockets ---- */
+
+static void socket_give_to_group(const char *path)
+{
+	struct group *group = getgrnam(SOCKET_GROUP);
+
+	if (group && chown(path, (uid_t)-1, group->gr_gid) < 0)
+		g_warning("give '%s' to group %s: %s", path, SOCKET_GROUP, g_strerror(errno));
+}
+
+static bool listen_pair(struct daemon *d, const char *folder, const char *name, GError **error)
+{
+	g_autofree char *path = g_build_filename(folder, name, NULL);
+	g_autofree char *path_ro = g_strconcat(path, "-ro", NULL);
+
+	if (!server_listen(d->server, path, d->system_mode ? 0660 : 0600, false, error))
+		return false;
+	if (!d->system_mode)
+		return true;
+	socket_give_to_group(path);
+	return server_listen(d->server, path_ro, 0666, true, error);
+}
+
+/* A help for clients, nothing that a start should fail for. */
+static void listen_for_libvirt(struct daemon *d)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (g_mkdir_with_parents(LIBVIRT_FOLDER, 0755) < 0 ||
+	    !listen_pair(d, LIBVIRT_FOLDER, "virtvmmd-sock", &error))
+		g_warning("no sockets in " LIBVIRT_FOLDER ": %s", error ? error->message : g_strerror(errno));
+}
+
+static bool listen_all(struct daemon *d, GError **error)
+{
+	bool well_known = d->system_mode && !opts.run_dir && !g_getenv("VMM_RUN_DIR");
+
+	if (!listen_pair(d, d->run_dir, "vmmd.sock", error))
+		return false;
+	if (opts.libvirt_compat || well_known)
+		listen_for_libvirt(d);
+	return true;
+}
+
+/* ---- life ---- */
+
+static gboolean on_signal(void *opaque)
+{
+	struct daemon *d = opaque;
+
+	g_message("ending; guests go on");
+	g_main_loop_quit(d->loop);
+	return G_SOURCE_CONTINUE;
+}
+
+static bool daemon_open(struct daemon *d, GError **error)
+{
+	g_autofree char *database = g_build_filename(d->state_dir, "vmmd.sqlite", NULL);
+
+	d->worker_path = worker_find();
+	d->start_timeout_ms = env_ms("VMM_START_TIMEOUT_MS", START_TIMEOUT_MS);
+	d->stop_timeout_ms = env_ms("VMM_STOP_TIMEOUT_MS", STOP_TIMEOUT_MS);
+	d->powerdown_timeout_ms = env_ms("VMM_POWERDOWN_TIMEOUT_MS", POWERDOWN_TIMEOUT_MS);
+	d->loop = g_main_loop_new(NULL, FALSE);
+	d->store = store_open(database, error);
+	if (!d->store)
+		return false;
+	d->domains = domain_table_new();
+	d->events = event_hub_new(d);
+	d->server = server_new(d);
+	if (!domain_table_load(d->domains, d, error))
+		return false;
+	lifecycle_adopt_all(d, ADOPT_WAIT_MS);
+	return listen_all(d, error);
+}
+
+static void daemon_close(struct daemon *d)
+{
+	/* Clients first: what their end means for domains is still told to workers. */
+	g_clear_pointer(&d->server, server_free);
+	if (d->domains)
+		lifecycle_leave_all(d);
+	g_clear_pointer(&d->events, event_hub_free);
+	g_clear_pointer(&d->domains, domain_table_free);
+	g_clear_pointer(&d->store, store_close);
+	g_clear_pointer(&d->loop, g_main_loop_unref);
+	g_free(d->state_dir);
+	g_free(d->run_dir);
+	g_free(d->log_dir);
+	g_free(d->worker_path);
+}
+
+/* The parent of a daemon waits for this byte: its exit status says whether the start went well. */
+static void ready_tell(int *fd)
+{
+	if (*fd >= 0 && write(*fd, "", 1) < 0)
+		g_warning("tell that vmmd is ready: %s", g_strerror(errno));
+	fd_close(fd);
+}
+
+static int background(int *ret_fd)
+{
+	int ends[2], null;
+	char byte;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+		return 1;
+	if (pid > 0) {
+		close(ends[1]);
+		_exit(read(ends[0], &byte, 1) == 1 ? 0 : 1);
+	}
+	close(ends[0]);
+	setsid();
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	close(null);
+	*ret_fd = ends[1];
+	return 0;
+}
+
+static void background_log(struct daemon *d)
+{
+	g_autofree char *path = g_build_filename(d->log_dir, "vmmd.log", NULL);
+	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd >= 0)
+		dup2(fd, STDERR_FILENO);
+}
+
+static GLogWriterOutput log_write(GLogLevelFlags level, const GLogField *fields, gsize n, void *opaque)
+{
+	if (level & (G_LOG_LEVEL_INFO | G_LOG_LEVEL_DEBUG) && !opts.verbose)
+		return G_LOG_WRITER_HANDLED;
+	if (g_log_writer_is_journald(STDERR_FILENO))
+		return g_log_writer_journald(level, fields, n, NULL);
+	return g_log_writer_standard_streams(level, fields, n, NULL);
+}
+
+/* Each worker and each client is a descriptor or two. */
+static void descriptors_allow(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = MIN(limit.rlim_max, (rlim_t)65536);
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int run(struct daemon *d, int ready_fd, GError **error)
+{
+	auto_close int run_lock = -1, state_lock = -1;
+	guint sources[2];
+	bool ok = folders_make(d, error);
+
+	if (ok)
+		run_lock = lock_take(d->run_dir, error);
+	if (run_lock >= 0)
+		state_lock = lock_take(d->state_dir, error);
+	ok = state_lock >= 0 && lock_write(run_lock, error) && lock_write(state_lock, error) &&
+	     daemon_open(d, error);
+	if (ok) {
+		sources[0] = g_unix_signal_add(SIGTERM, on_signal, d);
+		sources[1] = g_unix_signal_add(SIGINT, on_signal, d);
+		if (opts.daemonize)
+			background_log(d);
+		g_message("vmmd %s serves %s/vmmd.sock", PACKAGE_VERSION, d->run_dir);
+		ready_tell(&ready_fd);
+		autostart_all(d);
+		g_main_loop_run(d->loop);
+		g_source_remove(sources[0]);
+		g_source_remove(sources[1]);
+	}
+	daemon_close(d);
+	return ok ? 0 : 1;
+}
+
+static bool options_parse(int *argc, char ***argv, GError **error)
+{
+	g_autoptr(GOptionContext) context = g_option_context_new("- run virtual machines");
+
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, argc, argv, error))
+		return false;
+	if (*argc > 1)
+		return error_set(error, VMM_ERR_INVALID_ARG, "what is '%s'? vmmd takes options only", (*argv)[1]);
+	if (opts.daemonize && opts.foreground)
+		return error_set(error, VMM_ERR_INVALID_ARG, "--daemon and --foreground exclude each other");
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	struct daemon daemon = { 0 };
+	int ready_fd = -1, status;
+
+	setlocale(LC_ALL, "");
+	signal(SIGPIPE, SIG_IGN);
+	umask(022);
+	if (!options_parse(&argc, &argv, &error)) {
+		fprintf(stderr, "vmmd: %s\n", error->message);
+		return 2;
+	}
+	if (opts.version) {
+		printf("vmmd %s\n", PACKAGE_VERSION);
+		return 0;
+	}
+	g_log_set_writer_func(log_write, NULL, NULL);
+	if (opts.daemonize && background(&ready_fd) != 0) {
+		fprintf(stderr, "vmmd: can't go to the background: %s\n", g_strerror(errno));
+		return 1;
+	}
+	descriptors_allow();
+	folders_choose(&daemon);
+	status = run(&daemon, ready_fd, &error);
+	if (error)
+		fprintf(stderr, "vmmd: %s\n", error->message);
+	return status;
+}
