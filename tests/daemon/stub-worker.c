@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A worker with no machine in it, so that the daemon's tests need no KVM: it
+ * speaks worker.x, counts on its console (each line once, 50 a second), echoes
+ * what is typed, and obeys.  Words in the domain's <cmdline> make it misbehave:
+ *
+ *	stub:die		exit before START is answered
+ *	stub:fail		answer START with an error
+ *	stub:mute		never answer START
+ *	stub:silent		answer HELLO of the first vmmd only
+ *	stub:deaf		ignore the power button
+ *	stub:immortal		ignore STOP
+ *	stub:off		power off 200 ms after the start
+ *	stub:crash		crash 200 ms after the start
+ *	stub:open=PATH		ask for PATH before answering START
+ *	stub:flood		write to the console as fast as it goes
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "libvmm/device/hub.h"
+#include "libvmm/domain/domain.h"
+#include "libvmm/rpc/conn.h"
+#include "libvmm/rpc/worker.h"
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+
+#define TICK_MS 20
+#define END_MS 200
+
+struct stub {
+	GMainLoop *loop;
+	struct rpc_conn *link;
+	struct hub *hub;
+	int status_fd, state, cause, id;
+	char *xml;
+	domain_def *def;
+	int64_t started_us;
+	uint64_t balloon_kib;
+	unsigned count, hellos;
+	bool restart_at_poweroff;
+	struct frame_header start;
+};
+
+static bool told_to(const struct stub *s, const char *word)
+{
+	g_auto(GStrv) words = g_strsplit(s->def && s->def->os.cmdline ? s->def->os.cmdline : "", " ", -1);
+
+	return g_strv_contains((const char *const *)words, word);
+}
+
+static void state_set(struct stub *s, int state, int cause)
+{
+	worker_event_state ev = { state, cause, (char *)"" };
+
+	s->state = state;
+	s->cause = cause;
+	if (s->link)
+		rpc_event(s->link, WORKER_PROGRAM, WORKER_PROC_EVENT_STATE, (xdrproc_t)xdr_worker_event_state, &ev);
+}
+
+static void stop(struct stub *s, int cause, const char *detail)
+{
+	g_autofree char *line = g_strdup_printf("%d %d %s\n", WORKER_STOPPED, cause, detail);
+
+	hub_drain(s->hub, 100);
+	state_set(s, WORKER_STOPPED, cause);
+	if (ftruncate(s->status_fd, 0) < 0 || pwrite(s->status_fd, line, strlen(line), 0) < 0)
+		exit(3);
+	g_main_loop_quit(s->loop);
+}
+
+static gboolean on_tick(void *opaque)
+{
+	struct stub *s = opaque;
+	unsigned lines = told_to(s, "stub:flood") ? 2000 : 1;
+
+	for (unsigned i = 0; s->state == WORKER_RUNNING && i < lines; i++) {
+		g_autofree char *line = g_strdup_printf("count %u\n", s->count++);
+
+		hub_put(s->hub, (const uint8_t *)line, strlen(line));
+	}
+	return G_SOURCE_CONTINUE;
+}
+
+static void restart(struct stub *s)
+{
+	s->restart_at_poweroff = false;
+	state_set(s, WORKER_RUNNING, WORKER_CAUSE_BOOTED);
+	if (s->link)
+		rpc_event(s->link, WORKER_PROGRAM, WORKER_PROC_EVENT_REBOOT, (xdrproc_t)xdr_remote_none,
+			  &(remote_none){ 0 });
+}
+
+static gboolean on_poweroff(void *opaque)
+{
+	struct stub *s = opaque;
+
+	if (s->restart_at_poweroff)
+		restart(s);
+	else
+		stop(s, WORKER_CAUSE_GUEST_POWEROFF, "the guest powered off");
+	return G_SOURCE_REMOVE;
+}
+
+static gboolean on_crash(void *opaque)
+{
+	stop(opaque, WORKER_CAUSE_CRASHED, "triple fault");
+	return G_SOURCE_REMOVE;
+}
+
+/* ---- the console's device: echo ---- */
+
+static size_t echo_room(void *dev)
+{
+	return 4096;
+}
+
+static void echo_input(void *dev, const uint8_t *data, size_t len)
+{
+	struct stub *s = dev;
+
+	hub_put(s->hub, (const uint8_t *)"[", 1);
+	hub_put(s->hub, data, len);
+	hub_put(s->hub, (const uint8_t *)"]\n", 2);
+}
+
+static const struct hub_ops echo_ops = { .room = echo_room, .input = echo_input };
+
+/* ---- START ---- */
+
+static void start_answer(struct stub *s)
+{
+	if (told_to(s, "stub:mute"))
+		return;
+	if (told_to(s, "stub:fail")) {
+		g_autoptr(GError) error = g_error_new(VMM_ERROR, VMM_ERR_CONFIG_UNSUPPORTED, "no such kernel");
+
+		rpc_reply_error(s->link, &s->start, error);
+		stop(s, WORKER_CAUSE_FAILED, error->message);
+		return;
+	}
+	if (s->state != WORKER_PAUSED)
+		state_set(s, WORKER_RUNNING, WORKER_CAUSE_BOOTED);
+	rpc_reply_none(s->link, &s->start);
+	if (told_to(s, "stub:off"))
+		g_timeout_add(END_MS, on_poweroff, s);
+	if (told_to(s, "stub:crash"))
+		g_timeout_add(END_MS, on_crash, s);
+}
+
+static void on_opened(struct rpc_conn *conn, struct rpc_message *reply, const GError *error, void *opaque)
+{
+	struct stub *s = opaque;
+	char head[16] = "";
+
+	if (error) {
+		rpc_reply_error(conn, &s->start, error);
+		stop(s, WORKER_CAUSE_FAILED, error->message);
+		return;
+	}
+	if (read(reply->fds[0], head, sizeof(head) - 1) < 0)
+		fprintf(stderr, "read: %s\n", g_strerror(errno));
+	start_answer(s);
+}
+
+static void do_start(struct stub *s, struct rpc_message *msg)
+{
+	worker_start_args args = { 0 };
+	g_autoptr(GError) error = NULL;
+	const char *path;
+
+	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_start_args, &args, &error))
+		exit(4);
+	s->start = msg->hdr;
+	s->xml = g_strdup(args.xml);
+	s->id = args.id;
+	s->started_us = g_get_real_time();
+	s->def = domain_def_parse(s->xml, DOMAIN_PARSE_LIVE, &error);
+	if (!s->def) {
+		rpc_reply_error(s->link, &msg->hdr, error);
+		exit(5);
+	}
+	s->balloon_kib = s->def->current_bytes / 1024;
+	if (args.flags & WORKER_START_PAUSED)
+		s->state = WORKER_PAUSED, s->cause = WORKER_CAUSE_USER;
+	frame_free((xdrproc_t)xdr_worker_start_args, &args);
+	if (told_to(s, "stub:die"))
+		exit(7);
+	path = s->def->os.cmdline ? strstr(s->def->os.cmdline, "stub:open=") : NULL;
+	if (path) {
+		worker_open_args open_args = { (char *)path + strlen("stub:open="), O_RDONLY };
+
+		rpc_conn_call(s->link, WORKER_PROGRAM, WORKER_PROC_OPEN, (xdrproc_t)xdr_worker_open_args,
+			      &open_args, NULL, 0, 5000, on_opened, s);
+	} else {
+		start_answer(s);
+	}
+}
+
+/* ---- the rest ---- */
+
+static void do_hello(struct stub *s, struct rpc_message *msg)
+{
+	worker_hello_ret ret = {
+		.protocol = WORKER_PROTOCOL_VERSION, .pid = (unsigned long)getpid(), .state = s->state,
+		.cause = s->cause, .detail = (char *)"", .id = s->id, .started_us = s->started_us,
+		.xml = s->xml ?: (char *)"",
+	};
+
+	if (++s->hellos == 1 || !told_to(s, "stub:silent"))
+		rpc_reply(s->link, &msg->hdr, (xdrproc_t)xdr_worker_hello_ret, &ret);
+}
+
+static void do_powerdown(struct stub *s, struct rpc_message *msg)
+{
+	worker_powerdown_args args = { 0 };
+
+	rpc_message_decode(msg, (xdrproc_t)xdr_worker_powerdown_args, &args, NULL);
+	s->restart_at_poweroff = args.flags & WORKER_POWERDOWN_RESTART;
+	rpc_reply_none(s->link, &msg->hdr);
+	if (!told_to(s, "stub:deaf"))
+		g_timeout_add(END_MS, on_poweroff, s);
+}
+
+static void do_console(struct stub *s, struct rpc_message *msg)
+{
+	static const enum hub_mode modes[] = { HUB_READ, HUB_WRITE, HUB_TAKE_OVER };
+	worker_console_args args = { 0 };
+	g_autoptr(GError) error = NULL;
+	int fd = -1;
+
+	rpc_message_decode(msg, (xdrproc_t)xdr_worker_console_args, &args, NULL);
+	if (*args.device && !g_str_equal(args.device, "serial0"))
+		error_set(&error, VMM_ERR_INVALID_ARG, "there is no console '%s'", args.device);
+	else
+		fd = hub_attach(s->hub, modes[args.mode % 3], args.who, args.replay_bytes, &error);
+	frame_free((xdrproc_t)xdr_worker_console_args, &args);
+	if (fd < 0)
+		rpc_reply_error(s->link, &msg->hdr, error);
+	else
+		rpc_reply_fds(s->link, &msg->hdr, (xdrproc_t)xdr_remote_none, &(remote_none){ 0 }, &fd, 1);
+}
+
+static void do_stats(struct stub *s, struct rpc_message *msg)
+{
+	worker_vcpu_stats vcpus[] = { { 1, 1000000000, 42 } };
+	worker_memory_stat memory[] = { { 5, 100000 }, { 4, 50000 } };
+	worker_block_stats blocks[] = { { (char *)"vda", 10, 4096, 5, 20, 8192, 6, 3, 7, 0 } };
+	worker_net_stats nets[] = { { (char *)"net0", 1, 2, 3, 4, 5, 6, 7, 8 } };
+	worker_stats_ret ret = {
+		.cpu_ns = 2000000000, .user_ns = 1500000000, .system_ns = 500000000,
+		.balloon_kib = s->balloon_kib, .memory = { 2, memory }, .vcpus = { 1, vcpus },
+		.blocks = { MIN(1, s->def->disks->len), blocks }, .nets = { MIN(1, s->def->ifaces->len), nets },
+	};
+
+	rpc_reply(s->link, &msg->hdr, (xdrproc_t)xdr_worker_stats_ret, &ret);
+}
+
+static void do_set_balloon(struct stub *s, struct rpc_message *msg)
+{
+	worker_balloon_args args = { 0 };
+	worker_event_balloon ev;
+
+	rpc_message_decode(msg, (xdrproc_t)xdr_worker_balloon_args, &args, NULL);
+	ev.kib = s->balloon_kib = args.kib;
+	rpc_reply_none(s->link, &msg->hdr);
+	rpc_event(s->link, WORKER_PROGRAM, WORKER_PROC_EVENT_BALLOON, (xdrproc_t)xdr_worker_event_balloon, &ev);
+}
+
+static void on_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)
+{
+	struct stub *s = opaque;
+
+	switch (msg->hdr.procedure) {
+	case WORKER_PROC_HELLO:
+		do_hello(s, msg);
+		return;
+	case WORKER_PROC_START:
+		do_start(s, msg);
+		return;
+	case WORKER_PROC_POWERDOWN:
+		do_powerdown(s, msg);
+		return;
+	case WORKER_PROC_CONSOLE_OPEN:
+		do_console(s, msg);
+		return;
+	case WORKER_PROC_STATS:
+		do_stats(s, msg);
+		return;
+	case WORKER_PROC_SET_BALLOON:
+		do_set_balloon(s, msg);
+		return;
+	case WORKER_PROC_STOP:
+		if (told_to(s, "stub:immortal"))
+			return;
+		rpc_reply_none(conn, &msg->hdr);
+		stop(s, WORKER_CAUSE_DESTROYED, "");
+		return;
+	case WORKER_PROC_PAUSE:
+		state_set(s, WORKER_PAUSED, WORKER_CAUSE_USER);
+		break;
+	case WORKER_PROC_RESUME:
+		state_set(s, WORKER_RUNNING, WORKER_CAUSE_USER);
+		break;
+	case WORKER_PROC_RESET:
+		restart(s);
+		break;
+	default:
+		break;
+	}
+	rpc_reply_none(conn, &msg->hdr);
+}
+
+static void on_closed(struct rpc_conn *conn, const GError *error, void *opaque)
+{
+	struct stub *s = opaque;
+
+	if (s->link == conn)
+		s->link = NULL;
+	rpc_conn_free(conn);
+	if (!s->link && s->state == WORKER_EMPTY)
+		g_main_loop_quit(s->loop);
+}
+
+static const struct rpc_conn_ops conn_ops = { .message = on_message, .closed = on_closed };
+
+static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
+{
+	struct stub *s = opaque;
+	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (peer < 0)
+		return G_SOURCE_CONTINUE;
+	if (s->link)
+		rpc_conn_close(s->link);
+	s->link = rpc_conn_new(peer, NULL, &conn_ops, s);
+	return G_SOURCE_CONTINUE;
+}
+
+
+int main(int argc, char **argv)
+{
+	struct stub s = { .status_fd = 4, .id = -1, .loop = g_main_loop_new(NULL, FALSE) };
+
+	s.hub = hub_new("serial0", NULL);
+	hub_set_device(s.hub, &echo_ops, &s);
+	g_unix_set_fd_nonblocking(3, TRUE, NULL);
+	g_unix_fd_add(3, G_IO_IN, on_accept, &s);
+	g_timeout_add(TICK_MS, on_tick, &s);
+	g_main_loop_run(s.loop);
+	if (s.link)
+		rpc_conn_close(s.link);
+	while (s.link)
+		g_main_context_iteration(NULL, TRUE);
+	return 0;
+}
