@@ -86,8 +86,6 @@ static void slot_answer(struct blk *blk, struct blk_slot *s, uint8_t status)
 	struct blk_queue *q = &blk->queues[s->queue];
 
 	blk_slot_put(blk, s);
-	if (blk->draining)
-		return;
 	*s->status = status;
 	virtqueue_push(virtio_queue(&blk->vdev, s->queue), s->chain.head, s->written);
 	q->notify = true;

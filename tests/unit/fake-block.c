@@ -65,10 +65,8 @@ static void complete(struct fake_block *f, struct block_req *req)
 
 void fake_block_release(struct fake_block *f)
 {
-	struct block_req *req;
-
-	while ((req = g_queue_pop_head(&f->pending)))
-		complete(f, req);
+	for (; f->n_kicked; f->n_kicked--)
+		complete(f, g_queue_pop_head(&f->pending));
 }
 
 static gboolean on_idle(gpointer arg)
@@ -105,6 +103,7 @@ void block_kick(struct block *b)
 	struct fake_block *f = &b->fake;
 
 	f->n_kicks++;
+	f->n_kicked = g_queue_get_length(&f->pending);
 	if (f->hold || f->source || g_queue_is_empty(&f->pending))
 		return;
 	f->source = g_idle_source_new();
@@ -117,7 +116,10 @@ void block_drain(struct block *b)
 	if (b->fake.source)
 		g_source_destroy(b->fake.source);
 	g_clear_pointer(&b->fake.source, g_source_unref);
-	fake_block_release(&b->fake);
+	while (!g_queue_is_empty(&b->fake.pending)) {
+		b->fake.n_kicked = g_queue_get_length(&b->fake.pending);
+		fake_block_release(&b->fake);
+	}
 }
 
 uint64_t block_bytes(const struct block *b)

@@ -19,10 +19,11 @@ struct fake_block {
 	unsigned last_flags;
 	bool closed;			/* as a test may see after the device is gone */
 	GQueue pending;
+	unsigned n_kicked;		/* of pending: what block_kick() has handed on */
 	GSource *source;
 };
 
 struct fake_block *fake_block_new(uint64_t bytes);
 struct block *fake_block(struct fake_block *f);
-void fake_block_release(struct fake_block *f);	/* completes what is held */
+void fake_block_release(struct fake_block *f);	/* completes what was kicked */
 void fake_block_free(struct fake_block *f);

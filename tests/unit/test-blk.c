@@ -329,6 +329,10 @@ static void bad_ranges_are_refused_as_the_spec_says(void)
 	g_assert_cmpuint(range_do(k, Z, SECTORS, 1, 0), ==, VIRTIO_BLK_S_IOERR);
 	g_assert_cmpuint(range_do(k, Z, UINT64_MAX, 2, 0), ==, VIRTIO_BLK_S_IOERR);
 	g_assert_cmpuint(range_do(k, D, 0, UINT32_MAX, 0), ==, VIRTIO_BLK_S_IOERR);
+	k->fake->n_bytes = UINT64_C(1) << 41;
+	g_assert_cmpuint(range_do(k, D, 0, UINT32_MAX, 0), ==, VIRTIO_BLK_S_IOERR);
+	g_assert_cmpuint(range_do(k, Z, 0, (32 << 11) + 1, 0), ==, VIRTIO_BLK_S_IOERR);
+	k->fake->n_bytes = DISK_BYTES;
 	g_assert_cmpuint(io_do(k, D, 0, 15, false), ==, VIRTIO_BLK_S_IOERR);
 	g_assert_cmpuint(io_do(k, D, 0, 0, false), ==, VIRTIO_BLK_S_IOERR);
 	g_assert_cmpuint(io_do(k, D, 0, 16 * 17, false), ==, VIRTIO_BLK_S_IOERR);

@@ -331,6 +331,38 @@ static void a_running_queue_keeps_its_registers(void)
 	driver_free(d);
 }
 
+static void a_ready_queue_keeps_its_registers(void)
+{
+	struct echo *e;
+	struct driver *d = echo_driver(NULL, &e);
+
+	g_assert_true(driver_negotiate(d, UINT64_C(1) << VIRTIO_F_VERSION_1));
+	driver_queue_setup(d, 0, 16);
+	driver_write(d, VIRTIO_MMIO_QUEUE_USED_HIGH, 1);
+	driver_write(d, VIRTIO_MMIO_QUEUE_NUM, 3);
+	driver_write(d, VIRTIO_MMIO_STATUS, 0xf);
+	g_assert_cmphex(driver_read(d, VIRTIO_MMIO_STATUS), ==, 0xf);
+	driver_free(d);
+}
+
+static void an_acknowledgement_clears_what_it_names(void)
+{
+	struct echo *e;
+	struct driver *d = echo_driver(NULL, &e);
+
+	g_assert_true(driver_init(d, 0, 16));
+	virtio_config_update(&e->vdev, 0, "x", 1);
+	offer(d, 0, "ping");
+	driver_kick(d, 0);
+	run_loop();
+	g_assert_cmphex(driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS), ==, 3);
+	driver_write(d, VIRTIO_MMIO_INTERRUPT_ACK, 1);
+	g_assert_cmphex(driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS), ==, 2);
+	driver_write(d, VIRTIO_MMIO_INTERRUPT_ACK, UINT32_MAX);
+	g_assert_cmphex(driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS), ==, 0);
+	driver_free(d);
+}
+
 static void the_driver_is_told_of_a_new_configuration(void)
 {
 	struct echo *e;
@@ -492,6 +524,8 @@ int main(int argc, char **argv)
 	TEST(a_reset_forgets_queues_kicks_and_chains);
 	TEST(a_kick_before_driver_ok_is_not_lost);
 	TEST(a_running_queue_keeps_its_registers);
+	TEST(a_ready_queue_keeps_its_registers);
+	TEST(an_acknowledgement_clears_what_it_names);
 	TEST(the_driver_is_told_of_a_new_configuration);
 	TEST(configuration_is_read_in_any_width_and_ends);
 	TEST(registers_have_one_width);
