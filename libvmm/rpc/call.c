@@ -66,6 +66,9 @@ static void wait_done(struct rpc_conn *conn, struct rpc_message *reply, const GE
 	const struct rpc_call *call = w->call;
 
 	w->client->waiting--;
+	/* Calls are told before client_closed() runs: who is told must not see it open. */
+	if (!rpc_conn_is_open(conn))
+		g_atomic_int_set(&w->client->open, FALSE);
 	if (error)
 		w->error = g_error_copy(error);
 	else if (rpc_message_decode(reply, call->ret_proc, call->ret, &w->error) && call->replied)
