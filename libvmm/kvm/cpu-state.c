@@ -40,9 +40,9 @@ struct cpu_state {
 	unsigned n_msrs;
 };
 
-struct msr_one {
+union msr_one {
 	struct kvm_msrs head;
-	struct kvm_msr_entry entry[1];
+	uint8_t bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
 };
 
 static bool msrs_save(struct kvm *kvm, int fd, struct cpu_state *s, GError **error)
@@ -55,11 +55,12 @@ static bool msrs_save(struct kvm *kvm, int fd, struct cpu_state *s, GError **err
 		return error_errno(error, errno, "KVM_GET_MSR_INDEX_LIST");
 	s->msrs = g_new0(struct kvm_msr_entry, list->nmsrs);
 	for (unsigned i = 0; i < list->nmsrs; i++) {
-		struct msr_one one = { .head.nmsrs = 1, .entry[0].index = list->indices[i] };
+		union msr_one one = { .head.nmsrs = 1 };
 
+		one.head.entries[0].index = list->indices[i];
 		/* Those that this guest's CPUID lacks cannot be read: nothing to save. */
 		if (ioctl(fd, KVM_GET_MSRS, &one) == 1)
-			s->msrs[s->n_msrs++] = one.entry[0];
+			s->msrs[s->n_msrs++] = one.head.entries[0];
 	}
 	return true;
 }
@@ -127,8 +128,9 @@ struct cpu_state *cpu_state_save(struct kvm *kvm, int fd, GError **error)
 static void msrs_load(int fd, const struct cpu_state *s, bool with_tsc)
 {
 	for (unsigned i = 0; i < s->n_msrs; i++) {
-		struct msr_one one = { .head.nmsrs = 1, .entry[0] = s->msrs[i] };
+		union msr_one one = { .head.nmsrs = 1 };
 
+		one.head.entries[0] = s->msrs[i];
 		/* Some can be read and not written; none of those holds state. */
 		if (with_tsc || s->msrs[i].index != MSR_TSC)
 			ioctl(fd, KVM_SET_MSRS, &one);

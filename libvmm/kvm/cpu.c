@@ -384,24 +384,27 @@ static void entry_personalize(const struct cpu_model *m, struct kvm_cpuid_entry2
 	}
 }
 
+static void msr_write(int vcpu_fd, uint32_t index, uint64_t value)
+{
+	union {
+		struct kvm_msrs head;
+		uint8_t bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} one = { .head.nmsrs = 1 };
+
+	one.head.entries[0] = (struct kvm_msr_entry){ .index = index, .data = value };
+	ioctl(vcpu_fd, KVM_SET_MSRS, &one);
+}
+
 /*
  * Memory is write-back unless said otherwise: with MTRRs off a kernel gives up
  * PAT as well.  Failure is no error: a KVM without an MSR has nothing to set.
  */
 static void msrs_start(const struct cpu_model *m, int vcpu_fd)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entries[1];
-	} one = { .head.nmsrs = 1 };
 	uint64_t mcg_cap = MCG_CTL_P | MCE_BANKS;
 
-	one.entries[0] =
-		(struct kvm_msr_entry){ .index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING };
-	ioctl(vcpu_fd, KVM_SET_MSRS, &one);
-	one.entries[0] = (struct kvm_msr_entry){ .index = MSR_MTRR_DEF_TYPE,
-						 .data = MTRR_ENABLE | MTRR_WRITE_BACK };
-	ioctl(vcpu_fd, KVM_SET_MSRS, &one);
+	msr_write(vcpu_fd, MSR_MISC_ENABLE, MISC_ENABLE_FAST_STRING);
+	msr_write(vcpu_fd, MSR_MTRR_DEF_TYPE, MTRR_ENABLE | MTRR_WRITE_BACK);
 	if (m->has_mce)
 		ioctl(vcpu_fd, KVM_X86_SETUP_MCE, &mcg_cap);
 }

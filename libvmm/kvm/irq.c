@@ -27,13 +27,14 @@ struct irq_state {
 
 bool irq_init(struct kvm *kvm, GError **error)
 {
-	struct {
+	union {
 		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entries[IRQ_GSIS];
+		uint8_t bytes[sizeof(struct kvm_irq_routing) +
+			      IRQ_GSIS * sizeof(struct kvm_irq_routing_entry)];
 	} table = { .head.nr = IRQ_GSIS };
 
 	for (unsigned gsi = 0; gsi < IRQ_GSIS; gsi++)
-		table.entries[gsi] = (struct kvm_irq_routing_entry){
+		table.head.entries[gsi] = (struct kvm_irq_routing_entry){
 			.gsi = gsi,
 			.type = KVM_IRQ_ROUTING_IRQCHIP,
 			.u.irqchip = { .irqchip = KVM_IRQCHIP_IOAPIC, .pin = gsi },

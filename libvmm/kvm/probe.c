@@ -39,7 +39,7 @@ static const struct {
 	[PROBE_SPEED] = { "speed", "a kernel interpreted instruction by instruction does not boot "
 				   "in useful time" },
 };
-static_assert(ARRAY_SIZE(tests) == N_PROBE);
+static_assert(ARRAY_SIZE(tests) == N_PROBE, "a row for each test");
 
 struct run {
 	struct guest_memory *mem;

@@ -90,12 +90,12 @@ struct __attribute__((packed)) madt_nmi { /* 5.2.12.7 */
 	uint8_t lint;
 };
 
-static_assert(sizeof(struct table_header) == 36);
-static_assert(sizeof(struct rsdp) == 36);
-static_assert(sizeof(struct fadt) == 276);
-static_assert(offsetof(struct fadt, boot_arch) == 109);
-static_assert(offsetof(struct fadt, reset_register) == 116);
-static_assert(offsetof(struct fadt, sleep_control) == 244);
+static_assert(sizeof(struct table_header) == 36, "the layout is a specification's");
+static_assert(sizeof(struct rsdp) == 36, "the layout is a specification's");
+static_assert(sizeof(struct fadt) == 276, "the layout is a specification's");
+static_assert(offsetof(struct fadt, boot_arch) == 109, "the layout is a specification's");
+static_assert(offsetof(struct fadt, reset_register) == 116, "the layout is a specification's");
+static_assert(offsetof(struct fadt, sleep_control) == 244, "the layout is a specification's");
 
 #define FADT_WBINVD		   (1u << 0)
 #define FADT_NO_FIXED_POWER_BUTTON (1u << 4)

@@ -43,10 +43,11 @@ struct pvh_page {
 	struct pvh_range memmap[BOOT_MEMMAP_MAX];
 };
 
-static_assert(sizeof(struct pvh_info) == 56);
-static_assert(sizeof(struct pvh_module) == 32);
-static_assert(sizeof(struct pvh_range) == 24);
-static_assert(LAYOUT_PVH_INFO + sizeof(struct pvh_page) <= LAYOUT_BOOT_PARAMS);
+static_assert(sizeof(struct pvh_info) == 56, "the layout is a specification's");
+static_assert(sizeof(struct pvh_module) == 32, "the layout is a specification's");
+static_assert(sizeof(struct pvh_range) == 24, "the layout is a specification's");
+static_assert(LAYOUT_PVH_INFO + sizeof(struct pvh_page) <= LAYOUT_BOOT_PARAMS,
+	      "the layout is a specification's");
 
 struct elf {
 	Elf64_Ehdr header;

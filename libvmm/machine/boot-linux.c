@@ -31,9 +31,10 @@
 #define PTE_TABLE	 0x003u /* present, writable */
 #define PTE_HUGE	 0x083u /* and a page of 2 MiB */
 
-static_assert(sizeof(struct boot_params) == PAGE_BYTES);
-static_assert(offsetof(struct boot_params, hdr) == HDR_OFF);
-static_assert(offsetof(struct setup_header, header) == 0x202 - HDR_OFF);
+static_assert(sizeof(struct boot_params) == PAGE_BYTES, "the layout is a specification's");
+static_assert(offsetof(struct boot_params, hdr) == HDR_OFF, "the layout is a specification's");
+static_assert(offsetof(struct setup_header, header) == 0x202 - HDR_OFF,
+	      "the layout is a specification's");
 
 bool boot_is_bzimage(const struct boot_file *f)
 {

@@ -54,7 +54,8 @@ static bool memory_fits_host(const struct domain_def *def, GError **error)
 		return true;
 	return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 			 "<memory> is %" PRIu64 " MiB, but this host has %" PRIu64
-			 " MiB of memory and swap", def->memory_bytes >> 20, have >> 20);
+			 " MiB of memory and swap",
+			 def->memory_bytes >> 20, have >> 20);
 }
 
 static bool build_memory(struct machine *m, const struct domain_def *def, GError **error)
