@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Commands on the life of domains. */
+#include "config.h"
+#include "vmsh/commands.h"
+
+#include <string.h>
+
+#include "vmsh/console.h"
+#include "vmsh/fleet.h"
+#include "vmsh/options.h"
+#include "vmsh/usage.h"
+#include "vmsh/words.h"
+
+#define XML_BYTES_MAX (4 << 20)		/* what the protocol carries in one string */
+
+static char *read_xml(const char *path, GError **error)
+{
+	g_autofree char *text = NULL;
+	gsize bytes;
+
+	if (!g_file_get_contents(g_str_equal(path, "-") ? "/dev/stdin" : path, &text, &bytes, error))
+		return NULL;
+	if (bytes <= XML_BYTES_MAX && strlen(text) == bytes)
+		return g_steal_pointer(&text);
+	g_set_error(error, VMM_ERROR, VMM_ERR_XML, "'%s' is no domain XML: %s", path,
+		    bytes > XML_BYTES_MAX ? "it is larger than 4 MiB" : "it has a NUL byte");
+	return NULL;
+}
+
+static bool define_file(struct shell *sh, const char *path, unsigned flags, GError **error)
+{
+	g_autofree char *xml = read_xml(path, error);
+	vmm_connect *conn = xml ? shell_connect(sh, error) : NULL;
+	g_autoptr(vmm_domain) dom = conn ? vmm_domain_define_xml(conn, xml, flags, error) : NULL;
+
+	if (!dom)
+		return false;
+	shell_say(sh, "Domain '%s' defined from %s", vmm_domain_name(dom), path);
+	return true;
+}
+
+static bool cmd_define(struct shell *sh, struct command_args *args, GError **error)
+{
+	const GPtrArray *files = args_words(args, "file");
+	unsigned flags = args_given(args, "validate") ? VMM_DEFINE_VALIDATE : 0, failed = 0;
+
+	for (unsigned i = 0; i < files->len; i++) {
+		const char *path = ((struct word *)files->pdata[i])->text;
+		g_autoptr(GError) why = NULL;
+
+		if (define_file(sh, path, flags, &why))
+			continue;
+		g_prefix_error(&why, "%s: ", path);
+		if (files->len == 1) {
+			g_propagate_error(error, g_steal_pointer(&why));
+			return false;
+		}
+		shell_print_error(sh, why);
+		failed++;
+	}
+	if (failed)
+		g_set_error(error, VMM_ERROR, VMM_ERR_OPERATION_FAILED, "%u of %u files refused",
+			    failed, files->len);
+	return failed == 0;
+}
+
+static bool attach_if_asked(struct shell *sh, struct command_args *args, vmm_domain *dom, GError **error)
+{
+	return !args_given(args, "console") || console_run(sh, dom, NULL, 0, error);
+}
+
+static bool cmd_create(struct shell *sh, struct command_args *args, GError **error)
+{
+	const char *path = args_text(args, "file");
+	g_autofree char *xml = read_xml(path, error);
+	vmm_connect *conn = xml ? shell_connect(sh, error) : NULL;
+	unsigned flags = (args_given(args, "paused") ? VMM_START_PAUSED : 0) |
+			 (args_given(args, "autodestroy") ? VMM_START_AUTODESTROY : 0) |
+			 (args_given(args, "validate") ? VMM_START_VALIDATE : 0);
+	g_autoptr(vmm_domain) dom = conn ? vmm_domain_create_xml(conn, xml, flags, error) : NULL;
+
+	if (!dom) {
+		if (conn)
+			g_prefix_error(error, "%s: ", path);
+		return false;
+	}
+	shell_say(sh, "Domain '%s' created from %s", vmm_domain_name(dom), path);
+	return attach_if_asked(sh, args, dom, error);
+}
+
+static bool start_one(struct shell *sh, vmm_domain *dom, void *args, GError **error)
+{
+	return vmm_domain_create(dom, args_given(args, "paused") ? VMM_START_PAUSED : 0, error);
+}
+
+static bool cmd_start(struct shell *sh, struct command_args *args, GError **error)
+{
+	const struct fleet_job job = { "starting", "started", start_one, args };
+	g_autoptr(vmm_domain) dom = NULL;
+
+	if (!args_given(args, "console"))
+		return fleet_run(sh, args, VMM_LIST_INACTIVE, &job, error);
+	dom = fleet_domain(sh, args, error);
+	if (!dom)
+		return false;
+	if (!start_one(sh, dom, args, error)) {
+		fleet_advise(dom, error);
+		return false;
+	}
+	shell_say(sh, "Domain '%s' started", vmm_domain_name(dom));
+	return attach_if_asked(sh, args, dom, error);
+}
+
+/* ---- the ways to end ---- */
+
+static bool mode_flags(const struct command_args *args, unsigned *ret)
+{
+	const char *mode = args_text(args, "mode");
+
+	*ret = !mode ? 0 : g_str_equal(mode, "acpi") ? VMM_SHUTDOWN_ACPI : VMM_SHUTDOWN_AGENT;
+	return true;
+}
+
+#define WAIT_STEP_MS 200
+
+static bool wait_until_off(struct shell *sh, vmm_domain *dom, uint64_t timeout_sec, GError **error)
+{
+	gint64 end = g_get_monotonic_time() + timeout_sec * G_USEC_PER_SEC;
+	int state, reason;
+
+	do {
+		g_autoptr(GError) why = NULL;
+
+		if (!vmm_domain_state(dom, &state, &reason, &why)) {
+			/* a transient domain is gone when it is off */
+			if (g_error_matches(why, VMM_ERROR, VMM_ERR_NO_DOMAIN))
+				return true;
+			g_propagate_error(error, g_steal_pointer(&why));
+			return false;
+		}
+		if (state == VMM_STATE_SHUTOFF || state == VMM_STATE_CRASHED)
+			return true;
+		if (!shell_sleep(sh, WAIT_STEP_MS)) {
+			g_set_error(error, VMM_ERROR, VMM_ERR_ABORTED,
+				    "domain '%s': no longer waiting for it", vmm_domain_name(dom));
+			return false;
+		}
+	} while (!timeout_sec || g_get_monotonic_time() < end);
+	g_set_error(error, VMM_ERROR, VMM_ERR_TIMEOUT,
+		    "domain '%s' has not shut down in %" G_GUINT64_FORMAT
+		    " seconds: stop it with: vmsh destroy %s",
+		    vmm_domain_name(dom), timeout_sec, vmm_domain_name(dom));
+	return false;
+}
+
+static bool shutdown_one(struct shell *sh, vmm_domain *dom, void *opaque, GError **error)
+{
+	struct command_args *args = opaque;
+	unsigned flags;
+
+	mode_flags(args, &flags);
+	if (!vmm_domain_shutdown(dom, flags, error))
+		return false;
+	return !args_given(args, "wait") ||
+	       wait_until_off(sh, dom, args_number(args, "timeout", 0), error);
+}
+
+static bool cmd_shutdown(struct shell *sh, struct command_args *args, GError **error)
+{
+	struct fleet_job job = { "shutting down", "is being shut down", shutdown_one, args };
+
+	if (args_given(args, "wait"))
+		job.done = "shut down";
+	else if (args_given(args, "timeout"))
+		return usage_error(error, "shutdown: --timeout goes with --wait");
+	return fleet_run(sh, args, VMM_LIST_ACTIVE, &job, error);
+}
+
+static bool reboot_one(struct shell *sh, vmm_domain *dom, void *args, GError **error)
+{
+	unsigned flags;
+
+	mode_flags(args, &flags);
+	return vmm_domain_reboot(dom, flags, error);
+}
+
+static bool cmd_reboot(struct shell *sh, struct command_args *args, GError **error)
+{
+	const struct fleet_job job = { "rebooting", "is being rebooted", reboot_one, args };
+
+	return fleet_run(sh, args, VMM_LIST_ACTIVE, &job, error);
+}
+
+static bool reset_one(struct shell *sh, vmm_domain *dom, void *args, GError **error)
+{
+	return vmm_domain_reset(dom, error);
+}
+
+static bool cmd_reset(struct shell *sh, struct command_args *args, GError **error)
+{
+	const struct fleet_job job = { "resetting", "reset", reset_one, args };
+
+	return fleet_run(sh, args, VMM_LIST_ACTIVE, &job, error);
+}
+
+static bool destroy_one(struct shell *sh, vmm_domain *dom, void *args, GError **error)
+{
+	return vmm_domain_destroy(dom, args_given(args, "graceful") ? VMM_DESTROY_GRACEFUL : 0,
+				  error);
+}
+
+static bool cmd_destroy(struct shell *sh, struct command_args *args, GError **error)
+{
+	const struct fleet_job job = { "stopping", "destroyed", destroy_one, args };
+
+	return fleet_run(sh, args, VMM_LIST_ACTIVE, &job, error);
+}
+
+static bool suspend_one(struct shell *sh, vmm_domain *dom, void *args, GError **error)
+{
+	return vmm_domain_suspend(dom, error);
+}
+
+static bool cmd_suspend(struct shell *sh, struct command_args *args, GError **error)
+{
+	const struct fleet_job job = { "suspending", "suspended", suspend_one, args };
+
+	return fleet_run(sh, args, VMM_LIST_ACTIVE, &job, error);
+}
+
+static bool resume_one(struct shell *sh, vmm_domain *dom, void *args, GError **error)
+{
+	return vmm_domain_resume(dom, error);
+}
+
+static bool cmd_resume(struct shell *sh, struct command_args *args, GError **error)
+{
+	const struct fleet_job job = { "resuming", "resumed", resume_one, args };
+
+	return fleet_run(sh, args, VMM_LIST_ACTIVE, &job, error);
+}
+
+static bool undefine_one(struct shell *sh, vmm_domain *dom, void *args, GError **error)
+{
+	unsigned flags =
+		(args_given(args, "managed-save") ? VMM_UNDEFINE_MANAGED_SAVE : 0) |
+		(args_given(args, "snapshots-metadata") ? VMM_UNDEFINE_SNAPSHOTS_METADATA : 0) |
+		(args_given(args, "nvram") ? VMM_UNDEFINE_NVRAM : 0);
+
+	return vmm_domain_undefine(dom, flags, error);
+}
+
+static bool cmd_undefine(struct shell *sh, struct command_args *args, GError **error)
+{
+	const struct fleet_job job = { "undefining", "undefined", undefine_one, args };
+
+	return fleet_run(sh, args, 0, &job, error);
+}
+
+static bool autostart_one(struct shell *sh, vmm_domain *dom, void *args, GError **error)
+{
+	return vmm_domain_set_autostart(dom, !args_given(args, "disable"), error);
+}
+
+static bool cmd_autostart(struct shell *sh, struct command_args *args, GError **error)
+{
+	struct fleet_job job = { "marking", "starts with the daemon", autostart_one, args };
+
+	if (args_given(args, "disable"))
+		job.done = "no longer starts with the daemon";
+	return fleet_run(sh, args, VMM_LIST_PERSISTENT, &job, error);
+}
+
+static bool cmd_console(struct shell *sh, struct command_args *args, GError **error)
+{
+	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
+	unsigned flags = (args_given(args, "force") ? CONSOLE_FORCE : 0) |
+			 (args_given(args, "safe") ? CONSOLE_SAFE : 0) |
+			 (args_given(args, "read-only") ? CONSOLE_READ_ONLY : 0);
+
+	return dom && console_run(sh, dom, args_text(args, "devname"), flags, error);
+}
+
+/* ---- tables ---- */
+
+#define OPTION_XML(many) { \
+	.name = "file", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED | (many), \
+	.complete = COMPLETE_FILE, .value = "FILE", .help = "domain XML; - is the standard input", \
+}
+#define OPTION_VALIDATE OPTION_FLAG("validate", "check the XML against the schema first")
+#define OPTION_CONSOLE OPTION_FLAG("console", "attach to the console at once")
+#define OPTION_MODE { \
+	.name = "mode", .kind = OPT_STRING, .complete = COMPLETE_WORDS, .words = "acpi agent", \
+	.help = "how to ask the guest; the daemon chooses if not given", \
+}
+
+static const struct option_def options_define[] = { OPTION_XML(OPT_MANY), OPTION_VALIDATE, { 0 } };
+
+static const struct option_def options_create[] = {
+	OPTION_XML(0),
+	OPTION_FLAG("paused", "leave it paused"),
+	OPTION_CONSOLE,
+	OPTION_FLAG("autodestroy", "destroy it when this connection ends"),
+	OPTION_VALIDATE,
+	{ 0 },
+};
+
+static const struct option_def options_start[] = {
+	OPTION_DOMAINS(INACTIVE),
+	OPTION_FLAG("paused", "leave it paused"),
+	OPTION_CONSOLE,
+	OPTION_HIDDEN_FLAG("bypass-cache"),
+	OPTION_HIDDEN_FLAG("force-boot"),
+	{ 0 },
+};
+
+static const struct option_def options_shutdown[] = {
+	OPTION_DOMAINS(ACTIVE),
+	OPTION_MODE,
+	OPTION_FLAG("wait", "return when it is off"),
+	{ .name = "timeout", .kind = OPT_NUMBER, .value = "SECONDS",
+	  .help = "with --wait: fail after this time" },
+	{ 0 },
+};
+
+static const struct option_def options_reboot[] = { OPTION_DOMAINS(ACTIVE), OPTION_MODE, { 0 } };
+static const struct option_def options_active[] = { OPTION_DOMAINS(ACTIVE), { 0 } };
+
+static const struct option_def options_destroy[] = {
+	OPTION_DOMAINS(ACTIVE),
+	OPTION_FLAG("graceful", "fail rather than kill a worker that does not answer"),
+	{ 0 },
+};
+
+static const struct option_def options_undefine[] = {
+	OPTION_DOMAINS(DOMAIN),
+	OPTION_FLAG("managed-save", "also its saved state"),
+	OPTION_FLAG("snapshots-metadata", "also what is known of its snapshots"),
+	OPTION_FLAG("nvram", "also its firmware's variables"),
+	{ 0 },
+};
+
+static const struct option_def options_autostart[] = {
+	OPTION_DOMAINS(DOMAIN), OPTION_FLAG("disable", "no longer start it"), { 0 },
+};
+
+static const struct option_def options_console[] = {
+	OPTION_DOMAIN(ACTIVE),
+	{ .name = "devname", .kind = OPT_STRING, .value = "DEVICE",
+	  .help = "alias of a serial port or console; the first one if not given" },
+	OPTION_FLAG("force", "take it from whoever is attached now"),
+	OPTION_FLAG("safe", "only if nobody else is attached"),
+	OPTION_FLAG("read-only", "watch, send nothing"),
+	{ 0 },
+};
+
+#define GROUP "Domains"
+
+const struct command commands_domain[] = {
+	{ "define", GROUP, "store domains from XML files", options_define, 0, cmd_define },
+	{ "undefine", GROUP, "forget domains", options_undefine, 0, cmd_undefine,
+	  "A domain that runs goes on until it is off. Disk images are not touched." },
+	{ "create", GROUP, "start a domain from an XML file, without storing it", options_create, 0,
+	  cmd_create, "It is forgotten when it is off." },
+	{ "start", GROUP, "start domains that are off", options_start, 0, cmd_start },
+	{ "shutdown", GROUP, "ask guests to shut down", options_shutdown, 0, cmd_shutdown },
+	{ "reboot", GROUP, "ask guests to reboot", options_reboot, 0, cmd_reboot },
+	{ "reset", GROUP, "reset machines, as by the button", options_active, 0, cmd_reset },
+	{ "destroy", GROUP, "stop machines at once, as by pulling the plug", options_destroy, 0,
+	  cmd_destroy, "The stored definition and the disks stay." },
+	{ "suspend", GROUP, "pause domains", options_active, 0, cmd_suspend },
+	{ "resume", GROUP, "let paused domains run", options_active, 0, cmd_resume },
+	{ "autostart", GROUP, "start domains with the daemon, or no longer", options_autostart, 0,
+	  cmd_autostart },
+	{ "console", GROUP, "attach to a serial console; Ctrl-] leaves", options_console, 0,
+	  cmd_console,
+	  "What the guest wrote before is shown first. One can write, others watch; --force takes "
+	  "the keyboard over." },
+	{ 0 },
+};

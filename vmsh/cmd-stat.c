@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Commands on a domain's devices, memory, processors and counters. */
+#include "config.h"
+#include "vmsh/commands.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmsh/domain-xml.h"
+#include "vmsh/fleet.h"
+#include "vmsh/json.h"
+#include "vmsh/options.h"
+#include "vmsh/size.h"
+#include "vmsh/usage.h"
+#include "vmsh/words.h"
+
+/* ---- devices ---- */
+
+static char *asked_xml(vmm_domain *dom, struct command_args *args, GError **error)
+{
+	return vmm_domain_xml(dom, args_given(args, "inactive") ? VMM_XML_INACTIVE : 0, error);
+}
+
+static const struct column columns_disks[] = {
+	{ "Target", "target", 0 }, { "Source", "source", COLUMN_SHRINK }, { 0 },
+};
+
+static const struct column columns_disk_details[] = {
+	{ "Type", "type", 0 },
+	{ "Device", "device", 0 },
+	{ "Target", "target", 0 },
+	{ "Source", "source", COLUMN_SHRINK },
+	{ 0 },
+};
+
+static bool cmd_domblklist(struct shell *sh, struct command_args *args, GError **error)
+{
+	bool details = args_given(args, "details");
+	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
+	g_autofree char *xml = dom ? asked_xml(dom, args, error) : NULL;
+	g_autoptr(GPtrArray) disks = xml ? xml_disks(xml, error) : NULL;
+	g_autoptr(table) t = table_new(details ? columns_disk_details : columns_disks);
+
+	if (!disks)
+		return false;
+	for (unsigned i = 0; i < disks->len; i++) {
+		const struct xml_disk *d = disks->pdata[i];
+
+		if (details) {
+			table_text(t, d->type);
+			table_text(t, d->device);
+		}
+		table_text(t, d->target);
+		table_text(t, d->source);
+	}
+	shell_print_table(sh, args, t);
+	return true;
+}
+
+static const struct column columns_ifaces[] = {
+	{ "Interface", "interface", 0 },
+	{ "Type", "type", 0 },
+	{ "Source", "source", COLUMN_SHRINK },
+	{ "Model", "model", 0 },
+	{ "MAC", "mac", 0 },
+	{ 0 },
+};
+
+static bool cmd_domiflist(struct shell *sh, struct command_args *args, GError **error)
+{
+	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
+	g_autofree char *xml = dom ? asked_xml(dom, args, error) : NULL;
+	g_autoptr(GPtrArray) ifaces = xml ? xml_ifaces(xml, error) : NULL;
+	g_autoptr(table) t = table_new(columns_ifaces);
+
+	if (!ifaces)
+		return false;
+	for (unsigned i = 0; i < ifaces->len; i++) {
+		const struct xml_iface *f = ifaces->pdata[i];
+
+		table_text(t, f->name);
+		table_text(t, f->type);
+		table_text(t, f->source);
+		table_text(t, f->model);
+		table_text(t, f->mac);
+	}
+	shell_print_table(sh, args, t);
+	return true;
+}
+
+/* ---- counters ---- */
+
+struct counter {
+	const char *name;
+	int64_t value;		/* negative: not known */
+};
+
+/* "vda rd_req 5" a line, as scripts expect it; or one JSON object. */
+static void print_counters(struct command_args *args, const char *device, const struct counter *counters,
+			   unsigned n)
+{
+	g_autofree char *text = NULL;
+	struct json *j;
+
+	for (unsigned i = 0; i < n && !args_json(args); i++) {
+		if (counters[i].value >= 0)
+			printf("%s%s%s %" G_GINT64_FORMAT "\n", device ? device : "",
+			       device ? " " : "", counters[i].name, counters[i].value);
+	}
+	if (!args_json(args))
+		return;
+	j = json_new();
+	json_begin_object(j, NULL);
+	if (device)
+		json_string(j, "device", device);
+	for (unsigned i = 0; i < n; i++) {
+		if (counters[i].value >= 0)
+			json_signed(j, counters[i].name, counters[i].value);
+	}
+	json_end(j);
+	text = json_finish(j);
+	fputs(text, stdout);
+}
+
+static bool cmd_domblkstat(struct shell *sh, struct command_args *args, GError **error)
+{
+	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
+	const char *device = args_text(args, "device");
+	struct vmm_block_stats s;
+
+	if (!dom)
+		return false;
+	if (!vmm_domain_block_stats(dom, device ? device : "", &s, error)) {
+		fleet_advise(dom, error);
+		return false;
+	}
+	const struct counter counters[] = {
+		{ "rd_req", s.rd_reqs },   { "rd_bytes", s.rd_bytes }, { "wr_req", s.wr_reqs },
+		{ "wr_bytes", s.wr_bytes }, { "errs", s.errs },
+	};
+	print_counters(args, device, counters, G_N_ELEMENTS(counters));
+	return true;
+}
+
+static bool cmd_domblkinfo(struct shell *sh, struct command_args *args, GError **error)
+{
+	static const struct column columns[] = {
+		{ "Capacity", "capacity", 0 }, { "Allocation", "allocation", 0 },
+		{ "Physical", "physical", 0 }, { 0 },
+	};
+	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
+	g_autoptr(table) t = table_new(columns);
+	struct vmm_block_info info;
+
+	if (!dom)
+		return false;
+	if (!vmm_domain_block_info(dom, args_text(args, "device"), &info, error)) {
+		fleet_advise(dom, error);
+		return false;
+	}
+	table_number(t, info.capacity, NULL);
+	table_number(t, info.allocation, NULL);
+	table_number(t, info.physical, NULL);
+	shell_print_record(sh, args, t);
+	return true;
+}
+
+static bool cmd_domifstat(struct shell *sh, struct command_args *args, GError **error)
+{
+	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
+	const char *device = args_text(args, "interface");
+	struct vmm_interface_stats s;
+
+	if (!dom)
+		return false;
+	if (!vmm_domain_interface_stats(dom, device, &s, error)) {
+		fleet_advise(dom, error);
+		return false;
+	}
+	const struct counter counters[] = {
+		{ "rx_bytes", s.rx_bytes }, { "rx_packets", s.rx_packets }, { "rx_errs", s.rx_errs },
+		{ "rx_drop", s.rx_drop },   { "tx_bytes", s.tx_bytes },	    { "tx_packets", s.tx_packets },
+		{ "tx_errs", s.tx_errs },   { "tx_drop", s.tx_drop },
+	};
+	print_counters(args, device, counters, G_N_ELEMENTS(counters));
+	return true;
+}
+
+#define MEMORY_STATS_MAX 32
+
+static bool cmd_dommemstat(struct shell *sh, struct command_args *args, GError **error)
+{
+	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
+	struct vmm_memory_stat stats[MEMORY_STATS_MAX];
+	struct counter counters[MEMORY_STATS_MAX];
+	unsigned known = 0;
+	int n;
+
+	if (!dom)
+		return false;
+	if (args_given(args, "period"))
+		return vmm_domain_set_memory_stats_period(dom, args_number(args, "period", 0),
+							  args_affect(args), error);
+	n = vmm_domain_memory_stats(dom, stats, MEMORY_STATS_MAX, error);
+	if (n < 0) {
+		fleet_advise(dom, error);
+		return false;
+	}
+	for (int i = 0; i < n; i++) {
+		if (vmm_memory_stat_name(stats[i].tag))
+			counters[known++] = (struct counter){ vmm_memory_stat_name(stats[i].tag),
+							      stats[i].value };
+	}
+	print_counters(args, NULL, counters, known);
+	return true;
+}
+
+/* ---- domstats ---- */
+
+static void json_param(struct json *j, const struct vmm_param *p)
+{
+	switch (p->type) {
+	case VMM_PARAM_INT:
+		json_signed(j, p->name, p->value.i);
+		break;
+	case VMM_PARAM_UINT:
+		json_number(j, p->name, p->value.u);
+		break;
+	case VMM_PARAM_LLONG:
+		json_signed(j, p->name, p->value.l);
+		break;
+	case VMM_PARAM_ULLONG:
+		json_number(j, p->name, p->value.ul);
+		break;
+	case VMM_PARAM_DOUBLE:
+		json_double(j, p->name, p->value.d);
+		break;
+	case VMM_PARAM_BOOLEAN:
+		json_bool(j, p->name, p->value.i);
+		break;
+	case VMM_PARAM_STRING:
+		json_string(j, p->name, p->value.s);
+		break;
+	}
+}
+
+static void print_param(const struct vmm_param *p)
+{
+	g_autofree char *harmless = NULL;
+
+	switch (p->type) {
+	case VMM_PARAM_INT:
+	case VMM_PARAM_BOOLEAN:
+		printf("  %s=%d\n", p->name, p->value.i);
+		break;
+	case VMM_PARAM_UINT:
+		printf("  %s=%u\n", p->name, p->value.u);
+		break;
+	case VMM_PARAM_LLONG:
+		printf("  %s=%" G_GINT64_FORMAT "\n", p->name, p->value.l);
+		break;
+	case VMM_PARAM_ULLONG:
+		printf("  %s=%" G_GUINT64_FORMAT "\n", p->name, p->value.ul);
+		break;
+	case VMM_PARAM_DOUBLE:
+		printf("  %s=%g\n", p->name, p->value.d);
+		break;
+	case VMM_PARAM_STRING:
+		harmless = text_harmless(p->value.s);
+		printf("  %s=%s\n", p->name, harmless);
+		break;
+	}
+}
+
+static void json_stats(struct json *j, const struct vmm_domain_stats *s)
+{
+	json_begin_object(j, NULL);
+	json_string(j, "domain", vmm_domain_name(s->domain));
+	json_string(j, "uuid", vmm_domain_uuid(s->domain));
+	for (size_t i = 0; i < s->n_params; i++)
+		json_param(j, &s->params[i]);
+	json_end(j);
+}
+
+static void print_stats(const struct vmm_domain_stats *s)
+{
+	printf("Domain: '%s'\n", vmm_domain_name(s->domain));
+	for (size_t i = 0; i < s->n_params; i++)
+		print_param(&s->params[i]);
+	printf("\n");
+}
+
+static unsigned stats_flags(const struct command_args *args)
+{
+	static const struct {
+		const char *option;
+		unsigned flag;
+	} groups[] = {
+		{ "state", VMM_STATS_STATE },	{ "cpu-total", VMM_STATS_CPU },
+		{ "balloon", VMM_STATS_BALLOON }, { "vcpu", VMM_STATS_VCPU },
+		{ "interface", VMM_STATS_INTERFACE }, { "block", VMM_STATS_BLOCK },
+	};
+	unsigned flags = 0;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(groups); i++)
+		flags |= args_given(args, groups[i].option) ? groups[i].flag : 0;
+	return flags;
+}
+
+static bool stats_wanted(vmm_domain *dom, const GPtrArray *words)
+{
+	for (unsigned i = 0; i < words->len; i++) {
+		const struct word *w = words->pdata[i];
+
+		if (fnmatch(w->pattern, vmm_domain_name(dom), 0) == 0 ||
+		    g_str_equal(w->text, vmm_domain_uuid(dom)))
+			return true;
+	}
+	return words->len == 0;
+}
+
+static bool cmd_domstats(struct shell *sh, struct command_args *args, GError **error)
+{
+	vmm_connect *conn = shell_connect(sh, error);
+	unsigned list = (args_given(args, "list-active") ? VMM_LIST_ACTIVE : 0) |
+			(args_given(args, "list-inactive") ? VMM_LIST_INACTIVE : 0);
+	g_autoptr(GPtrArray) all =
+		conn ? vmm_domain_stats_all(conn, stats_flags(args), list, error) : NULL;
+	struct json *j = json_new();
+	g_autofree char *text = NULL;
+
+	json_begin_array(j, NULL);
+	for (unsigned i = 0; all && i < all->len; i++) {
+		const struct vmm_domain_stats *s = all->pdata[i];
+
+		if (!stats_wanted(s->domain, args_words(args, "domain")))
+			continue;
+		if (args_json(args))
+			json_stats(j, s);
+		else
+			print_stats(s);
+	}
+	json_end(j);
+	text = json_finish(j);
+	if (all && args_json(args))
+		fputs(text, stdout);
+	return all != NULL;
+}
+
+/* ---- memory and processors ---- */
+
+static bool setmem_one(struct shell *sh, vmm_domain *dom, void *opaque, GError **error)
+{
+	struct command_args *args = opaque;
+
+	return vmm_domain_set_memory(dom, args_size(args, "size", 1024, 0) / 1024,
+				     args_affect(args), error);
+}
+
+static bool cmd_setmem(struct shell *sh, struct command_args *args, GError **error)
+{
+	uint64_t bytes = args_size(args, "size", 1024, 0);
+	g_autofree char *shown = size_text(bytes);
+	g_autofree char *done = g_strdup_printf("asked to use %s", shown);
+	const struct fleet_job job = { "setting memory of", done, setmem_one, args };
+
+	if (bytes < 1024 || bytes == G_MAXUINT64)
+		return usage_error(error, "setmem: no domain can use '%s'", args_text(args, "size"));
+	return fleet_run(sh, args, 0, &job, error);
+}
+
+static const struct column columns_vcpus[] = {
+	{ "What", "what", 0 }, { "Of", "of", 0 }, { "CPUs", "vcpus", COLUMN_RIGHT }, { 0 },
+};
+
+static bool cmd_vcpucount(struct shell *sh, struct command_args *args, GError **error)
+{
+	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
+	unsigned flags = args_affect(args) | (args_given(args, "maximum") ? VMM_VCPU_MAXIMUM : 0);
+	g_autoptr(table) t = table_new(columns_vcpus);
+	int n;
+
+	if (!dom)
+		return false;
+	if (flags || args_given(args, "current") || args_given(args, "active")) {
+		n = vmm_domain_vcpu_count(dom, flags, error);
+		if (n < 0) {
+			fleet_advise(dom, error);
+			return false;
+		}
+		if (!args_json(args))
+			printf("%d\n", n);
+		else
+			printf("{\n  \"vcpus\": %d\n}\n", n);
+		return true;
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		bool maximum = i < 2, live = i % 2;
+
+		n = vmm_domain_vcpu_count(dom, (live ? VMM_AFFECT_LIVE : VMM_AFFECT_CONFIG) |
+					       (maximum ? VMM_VCPU_MAXIMUM : 0), NULL);
+		if (n < 0)
+			continue;
+		table_text(t, maximum ? "maximum" : "current");
+		table_text(t, live ? "live" : "config");
+		table_number(t, n, NULL);
+	}
+	shell_print_table(sh, args, t);
+	return true;
+}
+
+#define OPTION_INACTIVE OPTION_FLAG("inactive", "of the stored definition")
+
+static const struct option_def options_domblklist[] = {
+	OPTION_DOMAIN(DOMAIN), OPTION_INACTIVE, OPTION_FLAG("details", "types as well"), { 0 },
+};
+static const struct option_def options_domiflist[] = { OPTION_DOMAIN(DOMAIN), OPTION_INACTIVE, { 0 } };
+
+static const struct option_def options_domblkstat[] = {
+	OPTION_DOMAIN(ACTIVE),
+	{ .name = "device", .kind = OPT_STRING, .flags = OPT_POSITION, .value = "DISK",
+	  .help = "target or source of the disk; all together if not given" },
+	{ 0 },
+};
+static const struct option_def options_domblkinfo[] = {
+	OPTION_DOMAIN(DOMAIN),
+	{ .name = "device", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED,
+	  .value = "DISK", .help = "target or source of the disk" },
+	{ 0 },
+};
+static const struct option_def options_domifstat[] = {
+	OPTION_DOMAIN(ACTIVE),
+	{ .name = "interface", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED,
+	  .value = "INTERFACE", .help = "its name or MAC address, as domiflist shows" },
+	{ 0 },
+};
+static const struct option_def options_dommemstat[] = {
+	OPTION_DOMAIN(ACTIVE),
+	{ .name = "period", .kind = OPT_NUMBER, .value = "SECONDS",
+	  .help = "let the guest report this often; 0: never" },
+	OPTIONS_AFFECT,
+	{ 0 },
+};
+static const struct option_def options_domstats[] = {
+	{ .name = "domain", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_MANY,
+	  .complete = COMPLETE_DOMAIN, .value = "DOMAIN", .help = "only these names or globs" },
+	OPTION_FLAG("state", "state and reason"),
+	OPTION_FLAG("cpu-total", "processor time"),
+	OPTION_FLAG("balloon", "memory"),
+	OPTION_FLAG("vcpu", "virtual processors"),
+	OPTION_FLAG("interface", "network interfaces"),
+	OPTION_FLAG("block", "disks"),
+	OPTION_FLAG("list-active", "only domains that run"),
+	OPTION_FLAG("list-inactive", "only domains that are off"),
+	{ 0 },
+};
+static const struct option_def options_setmem[] = {
+	OPTION_DOMAINS(DOMAIN),
+	{ .name = "size", .kind = OPT_SIZE, .flags = OPT_POSITION | OPT_REQUIRED, .value = "SIZE",
+	  .help = "in KiB, or with a suffix: 512M" },
+	OPTIONS_AFFECT,
+	{ 0 },
+};
+static const struct option_def options_vcpucount[] = {
+	OPTION_DOMAIN(DOMAIN),
+	OPTION_FLAG("maximum", "how many there can be"),
+	OPTION_FLAG("active", "how many there are"),
+	OPTIONS_AFFECT,
+	{ 0 },
+};
+
+#define GROUP "Devices and statistics"
+
+const struct command commands_stat[] = {
+	{ "domblklist", GROUP, "list a domain's disks", options_domblklist, COMMAND_JSON,
+	  cmd_domblklist },
+	{ "domblkinfo", GROUP, "show the size of a disk", options_domblkinfo, COMMAND_JSON,
+	  cmd_domblkinfo },
+	{ "domblkstat", GROUP, "show counters of a disk", options_domblkstat, COMMAND_JSON,
+	  cmd_domblkstat },
+	{ "domiflist", GROUP, "list a domain's network interfaces", options_domiflist, COMMAND_JSON,
+	  cmd_domiflist },
+	{ "domifstat", GROUP, "show counters of a network interface", options_domifstat,
+	  COMMAND_JSON, cmd_domifstat },
+	{ "dommemstat", GROUP, "show a domain's memory statistics", options_dommemstat, COMMAND_JSON,
+	  cmd_dommemstat },
+	{ "domstats", GROUP, "show all counters of domains", options_domstats, COMMAND_JSON,
+	  cmd_domstats },
+	{ "setmem", GROUP, "give memory to domains or take it back", options_setmem, 0, cmd_setmem },
+	{ "vcpucount", GROUP, "show how many processors a domain has", options_vcpucount,
+	  COMMAND_JSON, cmd_vcpucount },
+	{ 0 },
+};

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The command tables, each beside its functions; all end with an entry without name. */
+#pragma once
+
+#include "vmsh/command.h"
+
+extern const struct command commands_domain[];	/* cmd-domain.c: life of domains */
+extern const struct command commands_info[];	/* cmd-info.c: looking at domains */
+extern const struct command commands_stat[];	/* cmd-stat.c: devices and statistics */
+extern const struct command commands_host[];	/* cmd-host.c: the host and the daemon */
+extern const struct command commands_image[];	/* cmd-image.c: image files, no daemon */
+extern const struct command commands_shell[];	/* cmd-shell.c: the shell itself */

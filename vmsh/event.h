@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* "event": what the daemon reports, as lines. */
+#pragma once
+
+#include "vmsh/command.h"
+
+extern const struct option_def options_event[];
+
+bool cmd_event(struct shell *sh, struct command_args *args, GError **error);

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One command on many domains.
+ *
+ * The calls run on a few threads over the one connection, which carries any
+ * number of calls at a time.  Threads only call; the main thread prints, in
+ * the order in which the domains were named.  ^C makes the calls that wait
+ * fail and those that have not begun be skipped.
+ */
+#include "config.h"
+#include "vmsh/fleet.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmsh/usage.h"
+#include "vmsh/words.h"
+
+#define FLEET_THREADS 16
+
+static void target_free(void *p)
+{
+	struct target *t = p;
+
+	g_free(t->name);
+	vmm_domain_unref(t->dom);
+	g_clear_error(&t->error);
+	g_free(t);
+}
+
+static void add_target(GPtrArray *targets, const char *name, vmm_domain *dom, GError *error)
+{
+	struct target *t;
+
+	for (unsigned i = 0; dom && i < targets->len; i++) {
+		struct target *other = targets->pdata[i];
+
+		if (other->dom && g_str_equal(vmm_domain_uuid(other->dom), vmm_domain_uuid(dom))) {
+			vmm_domain_unref(dom);
+			return;
+		}
+	}
+	t = g_new0(struct target, 1);
+	t->name = g_strdup(name);
+	t->dom = dom;
+	t->error = error;
+	g_ptr_array_add(targets, t);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	vmm_domain *const *x = a, *const *y = b;
+
+	return g_strcmp0(vmm_domain_name(*x), vmm_domain_name(*y));
+}
+
+static unsigned add_matches(GPtrArray *targets, GPtrArray *all, const char *pattern)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < all->len; i++) {
+		const char *name = vmm_domain_name(all->pdata[i]);
+
+		if (fnmatch(pattern, name, 0) != 0)
+			continue;
+		add_target(targets, name, vmm_domain_ref(all->pdata[i]), NULL);
+		n++;
+	}
+	return n;
+}
+
+static bool select_glob(vmm_connect *conn, GPtrArray *targets, const struct word *w,
+			unsigned list_flags, GError **error)
+{
+	g_autoptr(GPtrArray) all = vmm_domain_list(conn, list_flags, error);
+	const char *state = list_flags & VMM_LIST_ACTIVE ? "running " :
+			    list_flags & VMM_LIST_INACTIVE ? "stopped " : "";
+
+	if (!all)
+		return false;
+	g_ptr_array_sort(all, by_name);
+	if (add_matches(targets, all, w->pattern) > 0)
+		return true;
+	g_set_error(error, VMM_ERROR, VMM_ERR_NO_DOMAIN,
+		    "no %sdomain matches '%s': list --all shows them all", state, w->text);
+	return false;
+}
+
+static const char *domain_name_at(const void *arg, unsigned i)
+{
+	const GPtrArray *all = arg;
+
+	return i < all->len ? vmm_domain_name(all->pdata[i]) : NULL;
+}
+
+static vmm_domain *lookup(vmm_connect *conn, const char *text, GError **error)
+{
+	g_autoptr(GPtrArray) all = NULL;
+	g_autoptr(GError) why = NULL;
+	vmm_domain *dom = vmm_domain_lookup(conn, text, &why);
+	const char *near;
+
+	if (dom)
+		return dom;
+	if (!g_error_matches(why, VMM_ERROR, VMM_ERR_NO_DOMAIN)) {
+		g_propagate_error(error, g_steal_pointer(&why));
+		return NULL;
+	}
+	all = vmm_domain_list(conn, 0, NULL);
+	near = all ? usage_nearest(text, domain_name_at, all) : NULL;
+	if (near)
+		g_set_error(error, VMM_ERROR, VMM_ERR_NO_DOMAIN,
+			    "there is no domain '%s': did you mean '%s'?", text, near);
+	else
+		g_set_error(error, VMM_ERROR, VMM_ERR_NO_DOMAIN,
+			    "there is no domain '%s': list --all shows them all", text);
+	return NULL;
+}
+
+GPtrArray *fleet_select(struct shell *sh, const GPtrArray *words, unsigned list_flags,
+			GError **error)
+{
+	g_autoptr(GPtrArray) targets = g_ptr_array_new_with_free_func(target_free);
+	vmm_connect *conn = shell_connect(sh, error);
+
+	if (!conn)
+		return NULL;
+	for (unsigned i = 0; i < words->len; i++) {
+		const struct word *w = words->pdata[i];
+		g_autoptr(GError) why = NULL;
+		vmm_domain *dom;
+
+		if (pattern_is_glob(w->pattern)) {
+			if (!select_glob(conn, targets, w, list_flags, error))
+				return NULL;
+			continue;
+		}
+		dom = lookup(conn, w->text, &why);
+		if (!dom && !vmm_connect_is_alive(conn)) {
+			g_propagate_error(error, g_steal_pointer(&why));
+			return NULL;
+		}
+		add_target(targets, w->text, dom, g_steal_pointer(&why));
+	}
+	return g_steal_pointer(&targets);
+}
+
+vmm_domain *fleet_domain(struct shell *sh, const struct command_args *args, GError **error)
+{
+	const GPtrArray *words = args_words(args, "domain");
+	g_autoptr(GPtrArray) targets = fleet_select(sh, words, 0, error);
+	struct target *t;
+
+	if (!targets)
+		return NULL;
+	if (targets->len != 1) {
+		usage_error(error, "'%s' matches %u domains, and %s takes one",
+			    args_text(args, "domain"), targets->len, args_command(args)->name);
+		return NULL;
+	}
+	t = targets->pdata[0];
+	if (t->error)
+		g_propagate_error(error, g_steal_pointer(&t->error));
+	return g_steal_pointer(&t->dom);
+}
+
+/* ---- advice ---- */
+
+static const char *advice(vmm_domain *dom, const GError *why)
+{
+	int state = VMM_STATE_NONE, reason;
+
+	if (why->domain != VMM_ERROR || why->code != VMM_ERR_OPERATION_INVALID)
+		return NULL;
+	if (!vmm_domain_state(dom, &state, &reason, NULL))
+		return NULL;
+	switch (state) {
+	case VMM_STATE_SHUTOFF:
+	case VMM_STATE_CRASHED:
+		return "is not running: start it with: vmsh start";
+	case VMM_STATE_PAUSED:
+		return "is paused: let it run with: vmsh resume";
+	case VMM_STATE_RUNNING:
+		return "is running: stop it first with: vmsh shutdown";
+	case VMM_STATE_SHUTDOWN:
+		return "is shutting down: wait, or stop it now with: vmsh destroy";
+	default:
+		return NULL;
+	}
+}
+
+void fleet_advise(vmm_domain *dom, GError **error)
+{
+	const char *name = vmm_domain_name(dom);
+	GError *why = error ? *error : NULL;
+	g_autofree char *quoted = NULL;
+	g_autofree char *old = NULL;
+	const char *what;
+
+	if (!why)
+		return;
+	what = advice(dom, why);
+	old = g_steal_pointer(&why->message);
+	if (what && (strstr(what, "is running") || strstr(what, "is paused"))) {
+		/* the daemon knows better what does not go with a domain that is on */
+		why->message = g_strdup_printf("domain '%s': %s (it %s %s)", name, old, what, name);
+	} else if (what) {
+		quoted = word_quote(name);
+		why->message = g_strdup_printf("domain '%s' %s %s", name, what, quoted);
+	} else if (strstr(old, name)) {
+		why->message = g_steal_pointer(&old);
+	} else {
+		why->message = g_strdup_printf("domain '%s': %s", name, old);
+	}
+}
+
+/* ---- many at once ---- */
+
+struct fleet {
+	struct shell *sh;
+	const struct fleet_job *job;
+	GPtrArray *targets;
+	GAsyncQueue *finished;	/* target indexes + 1 */
+};
+
+static void run_one(void *data, void *user)
+{
+	struct fleet *f = user;
+	struct target *t = f->targets->pdata[GPOINTER_TO_UINT(data) - 1];
+
+	if (shell_interrupted(f->sh))
+		g_set_error(&t->error, VMM_ERROR, VMM_ERR_ABORTED, "domain '%s': interrupted",
+			    t->name);
+	else if (!f->job->fn(f->sh, t->dom, f->job->opaque, &t->error))
+		fleet_advise(t->dom, &t->error);
+	g_async_queue_push(f->finished, data);
+}
+
+static void show_progress(const struct fleet *f, unsigned done)
+{
+	if (f->targets->len < 2 || !f->sh->err.width)
+		return;
+	fprintf(stderr, "\r\033[K");
+	if (done < f->targets->len)
+		fprintf(stderr, "%s %u of %u ...", f->job->doing, done, f->targets->len);
+	fflush(stderr);
+}
+
+static void report(const struct fleet *f, const struct target *t)
+{
+	if (!t->error)
+		shell_say(f->sh, "Domain '%s' %s", vmm_domain_name(t->dom), f->job->done);
+	else if (f->targets->len > 1)
+		shell_print_error(f->sh, t->error);
+	fflush(stdout);
+}
+
+/* Starts all calls and prints each result once those before it are there. */
+static unsigned run_all(struct fleet *f)
+{
+	g_autofree bool *done = g_new0(bool, f->targets->len);
+	GThreadPool *pool = g_thread_pool_new(run_one, f, FLEET_THREADS, FALSE, NULL);
+	unsigned failed = 0, next = 0, n = f->targets->len;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct target *t = f->targets->pdata[i];
+
+		if (t->error)
+			g_async_queue_push(f->finished, GUINT_TO_POINTER(i + 1));
+		else
+			g_thread_pool_push(pool, GUINT_TO_POINTER(i + 1), NULL);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		show_progress(f, i);
+		done[GPOINTER_TO_UINT(g_async_queue_pop(f->finished)) - 1] = true;
+		if (done[next])
+			show_progress(f, n);
+		for (; next < n && done[next]; next++) {
+			report(f, f->targets->pdata[next]);
+			failed += ((struct target *)f->targets->pdata[next])->error != NULL;
+		}
+	}
+	show_progress(f, n);
+	g_thread_pool_free(pool, FALSE, TRUE);
+	return failed;
+}
+
+static bool run_targets(struct shell *sh, GPtrArray *targets, const struct fleet_job *job,
+			GError **error)
+{
+	struct fleet f = { .sh = sh, .job = job, .targets = targets };
+	unsigned failed;
+
+	f.finished = g_async_queue_new();
+	failed = run_all(&f);
+	g_async_queue_unref(f.finished);
+	if (failed && targets->len == 1)
+		g_propagate_error(error,
+				  g_steal_pointer(&((struct target *)targets->pdata[0])->error));
+	else if (failed)
+		g_set_error(error, VMM_ERROR, VMM_ERR_OPERATION_FAILED,
+			    "%u of %u domains %s, %u failed", targets->len - failed, targets->len,
+			    job->done, failed);
+	else if (targets->len > 1)
+		shell_say(sh, "%u domains %s", targets->len, job->done);
+	return failed == 0;
+}
+
+bool fleet_run(struct shell *sh, const struct command_args *args, unsigned list_flags,
+	       const struct fleet_job *job, GError **error)
+{
+	g_autoptr(GPtrArray) targets =
+		fleet_select(sh, args_words(args, "domain"), list_flags, error);
+
+	return targets && run_targets(sh, targets, job, error);
+}

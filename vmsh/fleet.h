@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One command on many domains: choosing them, and calling for all at once. */
+#pragma once
+
+#include "vmsh/shell.h"
+
+/* A domain that the user named, or why there is none. */
+struct target {
+	char *name;
+	vmm_domain *dom;	/* NULL: error says why */
+	GError *error;
+};
+
+/*
+ * The domains that words name, each once, in the order written: ids, uuids,
+ * names and globs over names.  A glob takes only domains that list_flags
+ * select (0: all), so that "shutdown web-*" does not fail for those that are
+ * off.  NULL and *error when the daemon cannot be asked or nothing matches.
+ */
+GPtrArray *fleet_select(struct shell *sh, const GPtrArray *words, unsigned list_flags,
+			GError **error);
+
+/* The single domain of option "domain". */
+vmm_domain *fleet_domain(struct shell *sh, const struct command_args *args, GError **error);
+
+/* Runs on any thread. */
+typedef bool fleet_fn(struct shell *sh, vmm_domain *dom, void *opaque, GError **error);
+
+struct fleet_job {
+	const char *doing;	/* "starting" */
+	const char *done;	/* "started": reported for each */
+	fleet_fn *fn;
+	void *opaque;
+};
+
+/* On the domains of option "domain", several at a time.  False if one failed. */
+bool fleet_run(struct shell *sh, const struct command_args *args, unsigned list_flags,
+	       const struct fleet_job *job, GError **error);
+
+/*
+ * Makes *error name the domain and say what to do next; for any error that a
+ * call on dom gave.
+ */
+void fleet_advise(vmm_domain *dom, GError **error);

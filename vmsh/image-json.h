@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the image commands print, for people and as JSON with qemu-img's field names. */
+#pragma once
+
+#include "libvmm/block/image.h"
+#include "vmsh/json.h"
+
+char *image_info_json(const struct image_info *info, bool chain);
+char *image_info_text(const struct image_info *info);
+
+char *image_check_json(const struct image_check *check, const char *path, const char *format);
+char *image_check_text(const struct image_check *check);
+
+void image_extent_json(struct json *j, const struct image_extent *extent);
+/* NULL for what has no bytes of its own. */
+char *image_extent_text(const struct image_extent *extent);

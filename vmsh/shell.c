@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The state of a session with the user: connection, output, interrupts. */
+#include "config.h"
+#include "vmsh/shell.h"
+
+#include <errno.h>
+#include <langinfo.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "vmsh/json.h"
+#include "vmsh/usage.h"
+#include "vmsh/words.h"
+
+/* The one thing that the signal handler may touch. */
+static int sigint_fd = -1;
+
+static void on_sigint(int sig)
+{
+	int saved = errno;
+	uint64_t one = 1;
+
+	(void)!write(sigint_fd, &one, sizeof(one));
+	errno = saved;
+}
+
+unsigned screen_width(int fd)
+{
+	struct winsize size;
+
+	if (!isatty(fd))
+		return 0;
+	if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		return size.ws_col;
+	return g_getenv("COLUMNS") ? atoi(g_getenv("COLUMNS")) : 80;
+}
+
+static void screen_init(struct screen *screen, int fd)
+{
+	const char *no_colour = g_getenv("NO_COLOR");
+
+	screen->width = screen_width(fd);
+	screen->colour = isatty(fd) && !(no_colour && *no_colour) &&
+			 g_strcmp0(g_getenv("TERM"), "dumb") != 0;
+	screen->utf8 = g_str_equal(nl_langinfo(CODESET), "UTF-8");
+}
+
+void shell_init(struct shell *sh)
+{
+	struct sigaction action = { .sa_handler = on_sigint };
+
+	sh->interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (sh->interrupt_fd < 0)
+		g_error("eventfd: %s", g_strerror(errno));
+	sigint_fd = sh->interrupt_fd;
+	sigaction(SIGINT, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	screen_init(&sh->out, STDOUT_FILENO);
+	screen_init(&sh->err, STDERR_FILENO);
+}
+
+void shell_done(struct shell *sh)
+{
+	shell_disconnect(sh);
+	signal(SIGINT, SIG_DFL);
+	close(sh->interrupt_fd);
+	g_free(sh->uri);
+}
+
+void shell_disconnect(struct shell *sh)
+{
+	g_clear_pointer(&sh->conn, vmm_connect_close);
+}
+
+vmm_connect *shell_connect(struct shell *sh, GError **error)
+{
+	if (sh->conn && vmm_connect_is_alive(sh->conn))
+		return sh->conn;
+	shell_disconnect(sh);
+	sh->conn = vmm_connect_open(sh->uri, sh->connect_flags, error);
+	if (sh->conn)
+		vmm_connect_set_interrupt_fd(sh->conn, sh->interrupt_fd);
+	return sh->conn;
+}
+
+bool shell_interrupted(const struct shell *sh)
+{
+	return !shell_sleep(sh, 0);
+}
+
+bool shell_sleep(const struct shell *sh, unsigned ms)
+{
+	struct pollfd fd = { .fd = sh->interrupt_fd, .events = POLLIN };
+
+	return poll(&fd, 1, ms) == 0;
+}
+
+static void interrupt_clear(struct shell *sh)
+{
+	uint64_t count;
+
+	(void)!read(sh->interrupt_fd, &count, sizeof(count));
+}
+
+/* ---- running ---- */
+
+static bool show_help(struct shell *sh, const struct command *cmd)
+{
+	g_autofree char *page = command_help(cmd, sh->out.width ? sh->out.width : 80);
+
+	fputs(page, stdout);
+	return true;
+}
+
+static bool run_words(struct shell *sh, const GPtrArray *words, GError **error)
+{
+	g_autoptr(command_args) args = NULL;
+	const struct command *cmd;
+	unsigned used;
+
+	cmd = command_find(words, &used, error);
+	args = cmd ? args_parse(cmd, words, used, error) : NULL;
+	if (!args)
+		return false;
+	if (args_given(args, "help"))
+		return show_help(sh, cmd);
+	return cmd->run(sh, args, error);
+}
+
+bool shell_run_words(struct shell *sh, const GPtrArray *words)
+{
+	g_autoptr(GError) error = NULL;
+	bool ok;
+
+	interrupt_clear(sh);
+	sh->out.width = screen_width(STDOUT_FILENO);
+	sh->status = STATUS_OK;
+	ok = run_words(sh, words, &error);
+	if (fflush(stdout) != 0 && ok && errno != EPIPE)
+		ok = usage_error(&error, "cannot write to the standard output: %s",
+				 g_strerror(errno));
+	if (ok)
+		return true;
+	if (error)
+		shell_print_error(sh, error);
+	if (sh->status == STATUS_OK)
+		sh->status = g_error_matches(error, USAGE_ERROR, 0) ? STATUS_USAGE : STATUS_FAILED;
+	return false;
+}
+
+bool shell_run_line(struct shell *sh, const char *line)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) commands = words_split(line, &error);
+	int worst = STATUS_OK;
+
+	if (!commands) {
+		shell_print_error(sh, error);
+		sh->status = STATUS_USAGE;
+		return false;
+	}
+	for (unsigned i = 0; i < commands->len && !sh->quit; i++) {
+		if (shell_run_words(sh, commands->pdata[i]))
+			continue;
+		worst = MAX(worst, sh->status);
+		if (sh->stop_on_error || shell_interrupted(sh))
+			break;
+	}
+	sh->status = worst;
+	return worst == STATUS_OK;
+}
+
+void shell_run_file(struct shell *sh, FILE *in)
+{
+	int worst = STATUS_OK;
+	char *line = NULL;
+	size_t size = 0;
+
+	while (!sh->quit && getline(&line, &size, in) >= 0) {
+		if (shell_run_line(sh, line))
+			continue;
+		worst = worst ? worst : sh->status;
+		if (sh->stop_on_error || shell_interrupted(sh))
+			break;
+	}
+	free(line);
+	sh->status = worst;
+}
+
+/* ---- output ---- */
+
+void shell_print_error(const struct shell *sh, const GError *error)
+{
+	g_autofree char *word = text_coloured("error:", COLOUR_RED, &sh->err);
+	g_auto(GStrv) lines = g_strsplit(error->message, "\n", 0);
+
+	fflush(stdout);
+	for (unsigned i = 0; lines[i]; i++) {
+		g_autofree char *line = text_harmless(lines[i]);
+
+		if (*line || i == 0)
+			fprintf(stderr, "%s %s\n", i == 0 ? word : "      ", line);
+	}
+}
+
+void shell_say(const struct shell *sh, const char *format, ...)
+{
+	g_autofree char *text = NULL;
+	g_autofree char *line = NULL;
+	va_list ap;
+
+	if (sh->quiet)
+		return;
+	va_start(ap, format);
+	text = g_strdup_vprintf(format, ap);
+	va_end(ap);
+	line = text_harmless(text);
+	printf("%s\n", line);
+}
+
+static void print_rendered(char *text)
+{
+	fputs(text, stdout);
+	g_free(text);
+}
+
+void shell_print_table(const struct shell *sh, const struct command_args *args, const struct table *t)
+{
+	print_rendered(args_json(args) ? table_render_json(t, false) : table_render(t, &sh->out));
+}
+
+void shell_print_record(const struct shell *sh, const struct command_args *args, const struct table *t)
+{
+	print_rendered(args_json(args) ? table_render_json(t, true) :
+					 table_render_record(t, &sh->out));
+}
+
+void shell_print_text(const struct shell *sh, const struct command_args *args, const char *key,
+		      const char *text)
+{
+	struct json *j;
+
+	if (!args_json(args)) {
+		size_t n = strlen(text);
+
+		printf("%s%s", text, n > 0 && text[n - 1] == '\n' ? "" : "\n");
+		return;
+	}
+	j = json_new();
+	json_begin_object(j, NULL);
+	json_string(j, key, text);
+	json_end(j);
+	print_rendered(json_finish(j));
+}

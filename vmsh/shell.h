@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The state of a session with the user: connection, output, interrupts. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "libvmm/vmm.h"
+#include "vmsh/command.h"
+#include "vmsh/table.h"
+
+/* What the process's exit status says. */
+enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
+
+struct shell {
+	char *uri;			/* NULL: the library's default */
+	unsigned connect_flags;
+	vmm_connect *conn;		/* opened by the first command that needs it */
+	int interrupt_fd;		/* eventfd: readable once ^C was typed */
+	bool interactive;		/* a person types the lines */
+	bool one_shot;			/* nothing follows this command */
+	bool stop_on_error;		/* -e */
+	bool quiet;
+	bool quit;
+	int status;			/* of the last command */
+	struct screen out, err;		/* what stdout and stderr can do */
+};
+
+/* Catches SIGINT for the life of the process. */
+void shell_init(struct shell *sh);
+void shell_done(struct shell *sh);
+
+/* The connection, opened if there is none or the old one is dead. */
+vmm_connect *shell_connect(struct shell *sh, GError **error);
+void shell_disconnect(struct shell *sh);
+
+bool shell_interrupted(const struct shell *sh);
+/* Waits ms; false at once when ^C is typed. */
+bool shell_sleep(const struct shell *sh, unsigned ms);
+
+/* Run what words_split() gave; prints the error.  False if one failed. */
+bool shell_run_words(struct shell *sh, const GPtrArray *words);
+bool shell_run_line(struct shell *sh, const char *line);
+/* Lines of a file, one by one. */
+void shell_run_file(struct shell *sh, FILE *in);
+
+/* "error: ..." on stderr. */
+void shell_print_error(const struct shell *sh, const GError *error);
+/* A success that a person wants to see and a script does not mind. */
+void shell_say(const struct shell *sh, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/* The table as columns, lines, or JSON if --json was given. */
+void shell_print_table(const struct shell *sh, const struct command_args *args, const struct table *t);
+void shell_print_record(const struct shell *sh, const struct command_args *args, const struct table *t);
+/* A single text: itself and a newline, or {"key": "text"}. */
+void shell_print_text(const struct shell *sh, const struct command_args *args, const char *key,
+		      const char *text);
+
+/* Columns of the terminal behind fd; 0 if it is none. */
+unsigned screen_width(int fd);
