@@ -35,9 +35,9 @@ static void belong_to_client(struct session *session, struct domain *dom, unsign
 /* After lifecycle_start() the call may be answered and the domain gone: it is looked up again. */
 static void start(struct call *call, const remote_domain *ref, unsigned flags, lifecycle_done *done)
 {
-	struct domain *dom = api_domain_of(call, ref);
 	struct session *session = call->session;
 	struct daemon *daemon = call->daemon;
+	struct domain *dom = api_domain_of(call, ref);
 	g_autoptr(GError) error = NULL;
 
 	if (!dom || !api_flags(call, flags, START_KNOWN))
