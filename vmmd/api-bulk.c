@@ -78,6 +78,8 @@ static void add_state(const struct domain *dom, GArray *params)
 {
 	params_int(params, (int)state_to_wire(dom->state), "state.state");
 	params_int(params, (int)dom->reason, "state.reason");
+	if (dom->link && dom->state != DOMAIN_STARTING)
+		params_uhyper(params, MAX(g_get_real_time() - dom->started_us, 0) / G_USEC_PER_SEC, "vmm.uptime");
 }
 
 static void add_cpu(const worker_stats_ret *stats, GArray *params)

@@ -25,6 +25,7 @@ struct domain {
 	enum wire_reason reason;
 	char *detail;			/* what the reason means in words; NULL */
 	int64_t state_since_us;		/* monotonic */
+	int64_t started_us;		/* real time, of the worker's START; means nothing while off */
 
 	bool persistent, autostart;
 	int64_t created_s;

@@ -342,6 +342,7 @@ static void on_started(const void *ret, const GError *error, void *opaque)
 		return;
 	g_clear_handle_id(&life->timer, g_source_remove);
 	g_clear_pointer(&life->permit, permit_free);
+	dom->started_us = g_get_real_time();
 	domain_step(dom, life->start_paused ? EV_READY_PAUSED : EV_READY,
 		    life->start_paused ? WORKER_CAUSE_USER : WORKER_CAUSE_BOOTED, NULL, NULL);
 	g_message("domain '%s' has started, id %d", dom->name, dom->id);
@@ -615,6 +616,7 @@ static void adopt_live(struct domain *dom, const worker_hello_ret *hello)
 	if (!dom->persistent && !domain_find_name(dom->daemon->domains, live->name))
 		domain_set_name(dom, live->name);
 	live->id = hello->id;
+	dom->started_us = hello->started_us;
 	domain_set_live(dom, live);
 }
 
