@@ -66,7 +66,9 @@ static enum role queue_role(const struct balloon *b, unsigned queue)
 {
 	if (queue < STATS)
 		return queue;
-	return queue == STATS && virtio_has(&b->vdev, VIRTIO_BALLOON_F_STATS_VQ) ? STATS : REPORTING;
+	if (queue == STATS && virtio_has(&b->vdev, VIRTIO_BALLOON_F_STATS_VQ))
+		return STATS;
+	return REPORTING;
 }
 
 /* --- inflate --- */

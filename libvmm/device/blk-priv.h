@@ -11,10 +11,10 @@
 
 #define SECTOR_BITS 9
 #define SECTOR_BYTES (1u << SECTOR_BITS)
-#define SEG_MAX 126			/* with header and status 128: what Linux can have in 128 heads */
+#define SEG_MAX 126	/* with header and status 128 */
 #define RANGES_MAX 16
 #define DISCARD_SECTORS_MAX (UINT32_MAX >> SECTOR_BITS)
-#define ZERO_SECTORS_MAX (32u << (20 - SECTOR_BITS))	/* may be real writes: not too many at once */
+#define ZERO_SECTORS_MAX (32u << (20 - SECTOR_BITS))	/* not too many: may be real writes */
 
 struct blk_slot {
 	struct block_req req;

@@ -10,6 +10,12 @@
  * set already: an edge that came while the guest's interrupt controller had
  * the line masked is lost, and the next one has to make up for it.
  *
+ * An acknowledgement need not come to us when it is written: with
+ * virtio_mmio_ack_fd() on KVM_IOEVENTFD it costs no exit to userspace, of two
+ * for each interrupt.  So InterruptStatus is kept in two halves, what is
+ * pending and what the driver has been shown; the acknowledgements that wait
+ * in their descriptors clear shown bits, only those, at the next read.
+ *
  * Whatever 4.2.2 does not have reads as zero; writes to it are dropped.
  */
 #include "config.h"
@@ -27,13 +33,16 @@
 
 #define MMIO_MAGIC 0x74726976	/* "virt" */
 #define MMIO_VERSION 2
+#define INTERRUPT_BITS 2
 #define MMIO_VENDOR 0x4d4d564c	/* "LVMM" */
 
 struct virtio_mmio {
 	struct device base;
 	struct virtio_device *dev;
 	int irq_fd;
-	_Atomic uint32_t interrupt_status;
+	int ack_fd[INTERRUPT_BITS];
+	_Atomic uint32_t pending;	/* not yet read by the driver */
+	_Atomic uint32_t shown;		/* read, not yet acknowledged */
 	GMutex lock;
 	uint32_t offered_sel;
 	uint32_t accepted_sel;
@@ -45,9 +54,31 @@ static void mmio_notify(void *transport, int queue)
 {
 	struct virtio_mmio *m = transport;
 
-	atomic_fetch_or(&m->interrupt_status,
-			queue < 0 ? VIRTIO_MMIO_INT_CONFIG : VIRTIO_MMIO_INT_VRING);
+	atomic_fetch_or(&m->pending, queue < 0 ? VIRTIO_MMIO_INT_CONFIG : VIRTIO_MMIO_INT_VRING);
 	eventfd_write(m->irq_fd, 1);
+}
+
+/* Those of `bits` that were acknowledged behind our back. */
+static uint32_t acks_take(struct virtio_mmio *m, uint32_t bits)
+{
+	uint32_t acked = 0;
+
+	for (unsigned i = 0; i < INTERRUPT_BITS; i++) {
+		eventfd_t n;
+
+		if (bits & 1u << i && eventfd_read(m->ack_fd[i], &n) == 0)
+			acked |= 1u << i;
+	}
+	return acked;
+}
+
+static uint32_t interrupt_status(struct virtio_mmio *m)
+{
+	uint32_t fresh = atomic_exchange(&m->pending, 0);
+	uint32_t acked = acks_take(m, fresh | atomic_load(&m->shown));
+
+	atomic_fetch_and(&m->shown, ~acked);
+	return atomic_fetch_or(&m->shown, fresh) | fresh;
 }
 
 static uint32_t offered_word(const struct virtio_mmio *m)
@@ -91,7 +122,7 @@ static uint32_t reg_read_locked(struct virtio_mmio *m, uint64_t reg)
 static uint32_t reg_read(struct virtio_mmio *m, uint64_t reg)
 {
 	if (reg == VIRTIO_MMIO_INTERRUPT_STATUS)
-		return atomic_load(&m->interrupt_status);
+		return interrupt_status(m);
 
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&m->lock);
 	return reg_read_locked(m, reg);
@@ -142,8 +173,11 @@ static void queue_write(struct virtio_mmio *m, uint64_t reg, uint32_t value)
 static void status_write(struct virtio_mmio *m, uint32_t value)
 {
 	virtio_status_set(m->dev, value);
-	if (!value)
-		atomic_store(&m->interrupt_status, 0);
+	if (!value) {
+		acks_take(m, UINT32_MAX);
+		atomic_store(&m->pending, 0);
+		atomic_store(&m->shown, 0);
+	}
 }
 
 static void reg_write_locked(struct virtio_mmio *m, uint64_t reg, uint32_t value)
@@ -172,7 +206,7 @@ static void reg_write_locked(struct virtio_mmio *m, uint64_t reg, uint32_t value
 static void reg_write(struct virtio_mmio *m, uint64_t reg, uint32_t value)
 {
 	if (reg == VIRTIO_MMIO_INTERRUPT_ACK) {
-		atomic_fetch_and(&m->interrupt_status, ~value);
+		atomic_fetch_and(&m->shown, ~value);
 		return;
 	}
 	if (reg == VIRTIO_MMIO_QUEUE_NOTIFY) {	/* where no ioeventfd took it */
@@ -231,15 +265,22 @@ static void mmio_reset(struct device *base)
 	m->offered_sel = m->accepted_sel = m->queue_sel = 0;
 }
 
+static void mmio_dispose(struct virtio_mmio *m)
+{
+	fd_close(&m->irq_fd);
+	for (unsigned i = 0; i < INTERRUPT_BITS; i++)
+		fd_close(&m->ack_fd[i]);
+	g_mutex_clear(&m->lock);
+	g_free(m);
+}
+
 static void mmio_free(struct device *base)
 {
 	struct virtio_mmio *m = container_of(base, struct virtio_mmio, base);
 
 	virtio_reset(m->dev);
 	m->dev->ops->free(m->dev);
-	fd_close(&m->irq_fd);
-	g_mutex_clear(&m->lock);
-	g_free(m);
+	mmio_dispose(m);
 }
 
 static const struct device_ops mmio_device_ops = {
@@ -248,20 +289,29 @@ static const struct device_ops mmio_device_ops = {
 	.free = mmio_free,
 };
 
-struct virtio_mmio *virtio_mmio_new(struct virtio_device *dev, GError **error)
+static struct virtio_mmio *mmio_alloc(struct virtio_device *dev)
 {
-	int irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-	if (irq_fd < 0) {
-		error_errno(error, errno, "%s: make an interrupt descriptor", dev->name);
-		dev->ops->free(dev);
-		return NULL;
-	}
 	struct virtio_mmio *m = g_new0(struct virtio_mmio, 1);
+
 	m->base = (struct device){ .ops = &mmio_device_ops, .name = dev->name };
 	m->dev = dev;
-	m->irq_fd = irq_fd;
 	g_mutex_init(&m->lock);
+	m->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	for (unsigned i = 0; i < INTERRUPT_BITS; i++)
+		m->ack_fd[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return m;
+}
+
+struct virtio_mmio *virtio_mmio_new(struct virtio_device *dev, GError **error)
+{
+	struct virtio_mmio *m = mmio_alloc(dev);
+
+	if (m->irq_fd < 0 || m->ack_fd[0] < 0 || m->ack_fd[1] < 0) {
+		error_errno(error, errno, "%s: make an interrupt descriptor", dev->name);
+		dev->ops->free(dev);
+		mmio_dispose(m);
+		return NULL;
+	}
 	dev->transport = m;
 	dev->notify = mmio_notify;
 	return m;
@@ -280,4 +330,9 @@ struct virtio_device *virtio_mmio_virtio(struct virtio_mmio *m)
 int virtio_mmio_irq_fd(const struct virtio_mmio *m)
 {
 	return m->irq_fd;
+}
+
+int virtio_mmio_ack_fd(const struct virtio_mmio *m, uint32_t bit)
+{
+	return m->ack_fd[bit == VIRTIO_MMIO_INT_VRING ? 0 : 1];
 }

@@ -208,8 +208,9 @@ static int table_enter(const struct virtqueue *vq, const struct vring_desc *d,
 {
 	uint32_t n = d->len / sizeof(struct vring_desc);
 
+	/* 2.7.5.3.1: negotiated, the last of its chain, not nested */
 	if (!vq->indirect || d->flags & VRING_DESC_F_NEXT || table->desc != vq->desc)
-		return -EBADMSG;	/* not negotiated; 2.7.5.3.1: the last of its chain; no nesting */
+		return -EBADMSG;
 	if (!n || n > VIRTQUEUE_SIZE_MAX || d->len % sizeof(struct vring_desc))
 		return -EBADMSG;
 	table->desc = guest_ptr(vq->mem, d->addr, d->len);

@@ -317,6 +317,10 @@ static bool virtio_add(struct machine *m, struct virtio_device *dev, GError **er
 		if (!irq_attach_kick(m->kvm, at.base + VIRTIO_MMIO_QUEUE_NOTIFY, q,
 				     virtio_kick_fd(dev, q), error))
 			return false;
+	for (uint32_t bit = VIRTIO_MMIO_INT_VRING; bit <= VIRTIO_MMIO_INT_CONFIG; bit <<= 1)
+		if (!irq_attach_kick(m->kvm, at.base + VIRTIO_MMIO_INTERRUPT_ACK, bit,
+				     virtio_mmio_ack_fd(mmio, bit), error))
+			return false;
 	return true;
 }
 

@@ -69,9 +69,9 @@ static void disk_free(struct disk *k)
 static void io_add(struct disk *k, struct io *io)
 {
 	struct virtio_blk_outhdr hdr = { .type = io->type, .sector = io->sector };
+	bool unmap = io->type == VIRTIO_BLK_T_WRITE_ZEROES && g_rand_boolean(k->rand);
 	struct virtio_blk_discard_write_zeroes r = { .sector = io->sector, .num_sectors = io->n,
-						     .flags = io->type == VIRTIO_BLK_T_WRITE_ZEROES &&
-							      g_rand_boolean(k->rand) };
+						     .flags = unmap };
 	bool ranged = io->type >= VIRTIO_BLK_T_DISCARD;
 	uint32_t bytes = ranged ? sizeof(r) : io->n * 512, cut = bytes / 3 + 1;
 	uint64_t hdr_gpa = driver_alloc(k->d, 16), data = driver_alloc(k->d, bytes);

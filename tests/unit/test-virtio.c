@@ -8,6 +8,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "libvmm/device/virtio-mmio.h"
 #include "libvmm/util/cleanup.h"
@@ -363,6 +364,28 @@ static void an_acknowledgement_clears_what_it_names(void)
 	driver_free(d);
 }
 
+static void an_acknowledgement_by_descriptor_clears_what_was_read(void)
+{
+	struct echo *e;
+	struct driver *d = echo_driver(NULL, &e);
+	int ack_config = virtio_mmio_ack_fd(d->mmio, VIRTIO_MMIO_INT_CONFIG);
+
+	g_assert_true(driver_init(d, 0, 16));
+	virtio_config_update(&e->vdev, 0, "x", 1);
+	g_assert_cmphex(driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS), ==, 2);
+	g_assert_cmphex(driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS), ==, 2);
+	virtio_config_update(&e->vdev, 0, "y", 1);
+	eventfd_write(ack_config, 1);	/* for the first; the second is still to be told */
+	g_assert_cmphex(driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS), ==, 2);
+	eventfd_write(ack_config, 1);
+	g_assert_cmphex(driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS), ==, 0);
+	eventfd_write(ack_config, 1);	/* for nothing: it does not outlive the next event */
+	virtio_config_update(&e->vdev, 0, "z", 1);
+	g_assert_cmphex(driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS), ==, 2);
+	g_assert_cmphex(driver_read(d, VIRTIO_MMIO_INTERRUPT_STATUS), ==, 2);
+	driver_free(d);
+}
+
 static void the_driver_is_told_of_a_new_configuration(void)
 {
 	struct echo *e;
@@ -526,6 +549,7 @@ int main(int argc, char **argv)
 	TEST(a_running_queue_keeps_its_registers);
 	TEST(a_ready_queue_keeps_its_registers);
 	TEST(an_acknowledgement_clears_what_it_names);
+	TEST(an_acknowledgement_by_descriptor_clears_what_was_read);
 	TEST(the_driver_is_told_of_a_new_configuration);
 	TEST(configuration_is_read_in_any_width_and_ends);
 	TEST(registers_have_one_width);
