@@ -339,6 +339,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);	/* a write beyond the file size limit is an error, not our end */
 	umask(022);
 	if (!options_parse(&argc, &argv, &error)) {
 		fprintf(stderr, "vmmd: %s\n", error->message);
