@@ -24,6 +24,7 @@
 
 enum { PERM_READ = 0, PERM_WRITE = 1, PERM_RESIZE = 3 };	/* bit numbers */
 enum { HOLD_BASE = 100, REFUSE_BASE = 200 };
+enum { WAIT_MS = 2000, WAIT_STEP_MS = 20 };
 
 static int lock_byte(int fd, int cmd, short type, off_t at)
 {
@@ -58,6 +59,19 @@ static bool process_locks_file(const char *pid, const struct stat *st)
 	return false;
 }
 
+/* Another descriptor of ours than the one that wants the lock (which holds some by now). */
+static bool self_locks_file(int fd, const struct stat *st)
+{
+	g_autofree char *own = g_strdup_printf("%d", fd);
+	g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir)))
+		if (strcmp(name, own) && fd_locks_file("/proc/self", name, st))
+			return true;
+	return false;
+}
+
 /* An OFD lock names no process, so ask everyone whom we may ask. "" when unknown. */
 static char *lock_holder(int fd)
 {
@@ -78,13 +92,13 @@ static char *lock_holder(int fd)
 			comm = g_strdup("?");
 		return g_strdup_printf(" by process %s (%s)", name, g_strstrip(comm));
 	}
-	return process_locks_file(self, &st) ? g_strdup(" by this program") : g_strdup("");
+	return self_locks_file(fd, &st) ? g_strdup(" by this program") : g_strdup("");
 }
 
-bool lock_image(int fd, const char *path, bool read_only, GError **error)
+/* 0, -EAGAIN: somebody has it, or another -errno. */
+static int lock_try(int fd, bool read_only)
 {
 	static const uint8_t writer[] = { PERM_WRITE, PERM_RESIZE };
-	g_autofree char *holder = NULL;
 	int r = lock_byte(fd, F_OFD_SETLK, F_RDLCK, HOLD_BASE + PERM_READ);
 
 	for (unsigned i = 0; i < ARRAY_SIZE(writer) && r == 0; i++) {
@@ -93,8 +107,6 @@ bool lock_image(int fd, const char *path, bool read_only, GError **error)
 		if (r == 0)
 			r = lock_byte(fd, F_OFD_SETLK, F_RDLCK, REFUSE_BASE + writer[i]);
 	}
-	if (r < 0 && r != -EAGAIN && r != -EACCES)
-		return error_errno(error, r, "lock image '%s'", path);
 	if (r == 0)
 		r = lock_byte(fd, F_OFD_GETLK, F_WRLCK, REFUSE_BASE + PERM_READ);
 	for (unsigned i = 0; i < ARRAY_SIZE(writer) && r == 0; i++) {
@@ -102,8 +114,29 @@ bool lock_image(int fd, const char *path, bool read_only, GError **error)
 		if (r == 0 && !read_only)
 			r = lock_byte(fd, F_OFD_GETLK, F_WRLCK, REFUSE_BASE + writer[i]);
 	}
-	if (r == 0)
-		return true;
-	holder = lock_holder(fd);
-	return error_set(error, VMM_ERR_OPERATION_INVALID, "image '%s' is in use%s", path, holder);
+	return r == -EACCES ? -EAGAIN : r;
+}
+
+/*
+ * The kernel lets go of a killed process's io_uring, and so of its files, some
+ * time after the process is gone.  When nobody can be found who has the image,
+ * that is what we wait for.
+ */
+bool lock_image(int fd, const char *path, bool read_only, GError **error)
+{
+	g_autofree char *holder = NULL;
+	int r;
+
+	for (unsigned waited_ms = 0;; waited_ms += WAIT_STEP_MS) {
+		r = lock_try(fd, read_only);
+		if (r != -EAGAIN)
+			break;
+		g_free(holder);
+		holder = lock_holder(fd);
+		if (holder[0] || waited_ms >= WAIT_MS)
+			return error_set(error, VMM_ERR_OPERATION_INVALID, "image '%s' is in use%s", path,
+					 holder);
+		g_usleep(WAIT_STEP_MS * 1000);
+	}
+	return r == 0 || error_errno(error, r, "lock image '%s'", path);
 }
