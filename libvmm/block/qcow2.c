@@ -5,11 +5,13 @@
  * One sync, in phases with a barrier (fdatasync) between them, so that a power
  * loss at any point leaves an image that is whole but for leaked clusters:
  *
- *   1. refcount blocks; guest data is in the file already     barrier
- *   2. L2 tables                                              barrier, if 3
- *   3. L1 entries (new L2 tables)                             barrier, if 4
- *   4. clusters given up in 2 and 3 may go (qcow2-alloc.c)
+ *   1. refcount blocks; guest data, and new L2 tables as they
+ *      were when L1 got to know them, are in the file already  barrier
+ *   2. L2 tables, L1 entries                                   barrier, if 3
+ *   3. clusters given up in 2 may go (qcow2-alloc.c)
  *
+ * L1 may come before L2: a new table stands in the file since before phase 1,
+ * empty or as the copy of a shared one, so nothing is shown that is not there.
  * L2 entries change in memory only after their data was written (map_link), so
  * phase 2 never shows the guest what is not there.  When a phase fails, what
  * it did not write stays dirty and the next sync begins at 1 again.
@@ -70,8 +72,6 @@ int qcow2_sync(struct qcow2 *q)
 		return l1 || l2 ? -EIO : 0;	/* the tables are not to be trusted any more */
 	if (r == 0)
 		r = cache_write(q, PAGE_L2);
-	if (r == 0 && l1)
-		r = file_sync(q->file);
 	if (r == 0 && l1)
 		r = l1_write(q);
 	if (r == 0 && q->freed->len > 0) {
