@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Power loss and SIGKILL at any moment: at worst leaks, and what was flushed is there.
+ *
+ * The tap logs every change of the image file.  A power loss is then played on
+ * a copy: all that a sync came after is there, of the rest each sector is there
+ * or not, as the dice say.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "block-util.h"
+
+#include "libvmm/block/image.h"
+#include "libvmm/util/cleanup.h"
+
+#define DISK (2u << 20)
+#define SECTOR 512u
+
+/* ---- the log ---- */
+
+struct change {
+	enum block_tap_op op;
+	uint64_t off, bytes;
+	uint8_t *data;		/* WRITE */
+};
+
+/* What the guest did, when, and what it did it with. */
+struct guest_op {
+	guint at;		/* changes logged before */
+	bool flush;
+	uint64_t off, bytes;
+	uint8_t *data;		/* NULL: zeroes */
+	uint8_t *snapshot;	/* flush: the whole disk as it then was */
+};
+
+struct story {
+	GArray *changes, *guest;
+	GRand *rand;
+	uint8_t model[DISK];
+	uint8_t first[DISK];	/* before anything was written */
+};
+
+static int on_change(void *opaque, enum block_tap_op op, uint64_t off, const struct iovec *iov,
+		     unsigned n_iov, uint64_t bytes)
+{
+	struct story *s = opaque;
+	struct change c = { .op = op, .off = off, .bytes = bytes };
+	uint64_t pos = 0;
+
+	if (op == BLOCK_TAP_WRITE)
+		c.data = g_malloc(bytes);
+	for (unsigned i = 0; i < n_iov; i++) {
+		memcpy(c.data + pos, iov[i].iov_base, iov[i].iov_len);
+		pos += iov[i].iov_len;
+	}
+	g_array_append_val(s->changes, c);
+	return 0;
+}
+
+static void guest_write(struct story *s, struct block *b)
+{
+	uint64_t bytes = g_rand_int_range(s->rand, 1, g_rand_boolean(s->rand) ? 9 : 200) * SECTOR;
+	struct guest_op g = { .at = s->changes->len, .bytes = bytes };
+	int kind = g_rand_int_range(s->rand, 0, 10);
+
+	g.off = (uint64_t)g_rand_int_range(s->rand, 0, (DISK - bytes) / SECTOR + 1) * SECTOR;
+	if (kind > 2) {
+		g.data = g_malloc(bytes);
+		for (uint64_t i = 0; i < bytes; i++)
+			g.data[i] = i % SECTOR < 4 ? g_rand_int(s->rand) : i;
+		memcpy(s->model + g.off, g.data, bytes);
+	} else {
+		memset(s->model + g.off, 0, bytes);
+	}
+	g_array_append_val(s->guest, g);
+	g_assert_cmpint(kind > 2 ? block_pwrite(b, g.off, g.data, bytes) :
+				   block_pwrite_zeroes(b, g.off, bytes, kind ? BLOCK_REQ_UNMAP : 0), ==, 0);
+}
+
+static void guest_flush(struct story *s, struct block *b)
+{
+	struct guest_op g = { .flush = true };
+
+	g_assert_cmpint(block_flush(b), ==, 0);
+	g.at = s->changes->len;
+	g.snapshot = g_memdup2(s->model, DISK);
+	g_array_append_val(s->guest, g);
+}
+
+static struct story *story_tell(const char *name, unsigned n, guint32 seed)
+{
+	struct story *s = g_new0(struct story, 1);
+	struct block_tap tap = { .op = on_change, .opaque = s };
+	struct block *b;
+
+	s->changes = g_array_new(FALSE, FALSE, sizeof(struct change));
+	s->guest = g_array_new(FALSE, FALSE, sizeof(struct guest_op));
+	s->rand = g_rand_new_with_seed(seed);
+	b = disk_open_opts(name, "qcow2", (struct block_opts){ .read_only = true });
+	g_assert_cmpint(block_pread(b, 0, s->first, DISK), ==, 0);
+	memcpy(s->model, s->first, DISK);
+	block_close(b);
+	b = disk_open_opts(name, "qcow2", (struct block_opts){ .tap = &tap, .discard = true });
+	for (unsigned i = 0; i < n; i++) {
+		guest_write(s, b);
+		if (g_rand_int_range(s->rand, 0, 6) == 0)
+			guest_flush(s, b);
+	}
+	block_close(b);
+	return s;
+}
+
+static void story_free(struct story *s)
+{
+	for (guint i = 0; i < s->changes->len; i++)
+		g_free(g_array_index(s->changes, struct change, i).data);
+	for (guint i = 0; i < s->guest->len; i++) {
+		g_free(g_array_index(s->guest, struct guest_op, i).data);
+		g_free(g_array_index(s->guest, struct guest_op, i).snapshot);
+	}
+	g_array_unref(s->changes);
+	g_array_unref(s->guest);
+	g_rand_free(s->rand);
+	g_free(s);
+}
+
+/* ---- the power loss ---- */
+
+static void play_part(int fd, const struct change *c, uint64_t from, uint64_t n)
+{
+	static const uint8_t zeroes[SECTOR];
+
+	if (c->op == BLOCK_TAP_WRITE)
+		g_assert_cmpint(pwrite(fd, c->data + from, n, c->off + from), ==, n);
+	else
+		g_assert_cmpint(pwrite(fd, zeroes, n, c->off + from), ==, n);
+}
+
+/* Sector by sector, each with the given chance (of 256). */
+static void play(struct story *s, int fd, const struct change *c, unsigned chance)
+{
+	if (c->op == BLOCK_TAP_TRUNCATE && g_rand_int_range(s->rand, 0, 256) < (int)chance)
+		g_assert_cmpint(ftruncate(fd, c->bytes), ==, 0);
+	if (c->op != BLOCK_TAP_WRITE && c->op != BLOCK_TAP_ZERO)
+		return;
+	for (uint64_t at = 0; at < c->bytes;) {
+		uint64_t n = MIN(SECTOR - (c->off + at) % SECTOR, c->bytes - at);
+
+		if (g_rand_int_range(s->rand, 0, 256) < (int)chance)
+			play_part(fd, c, at, n);
+		at += n;
+	}
+}
+
+/* The file as a power loss after `cut` changes may leave it. */
+static void lose_power(struct story *s, const char *name, guint cut)
+{
+	auto_close int fd = open(test_path(name), O_RDWR | O_CLOEXEC);
+	static const unsigned chances[] = { 0, 20, 128, 236, 256 };
+	unsigned chance = chances[g_rand_int_range(s->rand, 0, ARRAY_SIZE(chances))];
+	guint durable = cut;
+
+	while (durable > 0 && g_array_index(s->changes, struct change, durable - 1).op != BLOCK_TAP_SYNC)
+		durable--;
+	for (guint i = 0; i < cut; i++)
+		play(s, fd, &g_array_index(s->changes, struct change, i), i < durable ? 256 : chance);
+}
+
+/* Was this what some write after the last flush, begun before the cut, put there? */
+static bool written_since(struct story *s, guint first, guint cut, uint64_t off, const uint8_t *sector)
+{
+	static const uint8_t zeroes[SECTOR];
+
+	for (guint i = first; i < s->guest->len; i++) {
+		const struct guest_op *g = &g_array_index(s->guest, struct guest_op, i);
+
+		if (g->at > cut)
+			break;
+		if (!g->flush && off >= g->off && off < g->off + g->bytes &&
+		    memcmp(sector, g->data ? g->data + (off - g->off) : zeroes, SECTOR) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void expect_flushed(struct story *s, const uint8_t *disk, guint cut)
+{
+	const uint8_t *flushed = s->first;
+	guint first = 0;
+
+	for (guint i = 0; i < s->guest->len; i++) {
+		const struct guest_op *g = &g_array_index(s->guest, struct guest_op, i);
+
+		if (g->flush && g->at <= cut) {
+			flushed = g->snapshot;
+			first = i;
+		}
+	}
+	for (uint64_t off = 0; off < DISK; off += SECTOR)
+		if (memcmp(disk + off, flushed + off, SECTOR) != 0 &&
+		    !written_since(s, first, cut, off, disk + off))
+			g_error("cut after %u of %u changes: lost at %" G_GUINT64_FORMAT, cut, s->changes->len, off);
+}
+
+static void expect_whole(const char *name, bool ask_qemu)
+{
+	g_autoptr(GError) error = NULL;
+	struct image_check c;
+
+	if (ask_qemu)
+		check_clean(name, true);
+	image_check(test_path(name), "qcow2", IMAGE_REPAIR_NONE, NULL, NULL, &c, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(c.corruptions, ==, 0);
+}
+
+static void a_power_loss_leaks_at_worst(gconstpointer options)
+{
+	g_autofree uint8_t *disk = g_malloc(DISK);
+	unsigned cuts = g_test_thorough() ? 1000 : 120;
+	struct story *s;
+
+	if (!have_qemu())
+		return;
+	must("rm -f *.qcow2; qemu-img create -q -f qcow2 base.qcow2 1M && qemu-io -c 'write -P 1 0 1M' base.qcow2"
+	     " && qemu-img create -q -f qcow2 -o %s p.qcow2 %u && cp p.qcow2 p0.qcow2", (const char *)options, DISK);
+	s = story_tell("p.qcow2", 150, g_str_hash(options));
+	check_clean("p.qcow2", false);
+	for (unsigned i = 0; i < cuts; i++) {
+		guint cut = g_rand_int_range(s->rand, 0, s->changes->len + 1);
+		struct block *b;
+
+		must("cp p0.qcow2 cut.qcow2");
+		lose_power(s, "cut.qcow2", cut);
+		expect_whole("cut.qcow2", i % 8 == 0);
+		/* And it can be used again. */
+		b = disk_open_opts("cut.qcow2", "qcow2", (struct block_opts){ .cache = BLOCK_CACHE_UNSAFE });
+		g_assert_cmpint(block_pread(b, 0, disk, DISK), ==, 0);
+		expect_flushed(s, disk, cut);
+		block_close(b);
+	}
+	story_free(s);
+}
+
+/* ---- SIGKILL ---- */
+
+#define SLOTS 64u
+#define SLOT_BYTES 20480u
+
+static void slot_fill(uint32_t *buf, uint32_t slot, uint32_t round)
+{
+	for (uint32_t i = 0; i < SLOT_BYTES / 4; i++)
+		buf[i] = slot << 24 ^ round ^ i << 8;
+}
+
+/* Writes slots with growing numbers; says by the pipe which are flushed. */
+static void child_write(const char *name, int to)
+{
+	struct block *b = disk_open(name, "qcow2");
+	uint32_t buf[SLOT_BYTES / 4];
+
+	for (uint32_t round = 1;; round++) {
+		uint32_t slot = round * 7 % SLOTS;
+
+		slot_fill(buf, slot, round);
+		if (block_pwrite(b, (uint64_t)slot * SLOT_BYTES, buf, SLOT_BYTES) < 0 || block_flush(b) < 0)
+			_exit(1);
+		if (write(to, &round, sizeof(round)) != sizeof(round))
+			_exit(1);
+	}
+}
+
+static uint32_t kill_after(const char *name, unsigned ms)
+{
+	uint32_t last = 0, round;
+	int p[2];
+	pid_t pid;
+
+	g_assert_cmpint(pipe(p), ==, 0);
+	pid = fork();
+	if (pid == 0) {
+		close(p[0]);
+		child_write(name, p[1]);
+	}
+	close(p[1]);
+	g_usleep(ms * 1000);
+	kill(pid, SIGKILL);
+	while (read(p[0], &round, sizeof(round)) == sizeof(round))
+		last = round;
+	close(p[0]);
+	g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+	return last;
+}
+
+/* Each slot holds its last acknowledged round, or the one that was on its way. */
+static void expect_rounds(const char *name, uint32_t last)
+{
+	g_autoptr(block) b = disk_open_opts(name, "qcow2", (struct block_opts){ .read_only = true });
+	uint32_t buf[SLOT_BYTES / 4], want[SLOT_BYTES / 4];
+
+	for (uint32_t round = last > SLOTS ? last - SLOTS + 1 : 1; round <= last; round++) {
+		uint32_t slot = round * 7 % SLOTS;
+
+		g_assert_cmpint(block_pread(b, (uint64_t)slot * SLOT_BYTES, buf, SLOT_BYTES), ==, 0);
+		slot_fill(want, slot, round);
+		if (memcmp(buf, want, SLOT_BYTES) != 0)
+			g_assert_cmpuint(slot, ==, (last + 1) * 7 % SLOTS);
+	}
+}
+
+static void a_killed_writer_loses_nothing_that_was_flushed(void)
+{
+	if (!have_qemu())
+		return;
+	for (unsigned i = 0; i < 12; i++) {
+		uint32_t last;
+
+		must("rm -f *.qcow2; qemu-img create -q -f qcow2 kb.qcow2 1M && qemu-io -c 'write -P 1 0 1M' kb.qcow2"
+		     " && qemu-img create -q -f qcow2 -o %s -b kb.qcow2 -F qcow2 k.qcow2 2M",
+		     i % 3 == 0 ? "cluster_size=512" : i % 3 == 1 ? "lazy_refcounts=on" : "cluster_size=4k");
+		last = kill_after("k.qcow2", g_test_rand_int_range(20, 250));
+		expect_rounds("k.qcow2", last);
+		check_clean("k.qcow2", true);
+	}
+}
+
+/* ---- a full or failing disk ---- */
+
+static int on_change_full(void *opaque, enum block_tap_op op, uint64_t off, const struct iovec *iov,
+			  unsigned n_iov, uint64_t bytes)
+{
+	int *left = opaque;
+
+	return op != BLOCK_TAP_SYNC && --*left < 0 ? -ENOSPC : 0;
+}
+
+/* From the n-th change on nothing can be written any more; then there is room again. */
+static void a_full_host_is_an_error_not_a_corruption(void)
+{
+	if (!have_qemu())
+		return;
+	for (int n = 0; n < 60; n += 3) {
+		int left = 1000000;
+		struct block_tap tap = { .op = on_change_full, .opaque = &left };
+		struct model *m = model_new(DISK, n);
+		uint8_t buf[16384];
+		struct block *b;
+		int failed = 0;
+
+		must("rm -f *.qcow2; qemu-img create -q -f qcow2 -o cluster_size=%s f.qcow2 %u",
+		     n % 2 ? "512" : "4k", DISK);
+		b = disk_open_opts("f.qcow2", "qcow2", (struct block_opts){ .tap = &tap, .discard = true });
+		left = n;
+		for (unsigned i = 0; i < 40; i++) {
+			memset(buf, i + 1, sizeof(buf));
+			if (block_pwrite(b, i * 40000 / 512 * 512, buf, sizeof(buf)) == 0)
+				memcpy(m->bytes + i * 40000 / 512 * 512, buf, sizeof(buf));
+			else
+				memset(m->bytes + i * 40000 / 512 * 512, 0, sizeof(buf)), failed++;
+			failed += i % 5 == 0 && block_flush(b) < 0;
+		}
+		g_assert_cmpint(failed, >, 0);
+		left = 1000000;
+		g_assert_cmpint(block_flush(b), ==, 0);
+		block_close(b);
+		check_clean("f.qcow2", true);
+		b = disk_open("f.qcow2", "qcow2");
+		model_load(m, b);	/* a failed write may have got through in part */
+		model_run(m, b, 100);
+		block_close(b);
+		model_compare_qemu(m, "f.qcow2", "qcow2");
+		model_free(m);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const kinds[] = {
+		"cluster_size=512", "cluster_size=4k", "cluster_size=64k", "cluster_size=4k,lazy_refcounts=on",
+		"cluster_size=512,refcount_bits=64", "cluster_size=16k,extended_l2=on", "compat=0.10,cluster_size=1k",
+		"cluster_size=4k,backing_file=base.qcow2,backing_fmt=qcow2",
+		"cluster_size=16k,extended_l2=on,backing_file=base.qcow2,backing_fmt=qcow2",
+	};
+	int r;
+
+	g_test_init(&argc, &argv, NULL);
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		g_autofree char *path = g_strdup_printf("/power/loss/%s", kinds[i]);
+
+		g_test_add_data_func(path, kinds[i], a_power_loss_leaks_at_worst);
+	}
+	g_test_add_func("/power/kill", a_killed_writer_loses_nothing_that_was_flushed);
+	g_test_add_func("/power/full", a_full_host_is_an_error_not_a_corruption);
+	r = g_test_run();
+	test_folder_remove();
+	return r;
+}
