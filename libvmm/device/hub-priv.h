@@ -27,7 +27,8 @@ struct hub_reader {
 	void *out_tag;
 	struct hub_listener *listener;
 	uint64_t pos;		/* the next byte of output that it wants */
-	char notice[64];	/* "N bytes missed": goes before pos */
+	uint64_t missed_bytes;	/* what the notice tells */
+	char notice[64];	/* "N bytes missed": goes before pos; notice_len 0: nothing missed */
 	unsigned notice_len;
 	unsigned notice_off;
 };
@@ -56,6 +57,7 @@ struct hub {
 	GPtrArray *readers;
 	GPtrArray *listeners;
 	GByteArray *backlog;	/* typed by writers that have left since */
+	bool busy;		/* this round has written something */
 	atomic_bool starved;	/* input waits for room; any thread reads it */
 	int escape;		/* -1: none */
 	void (*escape_fn)(void *arg);

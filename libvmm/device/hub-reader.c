@@ -23,7 +23,9 @@ static void reader_missed(struct hub_reader *r, uint64_t bytes)
 {
 	r->pos += bytes;
 	atomic_fetch_add(&r->hub->missed_bytes, bytes);
-	r->notice_off = 0;
+	/* One line for all of them, as long as it has not been told. */
+	bytes += r->notice_len > 0 ? r->missed_bytes : 0;
+	r->missed_bytes = bytes;
 	r->notice_len = (unsigned)g_snprintf(r->notice, sizeof(r->notice),
 					     "\r\n[%" PRIu64 " bytes missed]\r\n", bytes);
 }
@@ -62,6 +64,8 @@ static ssize_t reader_write_notice(struct hub_reader *r)
 
 	if (n > 0)
 		r->notice_off += (unsigned)n;
+	if (r->notice_off == r->notice_len)
+		r->notice_off = r->notice_len = 0;
 	return n;
 }
 
@@ -71,12 +75,13 @@ static ssize_t reader_write_output(struct hub_reader *r)
 	size_t len = reader_peek(r, buf, sizeof(buf));
 	ssize_t n = 0;
 
-	if (r->notice_off < r->notice_len)
+	if (r->notice_len > 0)
 		return reader_write_notice(r);
 	if (len > 0)
 		n = reader_write(r, buf, len);
 	if (n > 0)
 		r->pos += (uint64_t)n;
+	r->hub->busy |= n > 0;
 	return n;
 }
 
@@ -87,7 +92,7 @@ void hub_reader_flush(struct hub_reader *r)
 	r->blocked = false;
 	for (size_t done = 0; done < ROUND_BYTES && n != 0; done += n > 0 ? (size_t)n : 0) {
 		/* A notice once begun is finished before anything can overwrite it. */
-		if (r->notice_off < r->notice_len)
+		if (r->notice_off > 0)
 			n = reader_write_notice(r);
 		else
 			n = reader_write_output(r);

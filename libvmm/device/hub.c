@@ -7,8 +7,11 @@
  * what to poll for next.  There is no other state machine.
  *
  * Output.  hub_put() copies under the lock and wakes the owner only when a
- * reader has asked for the next byte (`hungry`): a flood costs a copy per
- * byte, and one wake-up per round, whether readers are slow, fast or absent.
+ * reader has asked for the next byte (`hungry`).  After a round that wrote
+ * something the owner looks again by itself COALESCE_US later, and asks to be
+ * woken only when there was nothing more: the first byte goes out at once, a
+ * flood costs a copy per byte and no wake-up, whether readers are slow, fast
+ * or absent.
  * total counts bytes for ever; byte i is at ring[i % HUB_RING_BYTES] while
  * total - i <= HUB_RING_BYTES.
  *
@@ -26,6 +29,8 @@
 #include <sys/mman.h>
 
 #include "libvmm/util/cleanup.h"
+
+#define COALESCE_US 3000	/* 35 bytes of a real 115200 baud line */
 
 struct hub_source {
 	GSource base;
@@ -99,10 +104,12 @@ static void hub_settle(struct hub *hub)
 		hungry = true;
 		behind |= r->pos < hub->total;
 	}
-	hub->hungry = hungry;
+	hub->hungry = hungry && !behind && !hub->busy;
 	pthread_mutex_unlock(&hub->lock);
 	if (behind)
 		hub_wake(hub);
+	else if (hub->busy)
+		g_source_set_ready_time(hub->source, g_get_monotonic_time() + COALESCE_US);
 }
 
 static gboolean hub_round(GSource *source, GSourceFunc fn, void *arg)
@@ -110,6 +117,7 @@ static gboolean hub_round(GSource *source, GSourceFunc fn, void *arg)
 	struct hub *hub = container_of(source, struct hub_source, base)->hub;
 
 	g_source_set_ready_time(source, -1);
+	hub->busy = false;
 	hub_listeners_run(hub);
 	hub_backlog_pump(hub);
 	for (guint i = 0; i < hub->readers->len; i++) {
