@@ -19,6 +19,9 @@
 #include "libvmm/util/error.h"
 
 #define UNDELIVERED_PAUSE_BYTES (1 << 20)
+/* A daemon that hangs is given up after half a minute, as libvirt's clients do. */
+#define KEEPALIVE_MS 5000
+#define KEEPALIVE_COUNT 5
 
 struct wait {
 	struct rpc_client *client;
@@ -150,6 +153,7 @@ static void client_start(void *arg)
 	struct rpc_client *client = arg;
 
 	client->conn = rpc_conn_new(client->fd, client->ctx, &client_ops, client);
+	rpc_conn_set_keepalive(client->conn, KEEPALIVE_MS, KEEPALIVE_COUNT);
 }
 
 static void client_stop(void *arg)

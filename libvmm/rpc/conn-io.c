@@ -205,6 +205,7 @@ bool conn_read(struct rpc_conn *conn, GError **error)
 			return false;
 		if (n == 0)
 			return eof_seen(conn, error);
+		conn_heard(conn);
 		if (!part_take(conn, n, error))
 			return false;
 		if (!conn_is_reading(conn))

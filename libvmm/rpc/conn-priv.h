@@ -44,6 +44,12 @@ struct rpc_conn {
 	size_t pause_bytes, close_bytes;
 	bool throttled;			/* not reading because of queued; until half of pause_bytes */
 
+	/* Signs of life; monotonic us. */
+	gint64 keepalive_us;		/* interval; 0: none are asked for */
+	unsigned keepalive_count;
+	unsigned pings;			/* sent since the peer was heard */
+	gint64 ping_us;			/* when the next is due */
+
 	GHashTable *pending;		/* serial to struct pending */
 	uint32_t serial;
 
@@ -66,6 +72,7 @@ void conn_drop_fds(struct rpc_conn *conn);
 
 /* conn.c */
 void conn_update(struct rpc_conn *conn);		/* what the loop waits for, after any change */
+void conn_heard(struct rpc_conn *conn);			/* a sign of life */
 bool conn_is_reading(const struct rpc_conn *conn);
 void conn_deliver(struct rpc_conn *conn, struct rpc_message *msg);
 void conn_busy_enter(struct rpc_conn *conn);

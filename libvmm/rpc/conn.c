@@ -106,7 +106,10 @@ static gint64 conn_ready_time(const struct rpc_conn *conn)
 		return 0;
 	if (conn->closing && !conn->ended && !conn->out.length)
 		return 0;
-	return earlier(pending_deadline(conn), conn->closing && !conn->ended ? conn->linger_us : -1);
+	if (conn->ended)
+		return pending_deadline(conn);
+	return earlier(pending_deadline(conn), conn->closing ? conn->linger_us :
+		       conn->keepalive_us ? conn->ping_us : -1);
 }
 
 void conn_update(struct rpc_conn *conn)
@@ -140,6 +143,34 @@ static void keepalive_answer(struct rpc_conn *conn, const struct rpc_message *ms
 	conn_send(conn, frame_encode_raw(&pong, NULL, 0));
 }
 
+void conn_heard(struct rpc_conn *conn)
+{
+	conn->pings = 0;
+	conn->ping_us = g_get_monotonic_time() + conn->keepalive_us;
+}
+
+static bool keepalive_check(struct rpc_conn *conn, GError **error)
+{
+	struct frame_header ping = {
+		.program = FRAME_PROGRAM_KEEPALIVE, .version = 1, .procedure = KEEPALIVE_PING, .type = FRAME_MESSAGE,
+	};
+
+	if (!conn->keepalive_us || conn->closing || g_get_monotonic_time() < conn->ping_us)
+		return true;
+	/* Who does not listen must not complain of silence. */
+	if (!conn_is_reading(conn)) {
+		conn_heard(conn);
+		return true;
+	}
+	if (conn->pings == conn->keepalive_count)
+		return error_set(error, VMM_ERR_RPC, "the peer has not answered for %" G_GINT64_FORMAT " seconds",
+				 conn->keepalive_us * (conn->pings + 1) / G_USEC_PER_SEC);
+	conn->pings++;
+	conn->ping_us = g_get_monotonic_time() + conn->keepalive_us;
+	conn_send(conn, frame_encode_raw(&ping, NULL, 0));
+	return true;
+}
+
 void conn_deliver(struct rpc_conn *conn, struct rpc_message *msg)
 {
 	if (msg->hdr.program == FRAME_PROGRAM_KEEPALIVE)
@@ -159,13 +190,17 @@ static bool conn_work(struct rpc_conn *conn, unsigned revents, GError **error)
 		g_propagate_error(error, g_steal_pointer(&conn->reason));
 		return false;
 	}
-	if (had_output && !conn_write(conn, error))
+	if (had_output && !conn_write(conn, error)) {
+		/* A peer that has hung up may have said why. */
+		if (conn_is_reading(conn))
+			conn_read(conn, NULL);
 		return false;
+	}
 	if (had_output && conn->out.length == 0 && conn->ops->drained)
 		conn->ops->drained(conn, conn->opaque);
-	if ((revents & (G_IO_IN | G_IO_HUP | G_IO_ERR)) && conn_is_reading(conn))
-		return conn_read(conn, error);
-	return true;
+	if ((revents & (G_IO_IN | G_IO_HUP | G_IO_ERR)) && conn_is_reading(conn) && !conn_read(conn, error))
+		return false;
+	return conn->ended || keepalive_check(conn, error);
 }
 
 static gboolean conn_dispatch(GSource *source, GSourceFunc callback, void *data)
@@ -241,6 +276,14 @@ void rpc_conn_set_output_limits(struct rpc_conn *conn, size_t pause_bytes, size_
 {
 	conn->pause_bytes = pause_bytes;
 	conn->close_bytes = close_bytes;
+	conn_update(conn);
+}
+
+void rpc_conn_set_keepalive(struct rpc_conn *conn, unsigned interval_ms, unsigned count)
+{
+	conn->keepalive_us = (gint64)interval_ms * 1000;
+	conn->keepalive_count = count;
+	conn_heard(conn);
 	conn_update(conn);
 }
 

@@ -53,6 +53,11 @@ void rpc_conn_set_message_max(struct rpc_conn *conn, uint32_t bytes);
  * has been sent; above close_bytes (128 MiB) the connection ends with an error.
  */
 void rpc_conn_set_output_limits(struct rpc_conn *conn, size_t pause_bytes, size_t close_bytes);
+/*
+ * Ask a silent peer for a sign of life every interval_ms; end the connection
+ * when count of them stay without any message.  0: never, as at first.
+ */
+void rpc_conn_set_keepalive(struct rpc_conn *conn, unsigned interval_ms, unsigned count);
 /* Bytes that wait to be sent: what producers (console streams) look at before they make more. */
 size_t rpc_conn_queued(const struct rpc_conn *conn);
 /* Stop and go on reading; nests. Replies to our own calls are not read either. */

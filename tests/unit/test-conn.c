@@ -243,6 +243,21 @@ static void a_ping_is_answered_with_a_pong(void)
 	end_done(&e);
 }
 
+static void a_silent_peer_is_asked_for_a_sign_of_life_and_left(void)
+{
+	struct end e;
+	uint8_t bytes[28 * 4];
+
+	end_open(&e);
+	rpc_conn_set_keepalive(e.conn, 10, 3);
+	while (!e.closed)
+		g_main_context_iteration(NULL, TRUE);
+	g_assert_error(e.error, VMM_ERROR, VMM_ERR_RPC);
+	g_assert_nonnull(strstr(e.error->message, "has not answered"));
+	g_assert_cmpint(raw_read(&e, bytes, sizeof(bytes)), ==, 3 * 28);
+	end_done(&e);
+}
+
 static void act_free(struct end *e, struct rpc_message *msg)
 {
 	rpc_conn_free(g_steal_pointer(&e->conn));
@@ -336,6 +351,27 @@ static void act_unknown(struct end *e, struct rpc_message *msg)
 static void act_hang_up(struct end *e, struct rpc_message *msg)
 {
 	rpc_conn_close(e->conn);
+}
+
+static gboolean enough(void *arg)
+{
+	*(bool *)arg = true;
+	return G_SOURCE_REMOVE;
+}
+
+static void a_peer_that_answers_pings_is_kept(void)
+{
+	struct pair p;
+	bool over = false;
+
+	pair_open(&p);
+	rpc_conn_set_keepalive(p.a.conn, 10, 2);
+	g_timeout_add(100, enough, &over);
+	while (!over)
+		g_main_context_iteration(NULL, TRUE);
+	g_assert_false(p.a.closed);
+	g_assert_cmpuint(p.a.messages, ==, 0);
+	pair_done(&p);
 }
 
 static void a_call_gets_its_answer(void)
@@ -506,6 +542,22 @@ static void announced_descriptors_that_do_not_come_are_an_error(void)
 	end_done(&e);
 }
 
+static void the_last_words_of_a_peer_that_hung_up_are_heard(void)
+{
+	struct end e;
+	g_autofree char *block = g_malloc0(1 << 20);
+	struct frame_header h = { 0, FRAME_PROGRAM_REMOTE, 1, 201, FRAME_STREAM, 1, FRAME_OK };
+
+	end_open(&e);
+	rpc_stream_data(e.conn, &h, block, 1 << 20);
+	raw_call(&e, 28, 66, FRAME_CALL, 0);
+	fd_close(&e.raw);
+	turn();
+	g_assert_cmpuint(e.messages, ==, 1);
+	g_assert_true(e.closed);
+	end_done(&e);
+}
+
 static void too_many_descriptors_are_an_error(void)
 {
 	struct end e;
@@ -619,6 +671,8 @@ int main(int argc, char **argv)
 	TEST(half_a_frame_and_a_hang_up_is_an_error);
 	TEST(a_hang_up_between_messages_is_no_error);
 	TEST(a_ping_is_answered_with_a_pong);
+	TEST(a_silent_peer_is_asked_for_a_sign_of_life_and_left);
+	TEST(a_peer_that_answers_pings_is_kept);
 	TEST(a_callback_may_free_its_connection);
 	TEST(a_call_gets_its_answer);
 	TEST(an_error_travels_with_its_code_and_text);
@@ -629,6 +683,7 @@ int main(int argc, char **argv)
 	TEST(descriptors_come_with_their_message_and_those_left_are_closed);
 	TEST(a_call_can_carry_descriptors_and_keeps_its_own);
 	TEST(announced_descriptors_that_do_not_come_are_an_error);
+	TEST(the_last_words_of_a_peer_that_hung_up_are_heard);
 	TEST(too_many_descriptors_are_an_error);
 	TEST(a_peer_that_does_not_read_is_not_read_either);
 	TEST(a_peer_that_never_reads_is_left);
