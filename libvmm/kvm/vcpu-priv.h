@@ -49,7 +49,7 @@ struct vcpus {
 
 	GMutex lock;		/* protects what follows, and the fields of a vCPU that say so */
 	GCond changed;		/* target, or a vCPU has parked */
-	int target;		/* enum vcpu_target; also read without the lock */
+	enum vcpu_target target;
 	unsigned n_parked, n_left;
 	GQueue stops;		/* of struct vcpu_stopped */
 	GQueue pauses;		/* of struct pause */
@@ -58,7 +58,7 @@ struct vcpus {
 	struct vcpu vcpus[];
 };
 
-/* Runs the guest until the target is not RUN or the vCPU cannot go on; on its thread. */
+/* Runs the guest until it is woken or cannot go on; on its thread. */
 void vcpu_run(struct vcpu *v);
 /* Tells the owner that v cannot go on; holds the others. */
 void vcpu_report_stop(struct vcpu *v, enum vcpu_cause cause, const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -143,15 +143,20 @@ static bool exit_handle(struct vcpu *v)
 	}
 }
 
+/*
+ * Whatever the reason of EINTR, vcpu_main() looks at the target again under
+ * the lock, and clears immediate_exit: a pause that was taken back before we
+ * saw it has left that set, and KVM_RUN would never enter the guest.
+ */
 static bool run_failed(struct vcpu *v, int err)
 {
 	/* EAGAIN: a processor that waits for INIT or SIPI was woken. */
-	if (err == EINTR || err == EAGAIN) {
+	if (err == EINTR || err == EAGAIN)
 		count(&v->counters.signals);
-		return __atomic_load_n(&v->set->target, __ATOMIC_ACQUIRE) == TARGET_RUN;
-	}
-	vcpu_report_stop(v, VCPU_KVM_ERROR, "KVM_RUN: %s%s", g_strerror(err),
-			 err == EFAULT ? " (the host cannot give a page of guest memory)" : "");
+	else
+		vcpu_report_stop(v, VCPU_KVM_ERROR, "KVM_RUN: %s%s", g_strerror(err),
+				 err == EFAULT ? " (the host cannot give a page of guest memory)"
+					       : "");
 	return false;
 }
 

@@ -55,7 +55,7 @@ static void target_set(struct vcpus *s, enum vcpu_target target)
 {
 	if (s->target == TARGET_QUIT)
 		return;
-	__atomic_store_n(&s->target, target, __ATOMIC_RELEASE);
+	s->target = target;
 	if (target != TARGET_RUN)
 		for (unsigned i = 0; i < s->n; i++)
 			vcpu_kick(&s->vcpus[i]);
