@@ -406,6 +406,22 @@ static void the_window_size_reaches_the_device(struct guest *g, const void *arg)
 	g_assert_cmpuint(g->rows, ==, 43);
 }
 
+static void the_first_byte_wakes_the_loop_and_the_next_soon_follow(struct guest *g, const void *arg)
+{
+	auto_close int fd = attach(g, HUB_READ, "bob");
+	char c = 0;
+
+	settle(g);
+	put(g, "l");
+	g_assert_true(g_main_context_iteration(g->ctx, FALSE));
+	g_assert_cmpint(recv(fd, &c, 1, MSG_DONTWAIT), ==, 1);
+	put(g, "s");
+	do	/* hangs if nobody looks again */
+		g_main_context_iteration(g->ctx, TRUE);
+	while (recv(fd, &c, 1, MSG_DONTWAIT) < 0);
+	g_assert_cmpint(c, ==, 's');
+}
+
 static void draining_waits_for_a_reader_but_not_for_ever(struct guest *g, const void *arg)
 {
 	auto_close int fd = attach(g, HUB_READ, "sleeper");
@@ -485,6 +501,7 @@ int main(int argc, char **argv)
 	STORY(a_listening_socket_serves_one_client_after_the_other);
 	STORY(a_stale_socket_is_replaced_a_live_one_is_not);
 	STORY(the_window_size_reaches_the_device);
+	STORY(the_first_byte_wakes_the_loop_and_the_next_soon_follow);
 	STORY(draining_waits_for_a_reader_but_not_for_ever);
 	STORY(a_reader_of_a_flood_from_a_vcpu_gets_order_and_end);
 	return g_test_run();

@@ -372,6 +372,25 @@ static void a_large_frame_is_spread_over_buffers(struct guest *g, const void *ar
 	}
 }
 
+static void a_small_frame_after_a_large_one_takes_one_buffer(struct guest *g, const void *arg)
+{
+	g_autofree uint8_t *frame = g_malloc0(6000);
+	uint32_t len;
+
+	g_assert_true(driver_init(g->d, F(MRG_RXBUF), 16));
+	for (unsigned i = 0; i < 8; i++)
+		give(g, 1500);
+	arrive(g, frame, 6000);
+	for (unsigned i = 0; i < 4; i++)
+		g_assert_true(driver_used(g->d, RX, NULL, NULL));
+	for (unsigned i = 0; i < 4; i++) {
+		arrive(g, frame, 100);
+		g_assert_true(driver_used(g->d, RX, NULL, &len));
+		g_assert_cmpuint(len, ==, 100);
+		g_assert_false(driver_used(g->d, RX, NULL, NULL));
+	}
+}
+
 static void frames_wait_for_buffers(struct guest *g, const void *arg)
 {
 	uint8_t frame[72] = { 0 };
@@ -531,6 +550,7 @@ int main(int argc, char **argv)
 	STORY(flags_that_were_not_negotiated_are_cleared);
 	STORY_ON(guest_open_plain, a_plain_frame_gets_an_empty_header);
 	STORY(a_large_frame_is_spread_over_buffers);
+	STORY(a_small_frame_after_a_large_one_takes_one_buffer);
 	STORY(frames_wait_for_buffers);
 	STORY(a_frame_too_large_for_one_buffer_is_dropped);
 	STORY(a_receive_buffer_without_room_for_a_header_breaks_the_device);
