@@ -64,27 +64,13 @@ static bool forward_failed(const struct slirp_forward *f, int err, GError **erro
 	return error_errno(error, err, "port forward: %s port %s:%u", proto, host, f->host_port);
 }
 
-/* libslirp binds UDP with SO_REUSEADDR, and would so share a port with its owner. */
-static int udp_probe(const struct forward_addrs *a)
-{
-	auto_close int fd = socket(a->host.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&a->host, a->host_len) < 0)
-		return -errno;
-	return 0;
-}
-
 bool slirp_forward_add(struct net_backend *b, const struct slirp_forward *f, GError **error)
 {
 	struct slirp_net *s = slirp_of(b);
 	struct forward_addrs a;
-	int r;
 
 	if (!forward_parse(f, &a, error))
 		return false;
-	r = f->udp ? udp_probe(&a) : 0;
-	if (r < 0)
-		return forward_failed(f, -r, error);
 	errno = 0;
 	if (slirp_add_hostxfwd(s->slirp, (struct sockaddr *)&a.host, a.host_len,
 			       (struct sockaddr *)&a.guest, a.guest_len,
