@@ -126,7 +126,7 @@ static int count_l1(struct check *c, uint64_t off, const uint64_t *l1, uint32_t 
 {
 	struct qcow2 *q = c->q;
 	g_autofree uint64_t *table = g_try_malloc(q->cluster_bytes);
-	uint64_t next = 0;
+	uint64_t next = 0, room = c->n;
 
 	if (!table)
 		return -ENOMEM;
@@ -134,8 +134,14 @@ static int count_l1(struct check *c, uint64_t off, const uint64_t *l1, uint32_t 
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t l2 = l1[i] & ENTRY_OFF_MASK;
 
-		if (l2 && count_cluster(c, l2, "L2 table"))
-			count_l2(c, l2, table, active, &next);
+		if (!l2 || !count_cluster(c, l2, "L2 table"))
+			continue;
+		if (room-- == 0) {	/* else one table, named often enough, would keep us for days */
+			check_say(c, "ERROR an L1 table names more L2 tables than fit in the file");
+			c->l2_errors++;
+			break;
+		}
+		count_l2(c, l2, table, active, &next);
 	}
 	return 0;
 }
@@ -214,13 +220,17 @@ static void count_refcounts(struct check *c)
 
 	count_range(c, q->h.reft_off, (uint64_t)q->h.reft_clusters << q->cluster_bits, "refcount table");
 	for (uint32_t i = 0; i < q->reft_used; i++) {
+		uint64_t errors = c->l2_errors;
+
 		if (!q->reft[i])
 			continue;
-		if (count_cluster(c, q->reft[i], "refcount block"))
+		if (count_cluster(c, q->reft[i], "refcount block") &&
+		    c->counts[cluster_index(q, q->reft[i])] == 1)
 			continue;
-		q->reft[i] = 0;		/* in memory: the rebuilt table will have another */
+		/* Nowhere, or it is something else too: a rebuild mends that. */
+		q->reft[i] = 0;
 		c->low++;
-		c->l2_errors--;		/* a rebuild mends it */
+		c->l2_errors = errors;
 	}
 	alloc_reft_used(q);
 }
@@ -314,16 +324,18 @@ int check_flags(struct check *c, bool fix)
 {
 	struct qcow2 *q = c->q;
 	g_autofree uint64_t *table = g_try_malloc(q->cluster_bytes);
+	uint64_t room = c->n;
 
 	if (!table)
 		return -ENOMEM;
 	c->flags = 0;
-	for (uint32_t i = 0; i < q->l1_size; i++) {
+	for (uint32_t i = 0; i < q->l1_size && room > 0; i++) {
 		uint64_t l2 = q->l1[i] & ENTRY_OFF_MASK, right, be;
 		int r = 0;
 
 		if (!l2 || in_cluster(q, l2) || cluster_index(q, l2) >= c->n)
 			continue;
+		room--;
 		right = flag_right(c, q->l1[i], "L2 table");
 		be = GUINT64_TO_BE(right);
 		if (fix && right != q->l1[i])

@@ -114,9 +114,16 @@ static uint64_t *table_read(struct qcow2 *q, uint64_t off, uint32_t n, const cha
 static bool table_check(struct qcow2 *q, const uint64_t *t, uint32_t n, uint64_t mask,
 			const char *what, GError **error)
 {
+	uint64_t room = clusters_of(q, q->file->end);
+
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t off = t[i] & mask;
 
+		/* Many names for one table would make loops over all tables endless. */
+		if (off && room-- == 0)
+			return error_set(error, VMM_ERR_INVALID_ARG,
+					 "image '%s' is corrupt: it names more %ss than fit in it",
+					 q->file->path, what);
 		if (in_cluster(q, off))
 			return error_set(error, VMM_ERR_INVALID_ARG,
 					 "image '%s' is corrupt: %s %u is not aligned; "
