@@ -7,6 +7,8 @@
 #include "config.h"
 #include <string.h>
 
+#define BOUND_NO_MACROS
+#include "libvmm/rpc/bound.h"
 #include "libvmm/rpc/conn.h"
 #include "libvmm/rpc/frame_xdr.h"
 #include "libvmm/rpc/proctab.h"
@@ -195,6 +197,28 @@ static void a_huge_count_allocates_nothing(void)
 	g_assert_null(n.name);
 }
 
+static unsigned items_looked_at;
+
+static bool_t item_count(XDR *xdrs, void *item)
+{
+	items_looked_at++;
+	return TRUE;
+}
+
+/* libtirpc would have allocated them all by the time it looks at the first. */
+static void an_array_is_refused_before_its_first_item(void)
+{
+	uint8_t count[] = { 0, 0, 0x40, 0, 0, 0, 0, 0 };
+	char *items = NULL;
+	u_int n = 0;
+	XDR xdrs;
+
+	xdrmem_create(&xdrs, (char *)count, sizeof(count), XDR_DECODE);
+	g_assert_false(bound_array(&xdrs, &items, &n, 16384, 8, (xdrproc_t)(void (*)(void))item_count));
+	g_assert_cmpuint(items_looked_at, ==, 0);
+	g_assert_null(items);
+}
+
 static void a_text_with_a_nul_inside_is_refused(void)
 {
 	static const uint8_t text[] = { 0, 0, 0, 4, 'r', 'o', 0, 't' };
@@ -254,6 +278,7 @@ int main(int argc, char **argv)
 	TEST(every_struct_goes_to_bytes_and_back);
 	TEST(a_struct_that_is_cut_off_is_refused);
 	TEST(a_huge_count_allocates_nothing);
+	TEST(an_array_is_refused_before_its_first_item);
 	TEST(a_text_with_a_nul_inside_is_refused);
 	TEST(trailing_bytes_do_not_matter);
 	TEST(a_parameter_name_of_80_bytes_is_refused);
