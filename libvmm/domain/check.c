@@ -50,9 +50,9 @@ static bool check_memory(const struct domain_def *def, GError **error)
 	if (def->max_memory_bytes && def->max_memory_bytes < def->memory_bytes)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 				 "<maxMemory> is less than <memory>");
-	if (def->hugepage_bytes && def->memory_bytes % def->hugepage_bytes)
+	if (def->hugepages && def->memory_bytes % DOMAIN_HUGEPAGE_BYTES)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "<memory> is not a multiple of <hugepages>' page size");
+				 "<memory> is not a multiple of the 2 MiB of one of <hugepages>");
 	if (def->balloon.none && def->current_bytes != def->memory_bytes)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 				 "<currentMemory> less than <memory> needs a balloon, but <memballoon> "
@@ -129,11 +129,12 @@ static bool check_consoles(const struct domain_def *def, GError **error)
 {
 	unsigned ports = def->channels->len;
 
-	if (def->serials->len > 1)
+	if (def->serials->len > DOMAIN_SERIALS_MAX)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "line %u: the machine has one serial port; for a second use <console> "
+				 "line %u: the machine has %u serial ports; for more use <console> "
 				 "with <target type='virtio'/>",
-				 ((const struct chardev_def *)def->serials->pdata[1])->line);
+				 ((const struct chardev_def *)def->serials->pdata[2])->line,
+				 DOMAIN_SERIALS_MAX);
 	for (unsigned i = 0; i < def->consoles->len; i++) {
 		const struct chardev_def *c = def->consoles->pdata[i];
 
@@ -172,6 +173,22 @@ static bool check_chardevs(const struct domain_def *def, GError **error)
 		}
 	}
 	return true;
+}
+
+/* Registers and interrupt lines are given out in the guest's address map: machine/layout.h. */
+static bool check_slots(const struct domain_def *def, GError **error)
+{
+	unsigned console = def->channels->len > 0, used;
+
+	for (unsigned i = 0; i < def->consoles->len; i++)
+		console |= ((const struct chardev_def *)def->consoles->pdata[i])->target ==
+			   CHARDEV_TARGET_VIRTIO;
+	used = def->disks->len + def->ifaces->len + def->rngs->len + !def->balloon.none + console;
+	return used <= DOMAIN_VIRTIO_MAX ||
+	       error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+			 "%u disks, %u interfaces, %u rngs, %u balloon and %u console device are %u virtio "
+			 "devices; machine 'microvm' has room for %u", def->disks->len, def->ifaces->len,
+			 def->rngs->len, !def->balloon.none, console, used, DOMAIN_VIRTIO_MAX);
 }
 
 static bool check_controllers(const struct domain_def *def, GError **error)
@@ -232,7 +249,7 @@ bool domain_def_check(const struct domain_def *def, GError **error)
 	return domain_name_check(def->name, error) && check_vcpus(def, error) &&
 	       check_memory(def, error) && check_disks(def, error) &&
 	       ifaces_check(def->ifaces, error) && check_chardevs(def, error) &&
-	       check_controllers(def, error) && check_boot(def, error) && check_aliases(def, error);
+	       check_slots(def, error) && check_controllers(def, error) && check_boot(def, error) && check_aliases(def, error);
 }
 
 bool domain_def_check_start(const struct domain_def *def, GError **error)

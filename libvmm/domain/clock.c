@@ -22,10 +22,11 @@ static_assert(ARRAY_SIZE(tick_names) == N_TICKPOLICIES, "a name for each");
 static const struct timer_rule {
 	bool present, absent, tickpolicy;
 } timer_rules[] = {
-	[TIMER_KVMCLOCK] = { .present = true, .absent = true },
+	[TIMER_KVMCLOCK] = { .present = true },
 	[TIMER_TSC] = { .present = true },
 	[TIMER_HPET] = { .absent = true },
-	[TIMER_PIT] = { .present = true, .absent = true, .tickpolicy = true },
+	/* There is none, but virt-install says how its ticks go, of any machine. */
+	[TIMER_PIT] = { .absent = true, .tickpolicy = true },
 	[TIMER_RTC] = { .present = true, .tickpolicy = true },
 };
 
@@ -50,7 +51,7 @@ static bool check_timer(const xmlNode *node, const struct timer_def *t, GError *
 	if (t->present == TRISTATE_OFF && !rule->absent)
 		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
 				 "%s is always there: leave present= out", name);
-	if (t->present != TRISTATE_OFF && !rule->present)
+	if (!rule->present && (t->present == TRISTATE_ON || (!t->present && !t->tickpolicy)))
 		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
 				 "the machine has no %s: use present='no'", name);
 	if (t->tickpolicy && !rule->tickpolicy)

@@ -8,11 +8,10 @@
 #include "libvmm/util/cleanup.h"
 
 #define FEATURES_MAX 512
-#define CPUSET_MAX_CPU 4095
 
 static const char *const mode_names[] = { "host-passthrough", "host-model", "maximum" };
 static const char *const policy_names[] = { "force", "require", "optional", "disable", "forbid" };
-static const char *const cache_names[] = { NULL, "passthrough", "disable" };
+static const char *const cache_names[] = { NULL, "passthrough" };
 static const char *const check_names[] = { NULL, "none", "partial", "full" };
 
 static_assert(ARRAY_SIZE(mode_names) == N_CPU_MODES, "a name for each");
@@ -98,12 +97,14 @@ static bool parse_cache(const xmlNode *node, struct cpu_def *cpu, GError **error
 
 bool cpu_def_parse(const xmlNode *node, struct cpu_def *cpu, GError **error)
 {
+	static const char *const on_only[] = { NULL, "on" };
+
 	if (!node)
 		return true;
 	if (!XML_ATTR_ENUM(node, "mode", mode_names, &cpu->mode, error) ||
 	    !xml_expect(node, "mode check migratable", "topology cache feature*", error) ||
 	    !XML_ATTR_ENUM(node, "check", check_names, &cpu->check, error) ||
-	    !XML_ATTR_ENUM(node, "migratable", tristate_onoff, &cpu->migratable, error) ||
+	    !XML_ATTR_ENUM(node, "migratable", on_only, &cpu->migratable, error) ||
 	    !parse_topology(xml_child(node, "topology"), cpu, error) ||
 	    !parse_cache(xml_child(node, "cache"), cpu, error))
 		return false;
@@ -145,13 +146,13 @@ void cpu_def_format(struct xml_out *out, const struct cpu_def *cpu)
 }
 
 /* One of "3", "0-7", "^2"; the rest of the text in *rest. */
-static bool cpuset_part(const char *text, const char **rest)
+static bool cpuset_part(const char *text, const char **rest, uint8_t *map)
 {
-	char *end;
+	bool without = *text == '^';
 	guint64 first, last;
+	char *end;
 
-	if (*text == '^')
-		text++;
+	text += without;
 	if (!g_ascii_isdigit(*text))
 		return false;
 	first = last = g_ascii_strtoull(text, &end, 10);
@@ -161,21 +162,30 @@ static bool cpuset_part(const char *text, const char **rest)
 		last = g_ascii_strtoull(end + 1, &end, 10);
 	}
 	*rest = end;
-	return first <= last && last <= CPUSET_MAX_CPU;
+	if (first > last || last >= DOMAIN_CPUS_MAX)
+		return false;
+	for (guint64 cpu = first; cpu <= last; cpu++) {
+		if (without)
+			map[cpu / 8] &= ~(1u << cpu % 8);
+		else
+			map[cpu / 8] |= 1u << cpu % 8;
+	}
+	return true;
 }
 
-bool cpuset_check(const char *cpuset)
+bool domain_cpuset_map(const char *cpuset, uint8_t map[DOMAIN_CPUS_MAX / 8])
 {
 	const char *c = cpuset;
 
-	if (*c == '^')
-		return false;		/* nothing to take away from */
+	memset(map, 0, DOMAIN_CPUS_MAX / 8);
 	for (;; c++) {
-		if (!cpuset_part(c, &c))
+		if (!cpuset_part(c, &c, map) || (*c && *c != ','))
 			return false;
 		if (!*c)
-			return true;
-		if (*c != ',')
-			return false;
+			break;
 	}
+	for (unsigned i = 0; i < DOMAIN_CPUS_MAX / 8; i++)
+		if (map[i])
+			return true;
+	return false;
 }

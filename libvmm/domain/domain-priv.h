@@ -56,7 +56,6 @@ bool cpu_def_parse(const xmlNode *node, struct cpu_def *ret, GError **error);
 void cpu_def_format(struct xml_out *out, const struct cpu_def *cpu);
 void cpu_def_init(struct cpu_def *cpu);
 void cpu_def_done(struct cpu_def *cpu);
-bool cpuset_check(const char *cpuset);
 
 bool clock_def_parse(const xmlNode *node, struct clock_def *ret, GError **error);
 void clock_def_format(struct xml_out *out, const struct clock_def *clock);

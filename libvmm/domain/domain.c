@@ -179,6 +179,7 @@ static bool parse_root(const xmlNode *domain, struct domain_def *def, unsigned f
 static bool parse_vcpu(const xmlNode *node, struct domain_def *def, GError **error)
 {
 	static const char *const placements[] = { "static" };
+	uint8_t map[DOMAIN_CPUS_MAX / 8];
 	g_autofree char *text = NULL;
 	unsigned placement = 0;
 	uint64_t count;
@@ -194,7 +195,7 @@ static bool parse_vcpu(const xmlNode *node, struct domain_def *def, GError **err
 				 text ? text : "", DOMAIN_VCPUS_MAX);
 	def->vcpus = def->vcpus_max = count;
 	def->cpuset = xml_attr(node, "cpuset");
-	if (def->cpuset && !cpuset_check(def->cpuset))
+	if (def->cpuset && !domain_cpuset_map(def->cpuset, map))
 		return xml_error(node, VMM_ERR_XML, error, "cpuset='%s' is not like 0-3,^2,8",
 				 def->cpuset);
 	return xml_attr_uint(node, "current", 1, def->vcpus_max, &def->vcpus, error);

@@ -19,7 +19,11 @@
 #define DOMAIN_NAME_MAX_BYTES 255u
 #define DOMAIN_VCPUS_MAX 255u			/* xAPIC ids without interrupt remapping */
 #define DOMAIN_MEMORY_MAX_BYTES (1ull << 44)
+#define DOMAIN_HUGEPAGE_BYTES (2ull << 20)
+#define DOMAIN_CPUS_MAX 4096u			/* of the host */
 #define DOMAIN_DEVICES_MAX 128u			/* of one class */
+#define DOMAIN_SERIALS_MAX 2u			/* COM1, COM2 */
+#define DOMAIN_VIRTIO_MAX 17u			/* devices; all consoles and channels are one */
 #define DOMAIN_VMM_NS "https://libvmm.org/xmlns/domain/1.0"
 
 enum tristate { TRISTATE_ABSENT, TRISTATE_ON, TRISTATE_OFF };
@@ -35,7 +39,7 @@ enum cpu_policy {
 
 enum cpu_check { CPU_CHECK_ABSENT, CPU_CHECK_NONE, CPU_CHECK_PARTIAL, CPU_CHECK_FULL, N_CPU_CHECKS };
 
-enum cpu_cache { CPU_CACHE_DEFAULT, CPU_CACHE_PASSTHROUGH, CPU_CACHE_DISABLE, N_CPU_CACHES };
+enum cpu_cache { CPU_CACHE_DEFAULT, CPU_CACHE_PASSTHROUGH, N_CPU_CACHES };
 
 struct cpu_feature_def {
 	enum cpu_policy policy;
@@ -44,9 +48,9 @@ struct cpu_feature_def {
 
 struct cpu_def {
 	enum cpu_mode mode;
-	enum cpu_cache cache;
+	enum cpu_cache cache;		/* kept: the guest sees the host's */
 	enum cpu_check check;		/* kept */
-	enum tristate migratable;	/* OFF: the invariant TSC is shown */
+	enum tristate migratable;	/* kept; never OFF */
 	/* Product is vcpus_max.  All 0 when there is no <topology>: N sockets of one core. */
 	unsigned sockets, dies, cores, threads;
 	GPtrArray *features;		/* of struct cpu_feature_def; no name twice */
@@ -217,10 +221,9 @@ struct domain_def {
 	uint64_t current_bytes;		/* balloon target at start; <= memory_bytes */
 	uint64_t max_memory_bytes;	/* <maxMemory>; 0: not given */
 	unsigned max_memory_slots;
-	bool hugepages;
-	uint64_t hugepage_bytes;	/* 0: the host's default size */
-	bool nosharepages, locked;
-	bool backing_memfd, backing_shared;	/* <source>, <access>: what we do anyhow */
+	bool hugepages;			/* from the host's pool; memory is a multiple of 2 MiB */
+	/* <page size='2' unit='MiB'/>, <nosharepages/>, <source>, <access>: what we do anyhow */
+	bool hugepage_given, nosharepages, backing_memfd, backing_shared;
 
 	unsigned vcpus_max, vcpus;	/* vcpus run; <= vcpus_max */
 	char *cpuset;			/* host CPUs: "0-3,^2"; NULL: all */
@@ -277,6 +280,9 @@ struct disk_def *disk_def_new(void);
 struct iface_def *iface_def_new(enum iface_type type);
 struct chardev_def *chardev_def_new(enum chardev_kind kind);
 struct rng_def *rng_def_new(void);
+
+/* "0-3,^2": bit N of the map is host CPU N.  False: not such a list, or an empty one. */
+bool domain_cpuset_map(const char *cpuset, uint8_t map[DOMAIN_CPUS_MAX / 8]);
 
 const char *disk_format_name(enum disk_format format);	/* "raw", "qcow2": block_opts.format */
 const char *domain_action_name(enum domain_action action);

@@ -49,6 +49,7 @@ static const struct hint {
 	/* memory */
 	{ "memoryBacking/allocation", "memory is given when the guest touches it; leave it out, "
 				      "or use <hugepages/>" },
+	{ "memoryBacking/locked", "use <hugepages/>: they are never swapped out" },
 	{ "memoryBacking/discard", "memory goes when the worker ends; leave it out" },
 	{ "source/type=file", "use <source type='memfd'/>" },
 	{ "source/type=anonymous", "use <source type='memfd'/>" },
@@ -80,7 +81,8 @@ static const struct hint {
 	{ "cpu/model", USE_HOST_CPU }, { "cpu/vendor", USE_HOST_CPU },
 	{ "cpu/numa", "the guest has one memory node; leave it out" },
 	{ "cpu/maxphysaddr", "the guest sees the host's; leave it out" },
-	{ "cache/mode=emulate", "use mode='passthrough'" },
+	{ "cache/mode=*", "use mode='passthrough'" },
+	{ "cpu/migratable=off", "use <feature policy='require' name='invtsc'/>" },
 	{ "cache/level", "the cache is shown as a whole; leave level out" },
 	{ "topology/clusters=*", "use clusters='1'" },
 	/* clock, pm */

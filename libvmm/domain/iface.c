@@ -13,6 +13,7 @@
 #define MTU_MIN 68		/* virtio 1.2, 5.1.4.1 */
 #define MTU_MAX 65535
 #define LISTENERS_MAX 1024	/* port ranges of one domain */
+#define PORTS_MAX 4096u		/* of one interface: each is a socket */
 #define AUTO_TARGET "vnet"	/* names of taps that were made at start */
 
 static const char *const type_names[] = { "user", "ethernet", "bridge" };
@@ -202,6 +203,24 @@ static struct forward_def *parse_forward(const xmlNode *node, GError **error)
 	return g_steal_pointer(&f);
 }
 
+static bool check_ports(const xmlNode *iface, const struct iface_def *i, GError **error)
+{
+	unsigned ports = 0;
+
+	for (unsigned n = 0; n < i->forwards->len; n++) {
+		const struct forward_def *f = i->forwards->pdata[n];
+
+		for (unsigned k = 0; k < f->ranges->len && ports <= PORTS_MAX; k++) {
+			const struct port_range *r = &g_array_index(f->ranges, struct port_range, k);
+
+			ports += r->exclude ? 0 : r->end - r->start + 1u;
+		}
+	}
+	return ports <= PORTS_MAX ||
+	       xml_error(iface, VMM_ERR_CONFIG_UNSUPPORTED, error, "more than %u ports are forwarded",
+			 PORTS_MAX);
+}
+
 static bool parse_forwards(const xmlNode *iface, struct iface_def *i, GError **error)
 {
 	for (const xmlNode *n = xml_child(iface, "portForward"); n; n = xml_next(n)) {
@@ -216,7 +235,7 @@ static bool parse_forwards(const xmlNode *iface, struct iface_def *i, GError **e
 			return false;
 		g_ptr_array_add(i->forwards, f);
 	}
-	return true;
+	return check_ports(iface, i, error);
 }
 
 static bool parse_driver(const xmlNode *node, struct iface_def *i, GError **error)

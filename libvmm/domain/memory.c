@@ -68,16 +68,17 @@ static bool parse_size(const xmlNode *node, const char *attrs, uint64_t round, u
 static bool parse_page(const xmlNode *node, struct domain_def *def, GError **error)
 {
 	g_autofree char *size = NULL;
+	uint64_t bytes = 0;
 
 	if (!node)
 		return true;
 	if (!xml_expect(node, "size unit", "", error) || !xml_attr_need(node, "size", &size, error) ||
-	    !scale(node, size, 1, &def->hugepage_bytes, error))
+	    !scale(node, size, 1, &bytes, error))
 		return false;
-	if (def->hugepage_bytes < 2 * MIB || def->hugepage_bytes & (def->hugepage_bytes - 1))
-		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
-				 "x86-64 has huge pages of 2 MiB and 1 GiB");
-	return true;
+	def->hugepage_given = true;
+	return bytes == DOMAIN_HUGEPAGE_BYTES ||
+	       xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
+			 "guest memory is of huge pages of 2 MiB: leave <page> out");
 }
 
 /* <source> and <access> say what we do anyhow. */
@@ -102,18 +103,17 @@ static bool parse_kind(const xmlNode *backing, struct domain_def *def, GError **
 static bool parse_backing(const xmlNode *node, struct domain_def *def, GError **error)
 {
 	const xmlNode *huge = xml_child(node, "hugepages");
-	const xmlNode *nosharepages = xml_child(node, "nosharepages"), *locked = xml_child(node, "locked");
+	const xmlNode *nosharepages = xml_child(node, "nosharepages");
 
 	if (!node)
 		return true;
-	if (!xml_expect(node, "", "hugepages nosharepages locked source access", error) ||
+	if (!xml_expect(node, "", "hugepages nosharepages source access", error) ||
 	    (huge && !xml_expect(huge, "", "page", error)) ||
 	    (nosharepages && !xml_expect(nosharepages, "", "", error)) ||
-	    (locked && !xml_expect(locked, "", "", error)) || !parse_kind(node, def, error))
+	    !parse_kind(node, def, error))
 		return false;
 	def->hugepages = huge;
 	def->nosharepages = nosharepages;
-	def->locked = locked;
 	return parse_page(xml_child(huge, "page"), def, error);
 }
 
@@ -156,9 +156,9 @@ static void format_size(struct xml_out *out, const char *name, uint64_t bytes, u
 static void format_hugepages(struct xml_out *out, const struct domain_def *def)
 {
 	xml_begin(out, "hugepages");
-	if (def->hugepage_bytes) {
+	if (def->hugepage_given) {
 		xml_begin(out, "page");
-		xml_putf(out, "size", "%" G_GUINT64_FORMAT, (guint64)(def->hugepage_bytes / KIB));
+		xml_putf(out, "size", "%" G_GUINT64_FORMAT, (guint64)(DOMAIN_HUGEPAGE_BYTES / KIB));
 		xml_put(out, "unit", "KiB");
 		xml_end(out);
 	}
@@ -171,16 +171,13 @@ void memory_format(struct xml_out *out, const struct domain_def *def)
 		format_size(out, "maxMemory", def->max_memory_bytes, def->max_memory_slots);
 	format_size(out, "memory", def->memory_bytes, 0);
 	format_size(out, "currentMemory", def->current_bytes, 0);
-	if (!def->hugepages && !def->nosharepages && !def->locked && !def->backing_memfd &&
-	    !def->backing_shared)
+	if (!def->hugepages && !def->nosharepages && !def->backing_memfd && !def->backing_shared)
 		return;
 	xml_begin(out, "memoryBacking");
 	if (def->hugepages)
 		format_hugepages(out, def);
 	if (def->nosharepages)
 		xml_leaf(out, "nosharepages", "");
-	if (def->locked)
-		xml_leaf(out, "locked", "");
 	xml_leaf_attr(out, "source", "type", def->backing_memfd ? "memfd" : NULL);
 	xml_leaf_attr(out, "access", "mode", def->backing_shared ? "shared" : NULL);
 	xml_end(out);
