@@ -7,10 +7,13 @@
 #include "config.h"
 #include "vmmd/worker/worker.h"
 
+#include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "libvmm/device/hub.h"
+#include "libvmm/domain/domain.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 
@@ -130,6 +133,25 @@ static void on_balloon(void *opaque, uint64_t guest_bytes)
 		w->front->balloon(guest_bytes / 1024, w->front->opaque);
 }
 
+/* <vcpu cpuset=>: before there are other threads, so that all that come are there too. */
+static bool pin(const struct domain_def *def, GError **error)
+{
+	uint8_t map[DOMAIN_CPUS_MAX / 8];
+	cpu_set_t *cpus = CPU_ALLOC(DOMAIN_CPUS_MAX);
+	size_t bytes = CPU_ALLOC_SIZE(DOMAIN_CPUS_MAX);
+	int r;
+
+	CPU_ZERO_S(bytes, cpus);
+	domain_cpuset_map(def->cpuset, map);
+	for (unsigned i = 0; i < DOMAIN_CPUS_MAX; i++)
+		if (map[i / 8] & 1u << i % 8)
+			CPU_SET_S(i, bytes, cpus);
+	r = sched_setaffinity(0, bytes, cpus) < 0 ? errno : 0;
+	CPU_FREE(cpus);
+	return r == 0 || error_errno(error, r, "<vcpu cpuset='%s'>: none of these CPUs can be used",
+				     def->cpuset);
+}
+
 bool worker_build(struct worker *w, struct domain_def *def, const struct machine_host *host,
 		  GError **error)
 {
@@ -146,6 +168,8 @@ bool worker_build(struct worker *w, struct domain_def *def, const struct machine
 		.on_reboot = (int)def->on_reboot,
 		.on_crash = (int)def->on_crash,
 	};
+	if (def->cpuset && !pin(def, error))
+		return false;
 	w->machine = machine_build(def, host, &events, error);
 	return w->machine != NULL;
 }
