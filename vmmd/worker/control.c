@@ -183,39 +183,61 @@ static void start_failed(struct control *c, const struct frame_header *call, con
 	worker_stop(&c->w, WORKER_CAUSE_FAILED, error->message);
 }
 
+struct start {
+	struct control *c;
+	struct frame_header call;
+	worker_start_args args;
+};
+
+static gboolean on_start(void *opaque)
+{
+	struct start *st = opaque;
+	struct control *c = st->c;
+	g_autoptr(GError) error = NULL;
+	bool ok = start(c, &st->args, &error);
+
+	c->building = false;
+	if (!ok) {
+		start_failed(c, &st->call, error);
+	} else {
+		if (st->args.flags & WORKER_START_PAUSED)
+			c->w.state = WORKER_PAUSED, c->w.cause = WORKER_CAUSE_USER;
+		else
+			worker_resume(&c->w, WORKER_CAUSE_BOOTED);
+		if (c->link)
+			rpc_reply_none(c->link, &st->call);
+	}
+	frame_free((xdrproc_t)xdr_worker_start_args, &st->args);
+	g_free(st);
+	return G_SOURCE_REMOVE;
+}
+
+/*
+ * The build is not done in here: a source is not dispatched again while its
+ * callback runs, so the answers to what the build asks would not be read.
+ */
 static void do_start(struct control *c, struct rpc_message *msg)
 {
-	struct frame_header call = msg->hdr;
-	worker_start_args args = { 0 };
 	g_autoptr(GError) error = NULL;
-	bool ok, paused;
+	struct start *st;
 
-	if (c->w.state != WORKER_EMPTY) {
+	if (c->w.state != WORKER_EMPTY || c->building) {
 		reply_error(c, msg, VMM_ERR_OPERATION_INVALID, "this worker has a machine already");
 		return;
 	}
-	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_start_args, &args, &error)) {
-		rpc_reply_error(c->link, &call, error);
+	st = g_new0(struct start, 1);
+	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_start_args, &st->args, &error)) {
+		rpc_reply_error(c->link, &msg->hdr, error);
+		g_free(st);
 		return;
 	}
-	c->xml = g_strdup(args.xml);
-	c->id = args.id;
+	st->c = c;
+	st->call = msg->hdr;
+	c->xml = g_strdup(st->args.xml);
+	c->id = st->args.id;
 	c->started_us = g_get_real_time();
 	c->building = true;
-	ok = start(c, &args, &error);
-	c->building = false;
-	paused = args.flags & WORKER_START_PAUSED;
-	frame_free((xdrproc_t)xdr_worker_start_args, &args);
-	if (!ok) {
-		start_failed(c, &call, error);
-		return;
-	}
-	if (paused)
-		c->w.state = WORKER_PAUSED, c->w.cause = WORKER_CAUSE_USER;
-	else
-		worker_resume(&c->w, WORKER_CAUSE_BOOTED);
-	if (c->link)
-		rpc_reply_none(c->link, &call);
+	g_idle_add_full(G_PRIORITY_DEFAULT, on_start, st, NULL);
 }
 
 static void do_resume(struct control *c, struct rpc_message *msg)
