@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From the wish to start a domain to START's answer. */
+#include "config.h"
+#include "vmmd/lifecycle-priv.h"
+
+#include "libvmm/util/error.h"
+#include "vmmd/event.h"
+#include "vmmd/store.h"
+#include "vmmd/supervisor.h"
+
+/* A half-built machine has nothing to lose: away with it, on_gone() tells the starter. */
+static void start_fail(struct domain *dom, GError *error)
+{
+	struct lifecycle *life = dom->life;
+
+	if (life->start_error)
+		g_error_free(error);
+	else
+		life->start_error = error;
+	if (dom->link)
+		link_kill(dom->link);
+}
+
+static void start_fail_by(struct domain *dom, const GError *error)
+{
+	GError *why = NULL;
+
+	if (dom->state == DOMAIN_STOPPING)	/* destroyed meanwhile: that is not its worker's fault */
+		return;
+	if (g_error_matches(error, VMM_ERROR, VMM_ERR_RPC))
+		error_set(&why, VMM_ERR_OPERATION_FAILED,
+			  "operation failed: the worker of domain '%s' ended before its machine was built (%s): "
+			  "see %s/%s.log", dom->name, error->message, dom->daemon->log_dir, dom->name);
+	else
+		why = g_error_copy(error);
+	start_fail(dom, why);
+}
+
+static gboolean on_start_timeout(void *opaque)
+{
+	struct domain *dom = opaque;
+
+	dom->life->timer = 0;
+	start_fail(dom, g_error_new(VMM_ERROR, VMM_ERR_TIMEOUT,
+				    "operation timed out: the worker of domain '%s' did not answer within %u ms: "
+				    "see %s/%s.log", dom->name, dom->daemon->start_timeout_ms,
+				    dom->daemon->log_dir, dom->name));
+	return G_SOURCE_REMOVE;
+}
+
+static void on_started(const void *ret, const GError *error, void *opaque)
+{
+	struct domain *dom = opaque;
+	struct lifecycle *life = dom->life;
+
+	if (error) {
+		start_fail_by(dom, error);
+		return;
+	}
+	if (life->start_error || dom->state == DOMAIN_STOPPING)
+		return;
+	g_clear_handle_id(&life->timer, g_source_remove);
+	g_clear_pointer(&life->permit, permit_free);
+	dom->started_us = g_get_real_time();
+	domain_step(dom, life->start_paused ? EV_READY_PAUSED : EV_READY,
+		    life->start_paused ? WORKER_CAUSE_USER : WORKER_CAUSE_BOOTED, NULL, NULL);
+	g_message("domain '%s' has started, id %d", dom->name, dom->id);
+	event_lifecycle(dom, LIFECYCLE_STARTED, LIFECYCLE_STARTED_BOOTED);
+	if (life->start_paused)
+		event_lifecycle(dom, LIFECYCLE_SUSPENDED, LIFECYCLE_SUSPENDED_PAUSED);
+	else
+		event_lifecycle(dom, LIFECYCLE_RESUMED, LIFECYCLE_RESUMED_UNPAUSED);
+	life_tell_starter(dom, NULL);
+}
+
+static void on_hello(const void *ret, const GError *error, void *opaque)
+{
+	struct domain *dom = opaque;
+	const worker_hello_ret *hello = ret;
+
+	if (error)
+		start_fail_by(dom, error);
+	else if (hello->protocol != WORKER_PROTOCOL_VERSION)
+		start_fail(dom, g_error_new(VMM_ERROR, VMM_ERR_OPERATION_FAILED,
+					    "operation failed: '%s' speaks version %u of the worker's protocol, "
+					    "vmmd version %u: install them together",
+					    dom->daemon->worker_path, hello->protocol,
+					    WORKER_PROTOCOL_VERSION));
+	else if (dom->state == DOMAIN_STARTING)
+		link_start(dom->link, dom->live_xml, dom->id, dom->life->start_paused, 0, on_started, dom);
+}
+
+/* Sockets of channels that name none are in the run folder, and end with it. */
+static void live_fill(struct domain *dom, domain_def *live)
+{
+	for (unsigned i = 0; i < live->channels->len; i++) {
+		struct chardev_def *c = g_ptr_array_index(live->channels, i);
+		g_autofree char *folder = supervisor_folder(dom->daemon, dom->uuid_text);
+		g_autofree char *file = g_strconcat(c->alias, ".sock", NULL);
+
+		if (c->backend == CHARDEV_UNIX && !c->path)
+			c->path = g_build_filename(folder, file, NULL);
+	}
+}
+
+static domain_def *live_new(struct domain *dom, const domain_def *def, GError **error)
+{
+	g_autoptr(domain_def) live = NULL;
+	int id;
+
+	if (!def)
+		def = domain_need_saved(dom, error);
+	if (!def || !domain_def_check_start(def, error) ||
+	    !store_next_id(dom->daemon->store, &id, error))
+		return NULL;
+	live = domain_def_copy(def);
+	live->id = id;
+	live_fill(dom, live);
+	return g_steal_pointer(&live);
+}
+
+static bool start_begin(struct domain *dom, const domain_def *def, bool paused, GError **error)
+{
+	domain_def *live;
+	int fd, pidfd;
+
+	if (!domain_may(dom, EV_START, error))
+		return false;
+	live = live_new(dom, def, error);
+	if (!live)
+		return false;
+	if (!supervisor_spawn(dom->daemon, dom->name, dom->uuid_text, &fd, &pidfd, error)) {
+		struct supervisor_end end;
+
+		domain_def_free(live);
+		supervisor_bury(dom->daemon, dom->uuid_text, &end);
+		g_free(end.detail);
+		return false;
+	}
+	domain_step(dom, EV_START, WORKER_CAUSE_NONE, NULL, NULL);
+	dom->life = life_new();
+	dom->life->start_paused = paused;
+	dom->life->permit = permit_new(live);
+	domain_set_live(dom, live);
+	dom->link = link_new(fd, pidfd, &life_link_ops, dom);
+	return true;
+}
+
+void lifecycle_start(struct domain *dom, const domain_def *def, bool paused, lifecycle_done *done,
+		     void *opaque)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!start_begin(dom, def, paused, &error)) {
+		done(dom, error, opaque);
+		if (!dom->persistent && !state_is_active(dom->state))
+			domain_drop(dom);
+		return;
+	}
+	dom->life->starter = (struct waiter){ done, opaque };
+	dom->life->timer = g_timeout_add(dom->daemon->start_timeout_ms, on_start_timeout, dom);
+	link_hello(dom->link, 0, on_hello, dom);
+}
+
