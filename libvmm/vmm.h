@@ -70,6 +70,8 @@ enum vmm_connect_flags {
  * session for others.
  */
 vmm_connect *vmm_connect_open(const char *uri, unsigned flags, GError **error);
+/* The same; gives up when interrupt_fd becomes readable, and the connection keeps it. */
+vmm_connect *vmm_connect_open_interruptible(const char *uri, unsigned flags, int interrupt_fd, GError **error);
 void vmm_connect_close(vmm_connect *conn);	/* NULL is fine; domains keep working handles until freed */
 /* When fd becomes readable, calls that wait fail with VMM_ERR_ABORTED; nobody reads it. -1: none. */
 void vmm_connect_set_interrupt_fd(vmm_connect *conn, int fd);

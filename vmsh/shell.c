@@ -83,9 +83,7 @@ vmm_connect *shell_connect(struct shell *sh, GError **error)
 	if (sh->conn && vmm_connect_is_alive(sh->conn))
 		return sh->conn;
 	shell_disconnect(sh);
-	sh->conn = vmm_connect_open(sh->uri, sh->connect_flags, error);
-	if (sh->conn)
-		vmm_connect_set_interrupt_fd(sh->conn, sh->interrupt_fd);
+	sh->conn = vmm_connect_open_interruptible(sh->uri, sh->connect_flags, sh->interrupt_fd, error);
 	return sh->conn;
 }
 

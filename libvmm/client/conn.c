@@ -56,6 +56,9 @@ static bool connect_failed(int err, const char *path, GError **error)
 	case EPERM:
 		return error_set(error, VMM_ERR_AUTH_FAILED, "you may not use vmmd's socket '%s': be root, join "
 				 "the socket's group, or use vmm:///session", path);
+	case EAGAIN:
+		return error_set(error, VMM_ERR_SYSTEM, "vmmd at '%s' does not take connections: it is overloaded "
+				 "or hangs", path);
 	default:
 		return error_errno(error, err, "connect to '%s'", path);
 	}
@@ -63,7 +66,8 @@ static bool connect_failed(int err, const char *path, GError **error)
 
 static int socket_connect(const char *path, GError **error)
 {
-	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* Non-blocking: else a daemon that hangs with a full queue would hold us here. */
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
 	if (fd < 0) {
@@ -168,6 +172,11 @@ static bool open_session(vmm_connect *conn, char *name, unsigned flags, GError *
 
 vmm_connect *vmm_connect_open(const char *uri, unsigned flags, GError **error)
 {
+	return vmm_connect_open_interruptible(uri, flags, -1, error);
+}
+
+vmm_connect *vmm_connect_open_interruptible(const char *uri, unsigned flags, int interrupt_fd, GError **error)
+{
 	g_autoptr(vmm_connect) conn = g_new0(struct vmm_connect, 1);
 	g_autofree char *name = NULL, *path = NULL;
 	int fd;
@@ -185,6 +194,7 @@ vmm_connect *vmm_connect_open(const char *uri, unsigned flags, GError **error)
 		return NULL;
 	conn->events = event_table_new(conn);
 	conn->client = rpc_client_new(fd, &client_ops, conn);
+	rpc_client_set_interrupt_fd(conn->client, interrupt_fd);
 	if (!open_session(conn, name, flags, error))
 		return NULL;
 	return g_steal_pointer(&conn);

@@ -14,6 +14,7 @@
 #include "libvmm/rpc/proctab.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "libvmm/util/io.h"
 #include "libvmm/util/owner.h"
 #include "libvmm/vmm.h"
 
@@ -315,6 +316,21 @@ static void an_impatient_user_ends_a_call_but_not_the_connection(void)
 	daemon_stop(d);
 }
 
+static void a_daemon_that_does_not_answer_can_be_left_while_opening(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("vmm-client-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(dir, "s", NULL);
+	g_autofree char *uri = g_strdup_printf("vmm+unix:///system?socket=%s", path);
+	auto_close int listener = io_listen_unix(path, 0600, NULL), fd = eventfd(1, EFD_CLOEXEC);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_cmpint(listener, >=, 0);
+	g_assert_null(vmm_connect_open_interruptible(uri, 0, fd, &error));
+	g_assert_error(error, VMM_ERROR, VMM_ERR_ABORTED);
+	g_unlink(path);
+	g_rmdir(dir);
+}
+
 struct seen {
 	GString *text;
 	unsigned events, closed;
@@ -510,6 +526,7 @@ int main(int argc, char **argv)
 	TEST(no_daemon_gets_a_message_that_says_what_to_do);
 	TEST(a_dead_daemon_ends_a_call_at_once);
 	TEST(an_impatient_user_ends_a_call_but_not_the_connection);
+	TEST(a_daemon_that_does_not_answer_can_be_left_while_opening);
 	TEST(events_come_on_the_callers_context_and_stop_when_told);
 	TEST(the_end_of_the_daemon_is_told);
 	TEST(a_console_carries_bytes_both_ways_until_the_guest_ends_it);
