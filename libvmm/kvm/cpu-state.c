@@ -21,6 +21,7 @@
 
 #define MSR_TSC		 0x10
 #define MAX_MSRS	 4096
+#define MSR_BATCH	 128u /* KVM takes fewer than 256 */
 #define MAX_XSAVE_BYTES	 (1u << 20)
 #define MAX_NESTED_BYTES (1u << 20)
 
@@ -45,6 +46,32 @@ union msr_one {
 	uint8_t bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
 };
 
+/*
+ * As many as KVM gives in one call; it stops at one that this guest's CPUID
+ * lacks, which holds no state and is left out.
+ */
+static void msrs_read(int fd, const uint32_t *indices, unsigned n, struct cpu_state *s)
+{
+	g_autofree struct kvm_msrs *batch =
+		g_malloc0(sizeof(*batch) + MSR_BATCH * sizeof(batch->entries[0]));
+
+	while (n) {
+		unsigned want = MIN(n, MSR_BATCH), got;
+		int r;
+
+		batch->nmsrs = want;
+		for (unsigned i = 0; i < want; i++)
+			batch->entries[i] = (struct kvm_msr_entry){ .index = indices[i] };
+		r = ioctl(fd, KVM_GET_MSRS, batch);
+		got = CLAMP(r, 0, (int)want);
+		memcpy(s->msrs + s->n_msrs, batch->entries, got * sizeof(batch->entries[0]));
+		s->n_msrs += got;
+		got += got < want;
+		indices += got;
+		n -= got;
+	}
+}
+
 static bool msrs_save(struct kvm *kvm, int fd, struct cpu_state *s, GError **error)
 {
 	g_autofree struct kvm_msr_list *list =
@@ -54,14 +81,7 @@ static bool msrs_save(struct kvm *kvm, int fd, struct cpu_state *s, GError **err
 	if (ioctl(kvm_dev_fd(kvm), KVM_GET_MSR_INDEX_LIST, list) < 0)
 		return error_errno(error, errno, "KVM_GET_MSR_INDEX_LIST");
 	s->msrs = g_new0(struct kvm_msr_entry, list->nmsrs);
-	for (unsigned i = 0; i < list->nmsrs; i++) {
-		union msr_one one = { .head.nmsrs = 1 };
-
-		one.head.entries[0].index = list->indices[i];
-		/* Those that this guest's CPUID lacks cannot be read: nothing to save. */
-		if (ioctl(fd, KVM_GET_MSRS, &one) == 1)
-			s->msrs[s->n_msrs++] = one.head.entries[0];
-	}
+	msrs_read(fd, list->indices, list->nmsrs, s);
 	return true;
 }
 
