@@ -210,8 +210,8 @@ static void what_we_cannot_do_is_named(void)
 	disk_refused("u.qcow2", "qcow2", true, "feature bit 7 (time travel)");
 	must("rm -f x.qcow2 x.raw; qemu-img create -q -f qcow2 -o data_file=x.raw x.qcow2 1M");
 	disk_refused("x.qcow2", "qcow2", true, "external data file");
-	must("qemu-img create -q -f qcow2 --object secret,id=s,data=abc -o encrypt.format=luks,encrypt.key-secret=s,"
-	     "encrypt.iter-time=10 e.qcow2 1M");
+	must("qemu-img create -q -f qcow2 e.qcow2 1M");	/* making real ones needs a quiet machine */
+	poke_be32("e.qcow2", AT_CRYPT, 2);
 	disk_refused("e.qcow2", "qcow2", true, "LUKS");
 }
 
