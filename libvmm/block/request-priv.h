@@ -52,7 +52,10 @@ struct block {
 	struct layer *top;
 	struct ring *ring;
 	GMainContext *ctx;
-	GSource *source;
+	GSource *source;		/* the ring's completions */
+	GSource *write_back;		/* a while after the first change of the map since a flush */
+	bool write_back_armed, write_back_busy;
+	struct block_req write_back_req;
 	bool read_only, discard, writethrough;
 	uint64_t bytes;
 	uint32_t serial_bytes;		/* requests that share such a unit are not in flight together */
@@ -85,6 +88,17 @@ static inline struct req *req_inner(struct block_req *outer)
 	return (struct req *)outer->engine;
 }
 
+/* piece.c */
+uint8_t *bounce_get(struct block *b);	/* NULL: none left; or no memory */
+bool bounce_left(const struct block *b);
+struct piece *piece_get(struct block *b, struct req *rq);
+void piece_put(struct piece *p);
+/* The piece is over: the request hears of it. */
+void piece_end(struct piece *p, int r);
+/* I/O with p->iov. */
+void piece_add(struct piece *p, enum ring_code code, struct file *f, uint64_t off,
+	       void (*done)(struct ring_op *op));
+void linking_add(struct piece *p);
 void pieces_init(struct block *b);
 void pieces_done(struct block *b);
 void bounces_trim(struct block *b);
@@ -96,3 +110,5 @@ int piece_sync(struct block *b, struct req *rq);
 /* How much from off on no write is about to link; 0: wait. */
 uint64_t piece_unlinked(const struct block *b, uint64_t off, uint64_t bytes);
 void block_synced(struct block *b);
+/* The map in memory is newer than the disk's. */
+void block_dirtied(struct block *b);

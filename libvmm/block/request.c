@@ -19,6 +19,8 @@
 #include "libvmm/block/request-priv.h"
 #include "libvmm/util/error.h"
 
+#define WRITE_BACK_US (2 * G_USEC_PER_SEC)
+
 struct layer *block_top(struct block *b)
 {
 	return b->top;
@@ -146,6 +148,7 @@ static int zero_step(struct block *b, struct req *rq)
 	if (n == 0)
 		return STEP_STALL;
 	r = b->top->ops->zero(b->top, rq->pos, n, how);
+	block_dirtied(b);
 	if (r == -ENOTSUP && !discard)
 		return zero_by_writing(b, rq, n);
 	if (r < 0 && !(discard && (r == -ENOTSUP || r == -EOPNOTSUPP)))
@@ -160,6 +163,7 @@ static int sync_step(struct block *b, struct req *rq)
 
 	if (r < 0)
 		return r;
+	b->write_back_armed = false;	/* what comes late finds nothing to do */
 	block_synced(b);
 	return piece_sync(b, rq);
 }
@@ -304,12 +308,52 @@ static gboolean on_ring(int fd, GIOCondition cond, void *opaque)
 	return G_SOURCE_CONTINUE;
 }
 
+static void write_back_done(struct block_req *req, int result)
+{
+	struct block *b = container_of(req, struct block, write_back_req);
+
+	b->write_back_busy = false;
+}
+
+/*
+ * A guest that never flushes may lose what it wrote, but it should not be all
+ * of it when its worker is killed an hour later: the map is written back some
+ * time after it changed.
+ */
+static gboolean on_write_back(GSource *source, GSourceFunc fn, void *opaque)
+{
+	struct block *b = opaque;
+
+	g_source_set_ready_time(source, -1);
+	if (b->write_back_armed && !b->write_back_busy) {
+		b->write_back_busy = true;
+		b->write_back_req = (struct block_req){ .op = BLOCK_FLUSH, .done = write_back_done };
+		block_submit(b, &b->write_back_req);
+		block_kick(b);
+	}
+	b->write_back_armed = false;
+	return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs write_back_funcs = { .dispatch = on_write_back };
+
+void block_dirtied(struct block *b)
+{
+	if (!b->write_back || b->write_back_armed || !b->top->priv)
+		return;
+	b->write_back_armed = true;
+	g_source_set_ready_time(b->write_back, g_get_monotonic_time() + WRITE_BACK_US);
+}
+
 bool block_attach(struct block *b, GMainContext *ctx, GError **error)
 {
 	if (b->ctx)
 		return error_set(error, VMM_ERR_INTERNAL, "image '%s' is attached already",
 				 b->top->file->path);
 	b->ctx = g_main_context_ref(ctx);
+	b->write_back = g_source_new(&write_back_funcs, sizeof(GSource));
+	g_source_set_callback(b->write_back, NULL, b, NULL);
+	g_source_attach(b->write_back, ctx);
 	if (ring_fd(b->ring) < 0)
 		return true;
 	b->source = g_unix_fd_source_new(ring_fd(b->ring), G_IO_IN);
@@ -318,14 +362,21 @@ bool block_attach(struct block *b, GMainContext *ctx, GError **error)
 	return true;
 }
 
+static void detach_source(GSource **source)
+{
+	if (*source) {
+		g_source_destroy(*source);
+		g_source_unref(*source);
+	}
+	*source = NULL;
+}
+
 void block_detach(struct block *b)
 {
 	block_drain(b);
-	if (b->source) {
-		g_source_destroy(b->source);
-		g_source_unref(b->source);
-		b->source = NULL;
-	}
+	detach_source(&b->source);
+	detach_source(&b->write_back);
+	b->write_back_armed = false;
 	g_clear_pointer(&b->ctx, g_main_context_unref);
 }
 
