@@ -167,7 +167,7 @@ static bool shutdown_one(struct shell *sh, vmm_domain *dom, void *opaque, GError
 
 static bool cmd_shutdown(struct shell *sh, struct command_args *args, GError **error)
 {
-	struct fleet_job job = { "shutting down", "is being shut down", shutdown_one, args };
+	struct fleet_job job = { "shutting down", "asked to shut down", shutdown_one, args };
 
 	if (args_given(args, "wait"))
 		job.done = "shut down";
@@ -186,7 +186,7 @@ static bool reboot_one(struct shell *sh, vmm_domain *dom, void *args, GError **e
 
 static bool cmd_reboot(struct shell *sh, struct command_args *args, GError **error)
 {
-	const struct fleet_job job = { "rebooting", "is being rebooted", reboot_one, args };
+	const struct fleet_job job = { "rebooting", "asked to reboot", reboot_one, args };
 
 	return fleet_run(sh, args, VMM_LIST_ACTIVE, &job, error);
 }
@@ -264,10 +264,10 @@ static bool autostart_one(struct shell *sh, vmm_domain *dom, void *args, GError 
 
 static bool cmd_autostart(struct shell *sh, struct command_args *args, GError **error)
 {
-	struct fleet_job job = { "marking", "starts with the daemon", autostart_one, args };
+	struct fleet_job job = { "marking", "marked to start with the daemon", autostart_one, args };
 
 	if (args_given(args, "disable"))
-		job.done = "no longer starts with the daemon";
+		job.done = "no longer marked to start with the daemon";
 	return fleet_run(sh, args, VMM_LIST_PERSISTENT, &job, error);
 }
 

@@ -86,6 +86,29 @@ static void remove_unwanted(GPtrArray *all, const GPtrArray *patterns)
 	}
 }
 
+/* What the statistics call cannot be asked for. */
+#define LIST_ONLY (~(unsigned)(VMM_LIST_OTHER * 2 - 1))
+
+/* Leaves those that the list call, which knows all flags, gives as well. */
+static bool keep_listed(vmm_connect *conn, GPtrArray *all, unsigned flags, GError **error)
+{
+	g_autoptr(GHashTable) uuids = g_hash_table_new(g_str_hash, g_str_equal);
+	g_autoptr(GPtrArray) listed = NULL;
+
+	if (!(flags & LIST_ONLY))
+		return true;
+	listed = vmm_domain_list(conn, flags, error);
+	for (unsigned i = 0; listed && i < listed->len; i++)
+		g_hash_table_add(uuids, (char *)vmm_domain_uuid(listed->pdata[i]));
+	for (unsigned i = all->len; listed && i-- > 0;) {
+		struct vmm_domain_stats *s = all->pdata[i];
+
+		if (!g_hash_table_contains(uuids, vmm_domain_uuid(s->domain)))
+			g_ptr_array_remove_index(all, i);
+	}
+	return listed != NULL;
+}
+
 static void row_title(struct table *t, vmm_domain *dom)
 {
 	g_autofree char *title = vmm_domain_get_metadata(dom, VMM_METADATA_TITLE, NULL, 0, NULL);
@@ -98,8 +121,10 @@ static void row_title(struct table *t, vmm_domain *dom)
 static void list_row(struct table *t, const struct vmm_domain_stats *s, bool title)
 {
 	int state = vmm_domain_stats_number(s, "state.state", VMM_STATE_NONE);
-	uint64_t kib = vmm_domain_stats_number(s, "balloon.current", NOT_KNOWN);
-	uint64_t vcpus = vmm_domain_stats_number(s, "vcpu.current", NOT_KNOWN);
+	uint64_t kib_max = vmm_domain_stats_number(s, "balloon.maximum", NOT_KNOWN);
+	uint64_t kib = vmm_domain_stats_number(s, "balloon.current", kib_max);
+	uint64_t vcpus_max = vmm_domain_stats_number(s, "vcpu.maximum", NOT_KNOWN);
+	uint64_t vcpus = vmm_domain_stats_number(s, "vcpu.current", vcpus_max);
 	uint64_t uptime = vmm_domain_stats_number(s, "vmm.uptime", NOT_KNOWN);
 	g_autofree char *lasting = duration_text(uptime);
 
@@ -178,8 +203,8 @@ static bool cmd_list(struct shell *sh, struct command_args *args, GError **error
 	g_autoptr(table) t = NULL;
 
 	all = conn ? vmm_domain_stats_all(conn, VMM_STATS_STATE | VMM_STATS_BALLOON | VMM_STATS_VCPU,
-					  list_flags(args), error) : NULL;
-	if (!all)
+					  list_flags(args) & ~LIST_ONLY, error) : NULL;
+	if (!all || !keep_listed(conn, all, list_flags(args), error))
 		return false;
 	remove_unwanted(all, args_words(args, "domain"));
 	g_ptr_array_sort(all, by_id_and_name);

@@ -8,7 +8,9 @@
  * tcsetattr() and raises the signal again.
  *
  * When the standard input is no terminal, its end does not cut the answer
- * off: we leave when the guest has been silent for a second.
+ * off: we leave when the guest has been silent for a second, or after ten.
+ * An input that was empty from the start is no conversation at all: then we
+ * stay until the guest is gone, as a log does.
  */
 #include "config.h"
 #include "vmsh/console.h"
@@ -26,6 +28,7 @@
 #define ESCAPE_KEY 0x1d			/* Ctrl-] */
 #define QUEUE_MAX (64 << 10)		/* bytes for the guest that have not left */
 #define SILENCE_MS 1000
+#define ANSWER_MS 10000
 
 static struct termios tty_before;
 static volatile sig_atomic_t tty_is_raw;
@@ -72,6 +75,8 @@ struct console {
 	vmm_stream *stream;
 	GSource *input;		/* NULL: nothing is read */
 	GSource *silence;	/* after the end of the input */
+	gint64 answer_until_us;	/* likewise */
+	bool sent;		/* something */
 	bool read_only;
 	bool done;
 	bool left;		/* by the escape key or ^C, not by the guest */
@@ -117,8 +122,10 @@ static void on_data(vmm_stream *stream, const void *data, size_t bytes, void *op
 	struct console *c = opaque;
 
 	write_all(data, bytes);
-	if (c->silence)
+	if (c->silence && g_get_monotonic_time() < c->answer_until_us)
 		silence_restart(c);
+	else if (c->silence)
+		on_silence(c);
 }
 
 static void on_closed(vmm_stream *stream, const GError *error, void *opaque)
@@ -153,9 +160,12 @@ static gboolean on_input(int fd, GIOCondition condition, void *opaque)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return G_SOURCE_CONTINUE;
 	if (n <= 0) {
-		silence_restart(c);
+		c->answer_until_us = g_get_monotonic_time() + ANSWER_MS * 1000;
+		if (c->sent)
+			silence_restart(c);
 		return G_SOURCE_REMOVE;
 	}
+	c->sent = true;
 	escape = tty_is_raw ? memchr(keys, ESCAPE_KEY, n) : NULL;
 	if (escape)
 		n = escape - keys;
@@ -228,7 +238,8 @@ bool console_run(struct shell *sh, vmm_domain *dom, const char *device, unsigned
 	static const struct vmm_stream_ops ops = { .data = on_data, .closed = on_closed };
 	struct console c = { .read_only = flags & CONSOLE_READ_ONLY };
 	unsigned open_flags = (flags & CONSOLE_FORCE ? VMM_CONSOLE_FORCE : 0) |
-			      (flags & CONSOLE_SAFE ? VMM_CONSOLE_SAFE : 0);
+			      (flags & CONSOLE_SAFE ? VMM_CONSOLE_SAFE : 0) |
+			      (flags & CONSOLE_READ_ONLY ? VMM_CONSOLE_WATCH : 0);
 	bool ok;
 
 	c.context = g_main_context_new();

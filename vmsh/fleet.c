@@ -167,24 +167,24 @@ vmm_domain *fleet_domain(struct shell *sh, const struct command_args *args, GErr
 
 /* ---- advice ---- */
 
+/* What goes with the state that the domain is in, when that was the trouble. */
 static const char *advice(vmm_domain *dom, const GError *why)
 {
 	int state = VMM_STATE_NONE, reason;
 
-	if (why->domain != VMM_ERROR || why->code != VMM_ERR_OPERATION_INVALID)
-		return NULL;
-	if (!vmm_domain_state(dom, &state, &reason, NULL))
+	if (!g_error_matches(why, VMM_ERROR, VMM_ERR_OPERATION_INVALID) ||
+	    !vmm_domain_state(dom, &state, &reason, NULL))
 		return NULL;
 	switch (state) {
 	case VMM_STATE_SHUTOFF:
 	case VMM_STATE_CRASHED:
-		return "is not running: start it with: vmsh start";
+		return "start it with: vmsh start";
 	case VMM_STATE_PAUSED:
-		return "is paused: let it run with: vmsh resume";
+		return "let it run with: vmsh resume";
 	case VMM_STATE_RUNNING:
-		return "is running: stop it first with: vmsh shutdown";
+		return "see what it does with: vmsh console";
 	case VMM_STATE_SHUTDOWN:
-		return "is shutting down: wait, or stop it now with: vmsh destroy";
+		return "wait, or stop it now with: vmsh destroy";
 	default:
 		return NULL;
 	}
@@ -192,27 +192,26 @@ static const char *advice(vmm_domain *dom, const GError *why)
 
 void fleet_advise(vmm_domain *dom, GError **error)
 {
-	const char *name = vmm_domain_name(dom);
+	static const char generic[] = "Requested operation is not valid: ";
 	GError *why = error ? *error : NULL;
-	g_autofree char *quoted = NULL;
+	const char *what = why ? advice(dom, why) : NULL;
+	const char *name = vmm_domain_name(dom);
+	g_autofree char *quoted = word_quote(name);
 	g_autofree char *old = NULL;
-	const char *what;
+	const char *text;
+	bool named;
 
 	if (!why)
 		return;
-	what = advice(dom, why);
 	old = g_steal_pointer(&why->message);
-	if (what && (strstr(what, "is running") || strstr(what, "is paused"))) {
-		/* the daemon knows better what does not go with a domain that is on */
-		why->message = g_strdup_printf("domain '%s': %s (it %s %s)", name, old, what, name);
-	} else if (what) {
-		quoted = word_quote(name);
-		why->message = g_strdup_printf("domain '%s' %s %s", name, what, quoted);
-	} else if (strstr(old, name)) {
-		why->message = g_steal_pointer(&old);
-	} else {
-		why->message = g_strdup_printf("domain '%s': %s", name, old);
-	}
+	text = g_str_has_prefix(old, generic) ? old + strlen(generic) : old;
+	named = strstr(text, name);
+	why->message = named ? g_strdup(text) : g_strdup_printf("domain '%s': %s", name, text);
+	if (!what)
+		return;
+	g_free(old);
+	old = g_steal_pointer(&why->message);
+	why->message = g_strdup_printf("%s: %s %s", old, what, quoted);
 }
 
 /* ---- many at once ---- */
