@@ -381,6 +381,7 @@ bool vmm_event_deregister(vmm_connect *conn, int registration, GError **error);
 enum vmm_console_flags {
 	VMM_CONSOLE_FORCE = 1 << 0,	/* take the place of the one that writes now */
 	VMM_CONSOLE_SAFE = 1 << 1,
+	VMM_CONSOLE_WATCH = 1 << 8,	/* write nothing, be in nobody's way; not libvirt's */
 };
 
 struct vmm_stream_ops {

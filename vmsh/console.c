@@ -232,6 +232,19 @@ static bool attached(struct shell *sh, struct console *c, vmm_domain *dom, GErro
 	return false;
 }
 
+static void advise(vmm_domain *dom, GError **error)
+{
+	GError *why;
+
+	fleet_advise(dom, error);
+	why = error ? *error : NULL;
+	if (why && strstr(why->message, "in use")) {
+		g_autofree char *old = g_steal_pointer(&why->message);
+
+		why->message = g_strdup_printf("%s (--read-only, --force)", old);
+	}
+}
+
 bool console_run(struct shell *sh, vmm_domain *dom, const char *device, unsigned flags,
 		 GError **error)
 {
@@ -246,7 +259,7 @@ bool console_run(struct shell *sh, vmm_domain *dom, const char *device, unsigned
 	c.stream = vmm_domain_open_console(dom, device, open_flags, c.context, &ops, &c, error);
 	ok = c.stream && attached(sh, &c, dom, error);
 	if (!c.stream)
-		fleet_advise(dom, error);
+		advise(dom, error);
 	vmm_stream_free(c.stream);
 	g_clear_error(&c.error);
 	g_main_context_unref(c.context);
