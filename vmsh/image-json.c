@@ -36,10 +36,12 @@ static void qcow2_json(struct json *j, const struct image_info *info)
 	json_begin_object(j, "data");
 	json_string(j, "compat", info->compat);
 	json_string(j, "compression-type", info->compression_type);
-	json_bool(j, "lazy-refcounts", info->lazy_refcounts);
 	json_number(j, "refcount-bits", info->refcount_bits);
-	json_bool(j, "corrupt", info->corrupt);
-	json_bool(j, "extended-l2", info->extended_l2);
+	if (!g_str_equal(info->compat, "0.10")) {	/* which has no place for these */
+		json_bool(j, "lazy-refcounts", info->lazy_refcounts);
+		json_bool(j, "corrupt", info->corrupt);
+		json_bool(j, "extended-l2", info->extended_l2);
+	}
 	if (info->data_file)
 		json_string(j, "data-file", info->data_file);
 	json_end(j);
