@@ -31,7 +31,7 @@ static const char *const state_names[] = {
 static void state_set(struct worker *w, enum worker_state state, enum worker_cause cause,
 		      const char *detail)
 {
-	g_autofree char *old = w->detail;
+	g_autofree char *old G_GNUC_UNUSED = w->detail;
 
 	w->state = state;
 	w->cause = cause;
