@@ -33,6 +33,7 @@
 
 #define TICK_MS 20
 #define END_MS 200
+#define FLOOD_BYTES 131072
 
 struct stub {
 	GMainLoop *loop;
@@ -79,12 +80,16 @@ static void stop(struct stub *s, int cause, const char *detail)
 static gboolean on_tick(void *opaque)
 {
 	struct stub *s = opaque;
-	unsigned lines = told_to(s, "stub:flood") ? 2000 : 1;
+	g_autofree char *line = g_strdup_printf("count %u\n", s->count);
+	static const uint8_t flood[FLOOD_BYTES];
 
-	for (unsigned i = 0; s->state == WORKER_RUNNING && i < lines; i++) {
-		g_autofree char *line = g_strdup_printf("count %u\n", s->count++);
-
+	if (s->state != WORKER_RUNNING)
+		return G_SOURCE_CONTINUE;
+	if (told_to(s, "stub:flood")) {
+		hub_put(s->hub, flood, sizeof(flood));
+	} else {
 		hub_put(s->hub, (const uint8_t *)line, strlen(line));
+		s->count++;
 	}
 	return G_SOURCE_CONTINUE;
 }
