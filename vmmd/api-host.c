@@ -13,6 +13,9 @@ enum feature {
 	FEATURE_EVENT_IDS = 14, FEATURE_CLOSE_CALLBACK = 15, FEATURE_NETWORK_UPDATE_ORDER = 16,
 };
 
+/* The second and third are libvirt's client's notes to itself (own daemon, may start it), sent all the same. */
+enum open_flags { OPEN_READ_ONLY = 1, OPEN_USER = 2, OPEN_AUTOSTART = 4, OPEN_KNOWN = 7 };
+
 static void reply_int(struct call *call, int num)
 {
 	call_reply(call, &(remote_int_ret){ .num = num });
@@ -77,7 +80,7 @@ static void connect_open(struct call *call, const void *argp)
 	const char *uri = args->name && **args->name ? *args->name : ours;
 	g_autoptr(GError) error = NULL;
 
-	if (!api_flags(call, args->flags, 1))
+	if (!api_flags(call, args->flags, OPEN_KNOWN))
 		return;
 	if (session_is_open(call->session)) {
 		call_fail_text(call, VMM_ERR_INTERNAL, "internal error: the connection is already open");
@@ -87,7 +90,7 @@ static void connect_open(struct call *call, const void *argp)
 		call_fail(call, error);
 		return;
 	}
-	session_open(call->session, uri, args->flags & 1);
+	session_open(call->session, uri, args->flags & OPEN_READ_ONLY);
 	call_reply(call, NULL);
 }
 

@@ -68,7 +68,7 @@ static void folders_choose(struct daemon *d)
 
 	d->system_mode = geteuid() == 0 && !opts.session;
 	d->state_dir = folder_choose(opts.state_dir, state, d->system_mode ? g_strdup("/var/lib/vmm") :
-				     g_build_filename(g_get_user_data_dir(), "vmm", NULL));
+				     g_build_filename(g_get_user_state_dir(), "vmm", NULL));
 	d->run_dir = folder_choose(opts.run_dir, run, d->system_mode ? g_strdup("/run/vmm") :
 				   g_build_filename(g_get_user_runtime_dir(), "vmm", NULL));
 	d->log_dir = folder_choose(opts.log_dir, g_getenv("VMM_LOG_DIR"),
