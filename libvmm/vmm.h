@@ -71,15 +71,18 @@ enum vmm_connect_flags {
  */
 vmm_connect *vmm_connect_open(const char *uri, unsigned flags, GError **error);
 /* The same; gives up when interrupt_fd becomes readable, and the connection keeps it. */
-vmm_connect *vmm_connect_open_interruptible(const char *uri, unsigned flags, int interrupt_fd, GError **error);
-void vmm_connect_close(vmm_connect *conn);	/* NULL is fine; domains keep working handles until freed */
-/* When fd becomes readable, calls that wait fail with VMM_ERR_ABORTED; nobody reads it. -1: none. */
+vmm_connect *vmm_connect_open_interruptible(const char *uri, unsigned flags, int interrupt_fd,
+					    GError **error);
+/* NULL is fine; handles of domains go on working until they are freed. */
+void vmm_connect_close(vmm_connect *conn);
+/* While fd is readable, calls fail with VMM_ERR_ABORTED; nobody reads it. -1: none. */
 void vmm_connect_set_interrupt_fd(vmm_connect *conn, int fd);
 bool vmm_connect_is_alive(vmm_connect *conn);
 const char *vmm_connect_uri(const vmm_connect *conn);
 /* fn runs once, on context (NULL: the thread default), when the daemon has gone. */
 typedef void (*vmm_close_fn)(vmm_connect *conn, const GError *error, void *opaque);
-void vmm_connect_set_close_callback(vmm_connect *conn, GMainContext *context, vmm_close_fn fn, void *opaque);
+void vmm_connect_set_close_callback(vmm_connect *conn, GMainContext *context, vmm_close_fn fn,
+				    void *opaque);
 
 char *vmm_connect_hostname(vmm_connect *conn, GError **error);
 char *vmm_connect_type(vmm_connect *conn, GError **error);
@@ -169,8 +172,10 @@ enum vmm_affect {			/* of calls that take flags */
 	VMM_AFFECT_CONFIG = 1 << 1,
 };
 
-vmm_domain *vmm_domain_define_xml(vmm_connect *conn, const char *xml, unsigned flags, GError **error);
-vmm_domain *vmm_domain_create_xml(vmm_connect *conn, const char *xml, unsigned flags, GError **error);
+vmm_domain *vmm_domain_define_xml(vmm_connect *conn, const char *xml, unsigned flags,
+				  GError **error);
+vmm_domain *vmm_domain_create_xml(vmm_connect *conn, const char *xml, unsigned flags,
+				  GError **error);
 bool vmm_domain_create(vmm_domain *dom, unsigned flags, GError **error);
 bool vmm_domain_undefine(vmm_domain *dom, unsigned flags, GError **error);
 bool vmm_domain_shutdown(vmm_domain *dom, unsigned flags, GError **error);
@@ -182,9 +187,9 @@ bool vmm_domain_resume(vmm_domain *dom, GError **error);
 bool vmm_domain_get_autostart(vmm_domain *dom, bool *ret, GError **error);
 bool vmm_domain_set_autostart(vmm_domain *dom, bool on, GError **error);
 bool vmm_domain_rename(vmm_domain *dom, const char *name, GError **error);
-/* event: 0 poweroff, 1 reboot, 2 crash; action: 0 destroy, 1 restart, 2 rename-restart, 3 preserve */
-bool vmm_domain_set_lifecycle_action(vmm_domain *dom, unsigned event, unsigned action, unsigned flags,
-				     GError **error);
+/* event: 0 poweroff 1 reboot 2 crash; action: 0 destroy 1 restart 2 rename-restart 3 preserve */
+bool vmm_domain_set_lifecycle_action(vmm_domain *dom, unsigned event, unsigned action,
+				     unsigned flags, GError **error);
 
 /* ---- domains: looking ---- */
 
@@ -225,7 +230,8 @@ bool vmm_domain_is_active(vmm_domain *dom, bool *ret, GError **error);
 bool vmm_domain_is_persistent(vmm_domain *dom, bool *ret, GError **error);
 bool vmm_domain_has_managed_save(vmm_domain *dom, bool *ret, GError **error);
 /* state: 0 ok, 1 job, 2 occupied, 3 error */
-bool vmm_domain_control_info(vmm_domain *dom, unsigned *ret_state, uint64_t *ret_ms, GError **error);
+bool vmm_domain_control_info(vmm_domain *dom, unsigned *ret_state, uint64_t *ret_ms,
+			     GError **error);
 /* NULL-terminated: g_strfreev() */
 char **vmm_domain_messages(vmm_domain *dom, GError **error);
 
@@ -241,13 +247,15 @@ enum vmm_metadata {
 	VMM_METADATA_ELEMENT = 2,	/* with a namespace uri */
 };
 
-char *vmm_domain_get_metadata(vmm_domain *dom, int type, const char *uri, unsigned flags, GError **error);
+char *vmm_domain_get_metadata(vmm_domain *dom, int type, const char *uri, unsigned flags,
+			      GError **error);
 /* metadata NULL deletes */
 bool vmm_domain_set_metadata(vmm_domain *dom, int type, const char *metadata, const char *key,
 			     const char *uri, unsigned flags, GError **error);
 
 bool vmm_domain_set_memory(vmm_domain *dom, uint64_t kib, unsigned flags, GError **error);
-bool vmm_domain_set_memory_stats_period(vmm_domain *dom, int seconds, unsigned flags, GError **error);
+bool vmm_domain_set_memory_stats_period(vmm_domain *dom, int seconds, unsigned flags,
+					GError **error);
 
 /* ---- domains: statistics; what is not known is -1 ---- */
 
@@ -271,11 +279,14 @@ struct vmm_interface_stats {
 
 const char *vmm_memory_stat_name(int tag);	/* "actual", "unused", ... or NULL */
 /* How many were stored, -1 on error. */
-int vmm_domain_memory_stats(vmm_domain *dom, struct vmm_memory_stat *ret, unsigned n, GError **error);
-bool vmm_domain_block_stats(vmm_domain *dom, const char *disk, struct vmm_block_stats *ret, GError **error);
-bool vmm_domain_block_info(vmm_domain *dom, const char *disk, struct vmm_block_info *ret, GError **error);
-bool vmm_domain_interface_stats(vmm_domain *dom, const char *device, struct vmm_interface_stats *ret,
-				GError **error);
+int vmm_domain_memory_stats(vmm_domain *dom, struct vmm_memory_stat *ret, unsigned n,
+			    GError **error);
+bool vmm_domain_block_stats(vmm_domain *dom, const char *disk, struct vmm_block_stats *ret,
+			    GError **error);
+bool vmm_domain_block_info(vmm_domain *dom, const char *disk, struct vmm_block_info *ret,
+			   GError **error);
+bool vmm_domain_interface_stats(vmm_domain *dom, const char *device,
+				struct vmm_interface_stats *ret, GError **error);
 
 enum vmm_param_type {
 	VMM_PARAM_INT = 1,
@@ -316,11 +327,14 @@ struct vmm_domain_stats {
 };
 
 /* Of struct vmm_domain_stats *, all that match the list flags, in one call: g_ptr_array_unref(). */
-GPtrArray *vmm_domain_stats_all(vmm_connect *conn, unsigned stats, unsigned list_flags, GError **error);
+GPtrArray *vmm_domain_stats_all(vmm_connect *conn, unsigned stats, unsigned list_flags,
+				GError **error);
 /* The parameter of that name, or NULL. */
-const struct vmm_param *vmm_domain_stats_find(const struct vmm_domain_stats *stats, const char *name);
+const struct vmm_param *vmm_domain_stats_find(const struct vmm_domain_stats *stats,
+					      const char *name);
 /* A number of any type as unsigned; fallback if it is not there. */
-uint64_t vmm_domain_stats_number(const struct vmm_domain_stats *stats, const char *name, uint64_t fallback);
+uint64_t vmm_domain_stats_number(const struct vmm_domain_stats *stats, const char *name,
+				 uint64_t fallback);
 
 /* ---- events ---- */
 
@@ -395,15 +409,19 @@ struct vmm_stream_ops {
  * (NULL: this thread's default).  What is not consumed there slows down the
  * sender, nothing is lost.
  */
-vmm_stream *vmm_domain_open_console(vmm_domain *dom, const char *device, unsigned flags, GMainContext *context,
-				    const struct vmm_stream_ops *ops, void *opaque, GError **error);
+vmm_stream *vmm_domain_open_console(vmm_domain *dom, const char *device, unsigned flags,
+				    GMainContext *context, const struct vmm_stream_ops *ops,
+				    void *opaque, GError **error);
 /* Queues and returns; false once the stream has ended. */
 bool vmm_stream_write(vmm_stream *stream, const void *data, size_t bytes, GError **error);
 /* Bytes that have not left yet. */
 size_t vmm_stream_queued(vmm_stream *stream);
 /* Say that no more is written, wait until all has arrived. */
 bool vmm_stream_finish(vmm_stream *stream, GError **error);
-/* No callback runs any more after it, if called on the thread of its context. Aborts an unfinished stream. */
+/*
+ * No callback runs any more after it, if called on the thread of its context. Aborts an unfinished
+ * stream.
+ */
 void vmm_stream_free(vmm_stream *stream);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_connect, vmm_connect_close)

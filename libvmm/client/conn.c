@@ -20,7 +20,8 @@ enum auth_kind {
 };
 
 static bool call_timed(vmm_connect *conn, int procedure, unsigned timeout_ms, xdrproc_t args_proc,
-		       const void *args, xdrproc_t ret_proc, void *ret, size_t ret_bytes, GError **error)
+		       const void *args, xdrproc_t ret_proc, void *ret, size_t ret_bytes,
+		       GError **error)
 {
 	struct rpc_call call = {
 		.program = FRAME_PROGRAM_REMOTE,
@@ -47,18 +48,26 @@ static bool connect_failed(int err, const char *path, GError **error)
 	switch (err) {
 	case ENOENT:
 	case ENOTDIR:
-		return error_set(error, VMM_ERR_SYSTEM, "vmmd is not running (no socket at '%s'): start it with "
-				 "'systemctl start vmmd' or 'vmmd'", path);
+		return error_set(error, VMM_ERR_SYSTEM,
+				 "vmmd is not running (no socket at '%s'): start it with "
+				 "'systemctl start vmmd' or 'vmmd'",
+				 path);
 	case ECONNREFUSED:
-		return error_set(error, VMM_ERR_SYSTEM, "vmmd is not running (nobody listens at '%s' any more): "
-				 "start it with 'systemctl start vmmd' or 'vmmd'", path);
+		return error_set(error, VMM_ERR_SYSTEM,
+				 "vmmd is not running (nobody listens at '%s' any more): "
+				 "start it with 'systemctl start vmmd' or 'vmmd'",
+				 path);
 	case EACCES:
 	case EPERM:
-		return error_set(error, VMM_ERR_AUTH_FAILED, "you may not use vmmd's socket '%s': be root, join "
-				 "the socket's group, or use vmm:///session", path);
+		return error_set(error, VMM_ERR_AUTH_FAILED,
+				 "you may not use vmmd's socket '%s': be root, join "
+				 "the socket's group, or use vmm:///session",
+				 path);
 	case EAGAIN:
-		return error_set(error, VMM_ERR_SYSTEM, "vmmd at '%s' does not take connections: it is overloaded "
-				 "or hangs", path);
+		return error_set(error, VMM_ERR_SYSTEM,
+				 "vmmd at '%s' does not take connections: it is overloaded "
+				 "or hangs",
+				 path);
 	default:
 		return error_errno(error, err, "connect to '%s'", path);
 	}
@@ -75,8 +84,8 @@ static int socket_connect(const char *path, GError **error)
 		return -1;
 	}
 	if (strlen(path) >= sizeof(addr.sun_path)) {
-		error_set(error, VMM_ERR_INVALID_ARG, "socket path '%s' is longer than %zu bytes", path,
-			  sizeof(addr.sun_path) - 1);
+		error_set(error, VMM_ERR_INVALID_ARG, "socket path '%s' is longer than %zu bytes",
+			  path, sizeof(addr.sun_path) - 1);
 		return -1;
 	}
 	memcpy(addr.sun_path, path, strlen(path) + 1);
@@ -146,15 +155,16 @@ static bool authenticate(vmm_connect *conn, GError **error)
 	remote_int_ret polkit;
 	int type;
 
-	if (!call_timed(conn, REMOTE_PROC_AUTH_LIST, OPEN_TIMEOUT_MS, (xdrproc_t)xdr_remote_none, &none,
-			(xdrproc_t)xdr_remote_auth_list_ret, &list, sizeof(list), error))
+	if (!call_timed(conn, REMOTE_PROC_AUTH_LIST, OPEN_TIMEOUT_MS, (xdrproc_t)xdr_remote_none,
+			&none, (xdrproc_t)xdr_remote_auth_list_ret, &list, sizeof(list), error))
 		return false;
 	type = list.types.types_len ? list.types.types_val[0] : AUTH_KIND_NONE;
 	FREE(auth_list_ret, &list);
 	if (type == AUTH_KIND_NONE)
 		return true;
 	if (type != AUTH_KIND_POLKIT)
-		return error_set(error, VMM_ERR_AUTH_FAILED, "the daemon wants authentication of kind %d", type);
+		return error_set(error, VMM_ERR_AUTH_FAILED,
+				 "the daemon wants authentication of kind %d", type);
 	return CALL(conn, AUTH_POLKIT, none, &none, int_ret, &polkit, error);
 }
 
@@ -163,7 +173,8 @@ static bool open_session(vmm_connect *conn, char *name, unsigned flags, GError *
 	remote_open_args args = { .name = &name, .flags = flags };
 	remote_none none;
 
-	if (!authenticate(conn, error) || !CALL(conn, CONNECT_OPEN, open_args, &args, none, &none, error)) {
+	if (!authenticate(conn, error) ||
+	    !CALL(conn, CONNECT_OPEN, open_args, &args, none, &none, error)) {
 		g_prefix_error(error, "open '%s': ", conn->uri);
 		return false;
 	}
@@ -175,7 +186,8 @@ vmm_connect *vmm_connect_open(const char *uri, unsigned flags, GError **error)
 	return vmm_connect_open_interruptible(uri, flags, -1, error);
 }
 
-vmm_connect *vmm_connect_open_interruptible(const char *uri, unsigned flags, int interrupt_fd, GError **error)
+vmm_connect *vmm_connect_open_interruptible(const char *uri, unsigned flags, int interrupt_fd,
+					    GError **error)
 {
 	g_autoptr(vmm_connect) conn = g_new0(struct vmm_connect, 1);
 	g_autofree char *name = NULL, *path = NULL;
@@ -215,8 +227,9 @@ void connect_unref(vmm_connect *conn)
 	if (conn->client && rpc_client_is_open(conn->client)) {
 		/* An impatient user has been heard already; this is short. */
 		rpc_client_set_interrupt_fd(conn->client, -1);
-		call_timed(conn, REMOTE_PROC_CONNECT_CLOSE, CLOSE_TIMEOUT_MS, (xdrproc_t)xdr_remote_none, &none,
-			   (xdrproc_t)xdr_remote_none, &none, sizeof(none), NULL);
+		call_timed(conn, REMOTE_PROC_CONNECT_CLOSE, CLOSE_TIMEOUT_MS,
+			   (xdrproc_t)xdr_remote_none, &none, (xdrproc_t)xdr_remote_none, &none,
+			   sizeof(none), NULL);
 	}
 	rpc_client_free(conn->client);
 	event_table_free(conn->events);
@@ -253,13 +266,15 @@ const char *vmm_connect_uri(const vmm_connect *conn)
 	return conn->uri;
 }
 
-void vmm_connect_set_close_callback(vmm_connect *conn, GMainContext *context, vmm_close_fn fn, void *opaque)
+void vmm_connect_set_close_callback(vmm_connect *conn, GMainContext *context, vmm_close_fn fn,
+				    void *opaque)
 {
 	g_autoptr(GError) gone = g_error_new(VMM_ERROR, VMM_ERR_RPC, "the connection is closed");
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&conn->lock);
 
 	g_clear_pointer(&conn->close_ctx, g_main_context_unref);
-	conn->close_ctx = context ? g_main_context_ref(context) : g_main_context_ref_thread_default();
+	conn->close_ctx =
+		context ? g_main_context_ref(context) : g_main_context_ref_thread_default();
 	conn->close_fn = fn;
 	conn->close_opaque = opaque;
 	if (fn && !rpc_client_is_open(conn->client))

@@ -46,7 +46,9 @@ char *vmm_domain_xml(vmm_domain *dom, unsigned flags, GError **error)
 	remote_dom_flags_args args = { .dom = domain_to_wire(dom), .flags = flags };
 	remote_text_ret ret;
 
-	return text_done(CALL(dom->conn, DOMAIN_GET_XML_DESC, dom_flags_args, &args, text_ret, &ret, error), &ret);
+	return text_done(
+		CALL(dom->conn, DOMAIN_GET_XML_DESC, dom_flags_args, &args, text_ret, &ret, error),
+		&ret);
 }
 
 char *vmm_domain_os_type(vmm_domain *dom, GError **error)
@@ -54,7 +56,8 @@ char *vmm_domain_os_type(vmm_domain *dom, GError **error)
 	remote_dom_args args = { .dom = domain_to_wire(dom) };
 	remote_text_ret ret;
 
-	return text_done(CALL(dom->conn, DOMAIN_GET_OS_TYPE, dom_args, &args, text_ret, &ret, error), &ret);
+	return text_done(
+		CALL(dom->conn, DOMAIN_GET_OS_TYPE, dom_args, &args, text_ret, &ret, error), &ret);
 }
 
 static bool bool_call(vmm_domain *dom, int procedure, bool *ret_bool, GError **error)
@@ -89,7 +92,8 @@ bool vmm_domain_has_managed_save(vmm_domain *dom, bool *ret_has, GError **error)
 	remote_dom_flags_args args = { .dom = domain_to_wire(dom) };
 	remote_int_ret ret;
 
-	if (!CALL(dom->conn, DOMAIN_HAS_MANAGED_SAVE_IMAGE, dom_flags_args, &args, int_ret, &ret, error))
+	if (!CALL(dom->conn, DOMAIN_HAS_MANAGED_SAVE_IMAGE, dom_flags_args, &args, int_ret, &ret,
+		  error))
 		return false;
 	*ret_has = ret.num != 0;
 	return true;
@@ -100,7 +104,8 @@ bool vmm_domain_control_info(vmm_domain *dom, unsigned *ret_state, uint64_t *ret
 	remote_dom_flags_args args = { .dom = domain_to_wire(dom) };
 	remote_control_info_ret ret;
 
-	if (!CALL(dom->conn, DOMAIN_GET_CONTROL_INFO, dom_flags_args, &args, control_info_ret, &ret, error))
+	if (!CALL(dom->conn, DOMAIN_GET_CONTROL_INFO, dom_flags_args, &args, control_info_ret, &ret,
+		  error))
 		return false;
 	*ret_state = ret.state;
 	*ret_ms = ret.stateTime;
@@ -138,14 +143,17 @@ static char **optional(const char *const *text)
 	return *text ? (char **)text : NULL;
 }
 
-char *vmm_domain_get_metadata(vmm_domain *dom, int type, const char *uri, unsigned flags, GError **error)
+char *vmm_domain_get_metadata(vmm_domain *dom, int type, const char *uri, unsigned flags,
+			      GError **error)
 {
 	remote_get_metadata_args args = {
 		.dom = domain_to_wire(dom), .type = type, .uri = optional(&uri), .flags = flags,
 	};
 	remote_text_ret ret;
 
-	return text_done(CALL(dom->conn, DOMAIN_GET_METADATA, get_metadata_args, &args, text_ret, &ret, error), &ret);
+	return text_done(CALL(dom->conn, DOMAIN_GET_METADATA, get_metadata_args, &args, text_ret,
+			      &ret, error),
+			 &ret);
 }
 
 bool vmm_domain_set_metadata(vmm_domain *dom, int type, const char *metadata, const char *key,

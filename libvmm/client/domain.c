@@ -78,12 +78,14 @@ GPtrArray *vmm_domain_list(vmm_connect *conn, unsigned flags, GError **error)
 }
 
 /* A call that answers one domain. */
-static vmm_domain *domain_call(vmm_connect *conn, int procedure, xdrproc_t proc, const void *args, GError **error)
+static vmm_domain *domain_call(vmm_connect *conn, int procedure, xdrproc_t proc, const void *args,
+			       GError **error)
 {
 	remote_dom_ret ret;
 	vmm_domain *dom;
 
-	if (!connect_call(conn, procedure, proc, args, (xdrproc_t)xdr_remote_dom_ret, &ret, sizeof(ret), error))
+	if (!connect_call(conn, procedure, proc, args, (xdrproc_t)xdr_remote_dom_ret, &ret,
+			  sizeof(ret), error))
 		return NULL;
 	dom = domain_from_wire(conn, &ret.dom);
 	FREE(dom_ret, &ret);
@@ -94,7 +96,8 @@ vmm_domain *vmm_domain_lookup_by_name(vmm_connect *conn, const char *name, GErro
 {
 	remote_name_args args = { .name = (char *)name };
 
-	return domain_call(conn, REMOTE_PROC_DOMAIN_LOOKUP_BY_NAME, (xdrproc_t)xdr_remote_name_args, &args, error);
+	return domain_call(conn, REMOTE_PROC_DOMAIN_LOOKUP_BY_NAME, (xdrproc_t)xdr_remote_name_args,
+			   &args, error);
 }
 
 vmm_domain *vmm_domain_lookup_by_uuid(vmm_connect *conn, const char *uuid, GError **error)
@@ -107,14 +110,16 @@ vmm_domain *vmm_domain_lookup_by_uuid(vmm_connect *conn, const char *uuid, GErro
 		return NULL;
 	}
 	memcpy(args.uuid, bytes, sizeof(args.uuid));
-	return domain_call(conn, REMOTE_PROC_DOMAIN_LOOKUP_BY_UUID, (xdrproc_t)xdr_remote_uuid_args, &args, error);
+	return domain_call(conn, REMOTE_PROC_DOMAIN_LOOKUP_BY_UUID, (xdrproc_t)xdr_remote_uuid_args,
+			   &args, error);
 }
 
 vmm_domain *vmm_domain_lookup_by_id(vmm_connect *conn, int id, GError **error)
 {
 	remote_int_args args = { .num = id };
 
-	return domain_call(conn, REMOTE_PROC_DOMAIN_LOOKUP_BY_ID, (xdrproc_t)xdr_remote_int_args, &args, error);
+	return domain_call(conn, REMOTE_PROC_DOMAIN_LOOKUP_BY_ID, (xdrproc_t)xdr_remote_int_args,
+			   &args, error);
 }
 
 static bool is_id(const char *text, int *ret)
@@ -150,19 +155,22 @@ vmm_domain *vmm_domain_lookup(vmm_connect *conn, const char *text, GError **erro
 
 /* ---- life ---- */
 
-vmm_domain *vmm_domain_define_xml(vmm_connect *conn, const char *xml, unsigned flags, GError **error)
+vmm_domain *vmm_domain_define_xml(vmm_connect *conn, const char *xml, unsigned flags,
+				  GError **error)
 {
 	remote_xml_flags_args args = { .xml = (char *)xml, .flags = flags };
 
-	return domain_call(conn, REMOTE_PROC_DOMAIN_DEFINE_XML_FLAGS, (xdrproc_t)xdr_remote_xml_flags_args, &args,
-			   error);
+	return domain_call(conn, REMOTE_PROC_DOMAIN_DEFINE_XML_FLAGS,
+			   (xdrproc_t)xdr_remote_xml_flags_args, &args, error);
 }
 
-vmm_domain *vmm_domain_create_xml(vmm_connect *conn, const char *xml, unsigned flags, GError **error)
+vmm_domain *vmm_domain_create_xml(vmm_connect *conn, const char *xml, unsigned flags,
+				  GError **error)
 {
 	remote_xml_flags_args args = { .xml = (char *)xml, .flags = flags };
 
-	return domain_call(conn, REMOTE_PROC_DOMAIN_CREATE_XML, (xdrproc_t)xdr_remote_xml_flags_args, &args, error);
+	return domain_call(conn, REMOTE_PROC_DOMAIN_CREATE_XML,
+			   (xdrproc_t)xdr_remote_xml_flags_args, &args, error);
 }
 
 bool vmm_domain_create(vmm_domain *dom, unsigned flags, GError **error)
@@ -247,29 +255,37 @@ bool vmm_domain_rename(vmm_domain *dom, const char *name, GError **error)
 	return CALL(dom->conn, DOMAIN_RENAME, dom_opt_text_flags_args, &args, int_ret, &ret, error);
 }
 
-bool vmm_domain_set_lifecycle_action(vmm_domain *dom, unsigned event, unsigned action, unsigned flags,
-				     GError **error)
+bool vmm_domain_set_lifecycle_action(vmm_domain *dom, unsigned event, unsigned action,
+				     unsigned flags, GError **error)
 {
 	remote_dom_lifecycle_args args = {
 		.dom = domain_to_wire(dom), .type = event, .action = action, .flags = flags,
 	};
 	remote_none none;
 
-	return CALL(dom->conn, DOMAIN_SET_LIFECYCLE_ACTION, dom_lifecycle_args, &args, none, &none, error);
+	return CALL(dom->conn, DOMAIN_SET_LIFECYCLE_ACTION, dom_lifecycle_args, &args, none, &none,
+		    error);
 }
 
 bool vmm_domain_set_memory(vmm_domain *dom, uint64_t kib, unsigned flags, GError **error)
 {
-	remote_dom_hyper_flags_args args = { .dom = domain_to_wire(dom), .num = kib, .flags = flags };
+	remote_dom_hyper_flags_args args = { .dom = domain_to_wire(dom),
+					     .num = kib,
+					     .flags = flags };
 	remote_none none;
 
-	return CALL(dom->conn, DOMAIN_SET_MEMORY_FLAGS, dom_hyper_flags_args, &args, none, &none, error);
+	return CALL(dom->conn, DOMAIN_SET_MEMORY_FLAGS, dom_hyper_flags_args, &args, none, &none,
+		    error);
 }
 
-bool vmm_domain_set_memory_stats_period(vmm_domain *dom, int seconds, unsigned flags, GError **error)
+bool vmm_domain_set_memory_stats_period(vmm_domain *dom, int seconds, unsigned flags,
+					GError **error)
 {
-	remote_dom_int_flags_args args = { .dom = domain_to_wire(dom), .num = seconds, .flags = flags };
+	remote_dom_int_flags_args args = { .dom = domain_to_wire(dom),
+					   .num = seconds,
+					   .flags = flags };
 	remote_none none;
 
-	return CALL(dom->conn, DOMAIN_SET_MEMORY_STATS_PERIOD, dom_int_flags_args, &args, none, &none, error);
+	return CALL(dom->conn, DOMAIN_SET_MEMORY_STATS_PERIOD, dom_int_flags_args, &args, none,
+		    &none, error);
 }

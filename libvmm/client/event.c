@@ -22,7 +22,7 @@ struct registration {
 
 struct event_table {
 	vmm_connect *conn;
-	GHashTable *registrations;	/* callback id to struct registration *, each with a reference */
+	GHashTable *registrations; /* callback id to struct registration *, each with a reference */
 };
 
 /* One event on its way to one registration; owns its texts. */
@@ -46,7 +46,8 @@ struct event_table *event_table_new(vmm_connect *conn)
 	struct event_table *table = g_new(struct event_table, 1);
 
 	table->conn = conn;
-	table->registrations = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, registration_unref);
+	table->registrations =
+		g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, registration_unref);
 	return table;
 }
 
@@ -157,9 +158,11 @@ static void note_deliver(void *arg)
 	note_free(note);
 }
 
-static struct note *note_new(struct event_table *table, int id, int callback_id, const remote_domain *dom)
+static struct note *note_new(struct event_table *table, int id, int callback_id,
+			     const remote_domain *dom)
 {
-	struct registration *reg = g_hash_table_lookup(table->registrations, GINT_TO_POINTER(callback_id));
+	struct registration *reg =
+		g_hash_table_lookup(table->registrations, GINT_TO_POINTER(callback_id));
 	struct note *note;
 
 	if (!reg)
@@ -260,7 +263,8 @@ struct leaving {
 static void registration_remove(void *arg)
 {
 	struct leaving *l = arg;
-	struct registration *reg = g_hash_table_lookup(l->table->registrations, GINT_TO_POINTER(l->callback_id));
+	struct registration *reg =
+		g_hash_table_lookup(l->table->registrations, GINT_TO_POINTER(l->callback_id));
 
 	if (reg)
 		g_atomic_int_set(&reg->dead, TRUE);
@@ -274,7 +278,8 @@ bool vmm_event_deregister(vmm_connect *conn, int registration, GError **error)
 	remote_none none;
 
 	owner_call(rpc_client_context(conn->client), registration_remove, &l);
-	return CALL(conn, CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, int_args, &args, none, &none, error);
+	return CALL(conn, CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, int_args, &args, none,
+		    &none, error);
 }
 
 static void registrations_kill(void *arg)

@@ -20,8 +20,8 @@ static char *text_call(vmm_connect *conn, int procedure, GError **error)
 	remote_none none = { 0 };
 	remote_text_ret ret;
 
-	if (!connect_call(conn, procedure, (xdrproc_t)xdr_remote_none, &none, (xdrproc_t)xdr_remote_text_ret, &ret,
-			  sizeof(ret), error))
+	if (!connect_call(conn, procedure, (xdrproc_t)xdr_remote_none, &none,
+			  (xdrproc_t)xdr_remote_text_ret, &ret, sizeof(ret), error))
 		return NULL;
 	return text_take(&ret);
 }
@@ -31,8 +31,8 @@ static bool number_call(vmm_connect *conn, int procedure, uint64_t *ret_number, 
 	remote_none none = { 0 };
 	remote_hyper_ret ret;
 
-	if (!connect_call(conn, procedure, (xdrproc_t)xdr_remote_none, &none, (xdrproc_t)xdr_remote_hyper_ret, &ret,
-			  sizeof(ret), error))
+	if (!connect_call(conn, procedure, (xdrproc_t)xdr_remote_none, &none,
+			  (xdrproc_t)xdr_remote_hyper_ret, &ret, sizeof(ret), error))
 		return false;
 	*ret_number = ret.num;
 	return true;
@@ -74,7 +74,8 @@ char *vmm_connect_domain_capabilities(vmm_connect *conn, const char *emulator, c
 	};
 	remote_text_ret ret;
 
-	if (!CALL(conn, CONNECT_GET_DOMAIN_CAPABILITIES, domain_capabilities_args, &args, text_ret, &ret, error))
+	if (!CALL(conn, CONNECT_GET_DOMAIN_CAPABILITIES, domain_capabilities_args, &args, text_ret,
+		  &ret, error))
 		return NULL;
 	return text_take(&ret);
 }

@@ -28,11 +28,14 @@ static void on_closed(const GError *error, void *opaque)
 
 static const struct rpc_stream_ops stream_ops = { .data = on_data, .closed = on_closed };
 
-vmm_stream *vmm_domain_open_console(vmm_domain *dom, const char *device, unsigned flags, GMainContext *context,
-				    const struct vmm_stream_ops *ops, void *opaque, GError **error)
+vmm_stream *vmm_domain_open_console(vmm_domain *dom, const char *device, unsigned flags,
+				    GMainContext *context, const struct vmm_stream_ops *ops,
+				    void *opaque, GError **error)
 {
 	remote_dom_opt_text_flags_args args = {
-		.dom = domain_to_wire(dom), .text = device ? (char **)&device : NULL, .flags = flags,
+		.dom = domain_to_wire(dom),
+		.text = device ? (char **)&device : NULL,
+		.flags = flags,
 	};
 	struct rpc_call call = {
 		.program = FRAME_PROGRAM_REMOTE,

@@ -15,7 +15,8 @@ static const char *word(const char *const *words, size_t n, int i)
 const char *vmm_state_text(int state)
 {
 	static const char *const words[] = {
-		"no state", "running", "blocked", "paused", "in shutdown", "shut off", "crashed", "pmsuspended",
+		"no state",    "running",  "blocked", "paused",
+		"in shutdown", "shut off", "crashed", "pmsuspended",
 	};
 	const char *text = WORD(words, state);
 
@@ -25,17 +26,23 @@ const char *vmm_state_text(int state)
 const char *vmm_state_reason_text(int state, int reason)
 {
 	static const char *const running[] = {
-		"unknown", "booted", "migrated", "restored", "from snapshot", "unpaused", "migration canceled",
-		"save canceled", "event wakeup", "crashed", "post-copy", "post-copy failed",
+		"unknown",	 "booted",   "migrated",	   "restored",
+		"from snapshot", "unpaused", "migration canceled", "save canceled",
+		"event wakeup",	 "crashed",  "post-copy",	   "post-copy failed",
 	};
 	static const char *const paused[] = {
-		"unknown", "user", "migrating", "saving", "dumping", "I/O error", "watchdog", "from snapshot",
-		"shutting down", "creating snapshot", "crashed", "starting up", "post-copy", "post-copy failed",
+		"unknown",	 "user",
+		"migrating",	 "saving",
+		"dumping",	 "I/O error",
+		"watchdog",	 "from snapshot",
+		"shutting down", "creating snapshot",
+		"crashed",	 "starting up",
+		"post-copy",	 "post-copy failed",
 	};
 	static const char *const shutdown[] = { "unknown", "user" };
 	static const char *const shutoff[] = {
-		"unknown", "shutdown", "destroyed", "crashed", "migrated", "saved", "failed", "from snapshot",
-		"daemon",
+		"unknown", "shutdown", "destroyed",	"crashed", "migrated",
+		"saved",   "failed",   "from snapshot", "daemon",
 	};
 	static const char *const crashed[] = { "unknown", "panicked" };
 	const char *text = NULL;
@@ -63,8 +70,10 @@ const char *vmm_state_reason_text(int state, int reason)
 const char *vmm_memory_stat_name(int tag)
 {
 	static const char *const words[] = {
-		"swap_in", "swap_out", "major_fault", "minor_fault", "unused", "available", "actual", "rss",
-		"usable", "last_update", "disk_caches", "hugetlb_pgalloc", "hugetlb_pgfail",
+		"swap_in",	  "swap_out",	 "major_fault", "minor_fault",
+		"unused",	  "available",	 "actual",	"rss",
+		"usable",	  "last_update", "disk_caches", "hugetlb_pgalloc",
+		"hugetlb_pgfail",
 	};
 
 	return WORD(words, tag);
@@ -73,11 +82,32 @@ const char *vmm_memory_stat_name(int tag)
 const char *vmm_event_name(int id)
 {
 	static const char *const words[] = {
-		"lifecycle", "reboot", "rtc-change", "watchdog", "io-error", "graphics", "io-error-reason",
-		"control-error", "block-job", "disk-change", "tray-change", "pm-wakeup", "pm-suspend",
-		"balloon-change", "pm-suspend-disk", "device-removed", "block-job-2", "tunable",
-		"agent-lifecycle", "device-added", "migration-iteration", "job-completed",
-		"device-removal-failed", "metadata-change", "block-threshold", "memory-failure",
+		"lifecycle",
+		"reboot",
+		"rtc-change",
+		"watchdog",
+		"io-error",
+		"graphics",
+		"io-error-reason",
+		"control-error",
+		"block-job",
+		"disk-change",
+		"tray-change",
+		"pm-wakeup",
+		"pm-suspend",
+		"balloon-change",
+		"pm-suspend-disk",
+		"device-removed",
+		"block-job-2",
+		"tunable",
+		"agent-lifecycle",
+		"device-added",
+		"migration-iteration",
+		"job-completed",
+		"device-removal-failed",
+		"metadata-change",
+		"block-threshold",
+		"memory-failure",
 		"memory-device-size-change",
 	};
 
@@ -87,8 +117,8 @@ const char *vmm_event_name(int id)
 const char *vmm_lifecycle_text(int event)
 {
 	static const char *const words[] = {
-		"Defined", "Undefined", "Started", "Suspended", "Resumed", "Stopped", "Shutdown", "PMSuspended",
-		"Crashed",
+		"Defined", "Undefined", "Started",     "Suspended", "Resumed",
+		"Stopped", "Shutdown",	"PMSuspended", "Crashed",
 	};
 	const char *text = WORD(words, event);
 
@@ -100,21 +130,25 @@ const char *vmm_lifecycle_detail_text(int event, int detail)
 	static const char *const words[][9] = {
 		[VMM_LIFECYCLE_DEFINED] = { "Added", "Updated", "Renamed", "Snapshot" },
 		[VMM_LIFECYCLE_UNDEFINED] = { "Removed", "Renamed" },
-		[VMM_LIFECYCLE_STARTED] = { "Booted", "Migrated", "Restored", "Snapshot", "Event wakeup" },
+		[VMM_LIFECYCLE_STARTED] = {
+			"Booted", "Migrated", "Restored", "Snapshot", "Event wakeup",
+		},
 		[VMM_LIFECYCLE_SUSPENDED] = {
-			"Paused", "Migrated", "I/O Error", "Watchdog", "Restored", "Snapshot", "API error",
-			"Post-copy", "Post-copy Error",
+			"Paused", "Migrated", "I/O Error", "Watchdog", "Restored", "Snapshot",
+			"API error", "Post-copy", "Post-copy Error",
 		},
 		[VMM_LIFECYCLE_RESUMED] = { "Unpaused", "Migrated", "Snapshot", "Post-copy" },
 		[VMM_LIFECYCLE_STOPPED] = {
-			"Shutdown", "Destroyed", "Crashed", "Migrated", "Saved", "Failed", "Snapshot",
+			"Shutdown", "Destroyed", "Crashed", "Migrated", "Saved", "Failed",
+			"Snapshot",
 		},
 		[VMM_LIFECYCLE_SHUTDOWN] = { "Finished", "Finished after guest request",
 					     "Finished after host request" },
 		[VMM_LIFECYCLE_PMSUSPENDED] = { "Memory", "Disk" },
 		[VMM_LIFECYCLE_CRASHED] = { "Panicked", "Crashloaded" },
 	};
-	const char *text = event >= 0 && (size_t)event < ARRAY_SIZE(words) ? WORD(words[event], detail) : NULL;
+	const char *text =
+		event >= 0 && (size_t)event < ARRAY_SIZE(words) ? WORD(words[event], detail) : NULL;
 
 	return text ? text : "unknown";
 }

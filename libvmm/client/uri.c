@@ -33,11 +33,13 @@ static bool scheme_check(const char *scheme, GError **error)
 	g_auto(GStrv) parts = g_strsplit(scheme, "+", 2);
 
 	if (strcmp(parts[0], "vmm") && strcmp(parts[0], "qemu"))
-		return error_set(error, VMM_ERR_INVALID_ARG, "a URI begins with vmm:// or vmm+unix://, not %s://",
-				 scheme);
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "a URI begins with vmm:// or vmm+unix://, not %s://", scheme);
 	if (parts[1] && strcmp(parts[1], "unix"))
-		return error_set(error, VMM_ERR_NO_SUPPORT, "transport '%s' is not there: only local sockets are; "
-				 "use vmm:///system, or ssh to the host", parts[1]);
+		return error_set(error, VMM_ERR_NO_SUPPORT,
+				 "transport '%s' is not there: only local sockets are; "
+				 "use vmm:///system, or ssh to the host",
+				 parts[1]);
 	return true;
 }
 
@@ -72,21 +74,27 @@ static void name_add_query(GString *name, GHashTable *params)
 
 static bool parts_resolve(GUri *u, char **ret_name, char **ret_socket, GError **error)
 {
-	const char *scheme = g_uri_get_scheme(u), *host = g_uri_get_host(u), *path = g_uri_get_path(u);
+	const char *scheme = g_uri_get_scheme(u), *host = g_uri_get_host(u),
+		   *path = g_uri_get_path(u);
 	const char *query = g_uri_get_query(u), *given;
-	g_autoptr(GHashTable) params = g_uri_parse_params(query ? query : "", -1, "&;", G_URI_PARAMS_NONE, error);
+	g_autoptr(GHashTable) params =
+		g_uri_parse_params(query ? query : "", -1, "&;", G_URI_PARAMS_NONE, error);
 	g_autoptr(GString) name = NULL;
 
 	if (!params || !scheme_check(scheme, error))
 		return false;
 	if (host && *host)
-		return error_set(error, VMM_ERR_NO_SUPPORT, "host '%s': only the local daemon can be reached; "
-				 "write three slashes, vmm:///system", host);
+		return error_set(error, VMM_ERR_NO_SUPPORT,
+				 "host '%s': only the local daemon can be reached; "
+				 "write three slashes, vmm:///system",
+				 host);
 	if (strcmp(path, "/system") && strcmp(path, "/session") && strcmp(path, "/") && *path)
-		return error_set(error, VMM_ERR_INVALID_ARG, "'%s' is neither /system nor /session", path);
+		return error_set(error, VMM_ERR_INVALID_ARG, "'%s' is neither /system nor /session",
+				 path);
 	given = g_hash_table_lookup(params, "socket");
 	if (given && *given != '/')
-		return error_set(error, VMM_ERR_INVALID_ARG, "socket=%s is not an absolute path", given);
+		return error_set(error, VMM_ERR_INVALID_ARG, "socket=%s is not an absolute path",
+				 given);
 	name = g_string_new(NULL);
 	g_string_append_len(name, scheme, strcspn(scheme, "+"));
 	g_string_append_printf(name, "://%s", *path ? path : "/");
@@ -98,7 +106,8 @@ static bool parts_resolve(GUri *u, char **ret_name, char **ret_socket, GError **
 	return true;
 }
 
-bool uri_resolve(const char *uri, char **ret_uri, char **ret_name, char **ret_socket, GError **error)
+bool uri_resolve(const char *uri, char **ret_uri, char **ret_name, char **ret_socket,
+		 GError **error)
 {
 	g_autoptr(GUri) u = NULL;
 	g_autoptr(GError) why = NULL;
@@ -107,9 +116,11 @@ bool uri_resolve(const char *uri, char **ret_uri, char **ret_name, char **ret_so
 		uri = default_uri();
 	u = g_uri_parse(uri, G_URI_FLAGS_ENCODED_QUERY, &why);
 	if (!u)
-		return error_set(error, VMM_ERR_INVALID_ARG, "'%s' is no URI: %s", uri, why->message);
+		return error_set(error, VMM_ERR_INVALID_ARG, "'%s' is no URI: %s", uri,
+				 why->message);
 	if (!parts_resolve(u, ret_name, ret_socket, &why))
-		return error_set(error, why->domain == VMM_ERROR ? (int)why->code : VMM_ERR_INVALID_ARG,
+		return error_set(error,
+				 why->domain == VMM_ERROR ? (int)why->code : VMM_ERR_INVALID_ARG,
 				 "'%s': %s", uri, why->message);
 	*ret_uri = g_strdup(uri);
 	return true;

@@ -35,7 +35,8 @@ static void put_cell(GString *xml, const struct node_topology *topo, unsigned in
 
 	for (guint i = 0; i < topo->cpus->len; i++)
 		n += ((const struct node_cpu *)topo->cpus->pdata[i])->cell == index;
-	put(xml, "        <cell id='%u'>\n          <memory unit='KiB'>%" G_GUINT64_FORMAT "</memory>\n",
+	put(xml,
+	    "        <cell id='%u'>\n          <memory unit='KiB'>%" G_GUINT64_FORMAT "</memory>\n",
 	    cell->id, cell->memory_kib);
 	put(xml, "          <pages unit='KiB' size='%u'>%" G_GUINT64_FORMAT "</pages>\n", page_kib,
 	    cell->memory_kib / page_kib);
@@ -48,8 +49,11 @@ static void put_cell(GString *xml, const struct node_topology *topo, unsigned in
 		if (cpu->socket_id < 0 || !cpu->siblings)
 			put(xml, "            <cpu id='%u'/>\n", cpu->id);
 		else
-			put(xml, "            <cpu id='%u' socket_id='%d' die_id='%d' core_id='%d' siblings='%s'/>\n",
-			    cpu->id, cpu->socket_id, MAX(cpu->die_id, 0), MAX(cpu->core_id, 0), cpu->siblings);
+			put(xml,
+			    "            <cpu id='%u' socket_id='%d' die_id='%d' core_id='%d' "
+			    "siblings='%s'/>\n",
+			    cpu->id, cpu->socket_id, MAX(cpu->die_id, 0), MAX(cpu->core_id, 0),
+			    cpu->siblings);
 	}
 	g_string_append(xml, "          </cpus>\n        </cell>\n");
 }
@@ -60,7 +64,9 @@ static void put_host(GString *xml)
 	g_autofree char *uuid = node_uuid(), *vendor = node_cpu_vendor();
 
 	put(xml, "  <host>\n    <uuid>%s</uuid>\n", uuid);
-	put(xml, "    <cpu>\n      <arch>" CAPS_ARCH "</arch>\n      <model>host</model>\n      <vendor>%s</vendor>\n",
+	put(xml,
+	    "    <cpu>\n      <arch>" CAPS_ARCH
+	    "</arch>\n      <model>host</model>\n      <vendor>%s</vendor>\n",
 	    vendor);
 	put(xml, "      <topology sockets='%u' dies='%u' cores='%u' threads='%u'/>\n    </cpu>\n",
 	    topo->sockets, topo->dies, MAX(topo->cores / topo->dies, 1), topo->threads);
@@ -78,10 +84,13 @@ char *caps_host_xml(const char *emulator)
 	put_host(xml);
 	put(xml, "  <guest>\n    <os_type>hvm</os_type>\n    <arch name='" CAPS_ARCH "'>\n"
 	    "      <wordsize>64</wordsize>\n      <emulator>%s</emulator>\n", emulator);
-	put(xml, "      <machine maxCpus='%d'>" CAPS_MACHINE "</machine>\n      <domain type='kvm'/>\n    </arch>\n",
+	put(xml,
+	    "      <machine maxCpus='%d'>" CAPS_MACHINE
+	    "</machine>\n      <domain type='kvm'/>\n    </arch>\n",
 	    CAPS_VCPUS_MAX);
 	g_string_append(xml, "    <features>\n      <acpi default='on' toggle='no'/>\n"
-			"      <apic default='on' toggle='no'/>\n    </features>\n  </guest>\n</capabilities>\n");
+			     "      <apic default='on' toggle='no'/>\n    </features>\n  "
+			     "</guest>\n</capabilities>\n");
 	return g_string_free(xml, FALSE);
 }
 
@@ -89,8 +98,8 @@ static bool only(const char *what, const char *asked, const char *ours, GError *
 {
 	if (!asked || strcmp(asked, ours) == 0)
 		return true;
-	return error_set(error, VMM_ERR_INVALID_ARG, "%s '%s' is not supported; the only one is '%s'", what, asked,
-			 ours);
+	return error_set(error, VMM_ERR_INVALID_ARG,
+			 "%s '%s' is not supported; the only one is '%s'", what, asked, ours);
 }
 
 static void put_enum(GString *xml, const char *name, const char *const *values)
@@ -103,7 +112,8 @@ static void put_enum(GString *xml, const char *name, const char *const *values)
 
 static void put_devices(GString *xml)
 {
-	static const char *const disk_device[] = { "disk", NULL }, *const virtio[] = { "virtio", NULL };
+	static const char *const disk_device[] = { "disk", NULL }, *const virtio[] = { "virtio",
+										       NULL };
 	static const char *const rng_backend[] = { "random", NULL };
 	static const char *const channel[] = { "pty", "unix", NULL };
 
@@ -111,38 +121,45 @@ static void put_devices(GString *xml)
 	put_enum(xml, "diskDevice", disk_device);
 	put_enum(xml, "bus", virtio);
 	put_enum(xml, "model", virtio);
-	g_string_append(xml, "    </disk>\n    <graphics supported='no'/>\n    <video supported='no'/>\n"
+	g_string_append(xml,
+			"    </disk>\n    <graphics supported='no'/>\n    <video supported='no'/>\n"
 			"    <hostdev supported='no'/>\n    <rng supported='yes'>\n");
 	put_enum(xml, "model", virtio);
 	put_enum(xml, "backendModel", rng_backend);
-	g_string_append(xml, "    </rng>\n    <filesystem supported='no'/>\n    <tpm supported='no'/>\n"
+	g_string_append(xml,
+			"    </rng>\n    <filesystem supported='no'/>\n    <tpm supported='no'/>\n"
 			"    <redirdev supported='no'/>\n    <channel supported='yes'>\n");
 	put_enum(xml, "type", channel);
 	g_string_append(xml, "    </channel>\n  </devices>\n");
 }
 
-char *caps_domain_xml(const char *emulator, const char *arch, const char *machine, const char *virttype,
-		      GError **error)
+char *caps_domain_xml(const char *emulator, const char *arch, const char *machine,
+		      const char *virttype, GError **error)
 {
 	GString *xml;
 
-	if (!only("architecture", arch, CAPS_ARCH, error) || !only("machine", machine, CAPS_MACHINE, error) ||
+	if (!only("architecture", arch, CAPS_ARCH, error) ||
+	    !only("machine", machine, CAPS_MACHINE, error) ||
 	    !only("domain type", virttype, "kvm", error))
 		return NULL;
 	xml = g_string_new("<domainCapabilities>\n");
-	put(xml, "  <path>%s</path>\n  <domain>kvm</domain>\n  <machine>" CAPS_MACHINE "</machine>\n"
+	put(xml,
+	    "  <path>%s</path>\n  <domain>kvm</domain>\n  <machine>" CAPS_MACHINE "</machine>\n"
 	    "  <arch>" CAPS_ARCH "</arch>\n  <vcpu max='%d'/>\n  <iothreads supported='no'/>\n",
 	    emulator, CAPS_VCPUS_MAX);
-	g_string_append(xml, "  <os supported='yes'>\n    <loader supported='no'/>\n  </os>\n  <cpu>\n"
+	g_string_append(xml,
+			"  <os supported='yes'>\n    <loader supported='no'/>\n  </os>\n  <cpu>\n"
 			"    <mode name='host-passthrough' supported='yes'/>\n"
 			"    <mode name='maximum' supported='yes'/>\n"
 			"    <mode name='host-model' supported='no'/>\n"
 			"    <mode name='custom' supported='no'/>\n  </cpu>\n"
 			"  <memoryBacking supported='yes'/>\n");
 	put_devices(xml);
-	g_string_append(xml, "  <features>\n    <gic supported='no'/>\n    <vmcoreinfo supported='no'/>\n"
-			"    <genid supported='no'/>\n    <backingStoreInput supported='yes'/>\n"
-			"    <backup supported='no'/>\n    <sev supported='no'/>\n    <sgx supported='no'/>\n"
-			"  </features>\n</domainCapabilities>\n");
+	g_string_append(
+		xml, "  <features>\n    <gic supported='no'/>\n    <vmcoreinfo supported='no'/>\n"
+		     "    <genid supported='no'/>\n    <backingStoreInput supported='yes'/>\n"
+		     "    <backup supported='no'/>\n    <sev supported='no'/>\n    <sgx "
+		     "supported='no'/>\n"
+		     "  </features>\n</domainCapabilities>\n");
 	return g_string_free(xml, FALSE);
 }

@@ -9,6 +9,9 @@
 
 /* emulator: path of vmm-worker. */
 char *caps_host_xml(const char *emulator);
-/* What NULL leaves open is ours; VMM_ERR_INVALID_ARG for an arch, machine or type that we don't have. */
-char *caps_domain_xml(const char *emulator, const char *arch, const char *machine, const char *virttype,
-		      GError **error);
+/*
+ * What NULL leaves open is ours; VMM_ERR_INVALID_ARG for an arch, machine or type that we don't
+ * have.
+ */
+char *caps_domain_xml(const char *emulator, const char *arch, const char *machine,
+		      const char *virttype, GError **error);

@@ -30,7 +30,8 @@ static char *file_value(const char *path, const char *key)
 	for (char **l = lines; l && *l; l++) {
 		const char *colon = strchr(*l, ':');
 
-		if (!colon || strncmp(*l, key, n) || strspn(*l + n, " \t") != (size_t)(colon - *l) - n)
+		if (!colon || strncmp(*l, key, n) ||
+		    strspn(*l + n, " \t") != (size_t)(colon - *l) - n)
 			continue;
 		return g_strstrip(g_strdup(colon + 1));
 	}
@@ -122,14 +123,16 @@ bool node_memory_read(int cell, struct node_memory *ret, GError **error)
 	}
 	/* A kernel without NUMA has no node folders; all memory is cell 0. */
 	if (cell > 0)
-		return error_set(error, VMM_ERR_INVALID_ARG, "this host has no memory cell %d", cell);
+		return error_set(error, VMM_ERR_INVALID_ARG, "this host has no memory cell %d",
+				 cell);
 	*ret = (struct node_memory){
 		.total_kib = file_number("/proc/meminfo", "MemTotal"),
 		.free_kib = file_number("/proc/meminfo", "MemFree"),
 		.buffers_kib = file_number("/proc/meminfo", "Buffers"),
 		.cached_kib = file_number("/proc/meminfo", "Cached"),
 	};
-	return ret->total_kib ? true : error_set(error, VMM_ERR_INTERNAL, "/proc/meminfo can't be read");
+	return ret->total_kib ? true
+			      : error_set(error, VMM_ERR_INTERNAL, "/proc/meminfo can't be read");
 }
 
 char *node_hostname(void)
@@ -140,8 +143,8 @@ char *node_hostname(void)
 /* 32 hexadecimal digits to the form with dashes. */
 static char *uuid_from_digits(const char *digits)
 {
-	return g_strdup_printf("%.8s-%.4s-%.4s-%.4s-%.12s", digits, digits + 8, digits + 12, digits + 16,
-			       digits + 20);
+	return g_strdup_printf("%.8s-%.4s-%.4s-%.4s-%.12s", digits, digits + 8, digits + 12,
+			       digits + 16, digits + 20);
 }
 
 char *node_uuid(void)

@@ -40,7 +40,8 @@ struct node_memory {
 
 typedef struct node_topology node_topology;
 
-struct node_topology *node_topology_read(void);		/* never fails: what is not known is guessed as flat */
+struct node_topology *
+node_topology_read(void); /* never fails: what is not known is guessed as flat */
 void node_topology_free(struct node_topology *topo);
 unsigned node_cpus_online(const struct node_topology *topo);
 unsigned node_mhz(void);				/* of the first CPU, now; 0: not known */
@@ -52,7 +53,7 @@ bool node_cpu_times_read(int cpu, struct node_cpu_times *ret, GError **error);
 /* cell -1: all together. */
 bool node_memory_read(int cell, struct node_memory *ret, GError **error);
 char *node_hostname(void);
-char *node_uuid(void);					/* of this host, 36 characters; stable over reboots */
+char *node_uuid(void); /* of this host, 36 characters; stable over reboots */
 char *node_sysinfo_xml(void);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(node_topology, node_topology_free)

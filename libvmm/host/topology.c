@@ -38,7 +38,8 @@ static void list_each(const char *list, void (*fn)(unsigned n, void *arg), void 
 		unsigned first, last;
 		int got = sscanf(*p, "%u-%u", &first, &last);
 
-		for (unsigned n = first; got > 0 && n <= (got == 2 ? last : first) && n < NODE_CPUS_MAX; n++)
+		for (unsigned n = first;
+		     got > 0 && n <= (got == 2 ? last : first) && n < NODE_CPUS_MAX; n++)
 			fn(n, arg);
 	}
 }
@@ -100,7 +101,8 @@ static void count_add(unsigned n, void *arg)
 }
 
 /* How many different values of key the CPUs have that match one socket (-1: all). */
-static unsigned distinct(const struct node_topology *topo, int socket, int (*key)(const struct node_cpu *))
+static unsigned distinct(const struct node_topology *topo, int socket,
+			 int (*key)(const struct node_cpu *))
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new(g_direct_hash, g_direct_equal);
 

@@ -69,7 +69,8 @@ GError *rpc_message_error(const struct rpc_message *msg)
 
 	if (!rpc_message_decode(msg, (xdrproc_t)xdr_remote_error, &e, &error))
 		return error;
-	error = g_error_new_literal(VMM_ERROR, e.code, e.message && **e.message ? *e.message : "no reason given");
+	error = g_error_new_literal(VMM_ERROR, e.code,
+				    e.message && **e.message ? *e.message : "no reason given");
 	frame_free((xdrproc_t)xdr_remote_error, &e);
 	return error;
 }
@@ -105,15 +106,17 @@ void rpc_reply_error(struct rpc_conn *conn, const struct frame_header *call, con
 
 void rpc_reply_unknown(struct rpc_conn *conn, const struct frame_header *call)
 {
-	g_autoptr(GError) error = g_error_new(VMM_ERROR, VMM_ERR_RPC, "unknown procedure: %d", call->procedure);
+	g_autoptr(GError) error =
+		g_error_new(VMM_ERROR, VMM_ERR_RPC, "unknown procedure: %d", call->procedure);
 
 	rpc_reply_error(conn, call, error);
 }
 
-void rpc_reply_fds(struct rpc_conn *conn, const struct frame_header *call, xdrproc_t proc, const void *ret,
-		   const int *fds, unsigned n_fds)
+void rpc_reply_fds(struct rpc_conn *conn, const struct frame_header *call, xdrproc_t proc,
+		   const void *ret, const int *fds, unsigned n_fds)
 {
-	struct frame_header h = answer_to(call, n_fds ? FRAME_REPLY_WITH_FDS : FRAME_REPLY, FRAME_OK);
+	struct frame_header h =
+		answer_to(call, n_fds ? FRAME_REPLY_WITH_FDS : FRAME_REPLY, FRAME_OK);
 	g_autoptr(GError) error = NULL;
 	GBytes *bytes = frame_encode(&h, n_fds, proc, ret, &error);
 
@@ -129,7 +132,8 @@ void rpc_reply_fds(struct rpc_conn *conn, const struct frame_header *call, xdrpr
 	}
 }
 
-void rpc_reply(struct rpc_conn *conn, const struct frame_header *call, xdrproc_t proc, const void *ret)
+void rpc_reply(struct rpc_conn *conn, const struct frame_header *call, xdrproc_t proc,
+	       const void *ret)
 {
 	rpc_reply_fds(conn, call, proc, ret, NULL, 0);
 }
@@ -141,10 +145,15 @@ void rpc_reply_none(struct rpc_conn *conn, const struct frame_header *call)
 	rpc_reply(conn, call, (xdrproc_t)xdr_remote_none, &none);
 }
 
-void rpc_event(struct rpc_conn *conn, uint32_t program, int32_t procedure, xdrproc_t proc, const void *arg)
+void rpc_event(struct rpc_conn *conn, uint32_t program, int32_t procedure, xdrproc_t proc,
+	       const void *arg)
 {
 	struct frame_header h = {
-		.program = program, .version = 1, .procedure = procedure, .type = FRAME_MESSAGE, .serial = 1,
+		.program = program,
+		.version = 1,
+		.procedure = procedure,
+		.type = FRAME_MESSAGE,
+		.serial = 1,
 	};
 	g_autoptr(GError) error = NULL;
 	GBytes *bytes = frame_encode(&h, 0, proc, arg, &error);
@@ -155,7 +164,8 @@ void rpc_event(struct rpc_conn *conn, uint32_t program, int32_t procedure, xdrpr
 		g_warning("event: %s", error->message);
 }
 
-void rpc_stream_data(struct rpc_conn *conn, const struct frame_header *call, const void *data, size_t bytes)
+void rpc_stream_data(struct rpc_conn *conn, const struct frame_header *call, const void *data,
+		     size_t bytes)
 {
 	struct frame_header h = answer_to(call, FRAME_STREAM, FRAME_CONTINUE);
 

@@ -63,7 +63,8 @@ void client_throttle(struct rpc_client *client)
 		rpc_conn_resume(client->conn);
 }
 
-static void wait_done(struct rpc_conn *conn, struct rpc_message *reply, const GError *error, void *opaque)
+static void wait_done(struct rpc_conn *conn, struct rpc_message *reply, const GError *error,
+		      void *opaque)
 {
 	struct wait *w = opaque;
 	const struct rpc_call *call = w->call;
@@ -86,8 +87,9 @@ static void wait_start(void *arg)
 
 	w->client->waiting++;
 	client_throttle(w->client);
-	w->serial = rpc_conn_call(w->client->conn, w->call->program, w->call->procedure, w->call->args_proc,
-				  w->call->args, NULL, 0, w->call->timeout_ms, wait_done, w);
+	w->serial = rpc_conn_call(w->client->conn, w->call->program, w->call->procedure,
+				  w->call->args_proc, w->call->args, NULL, 0, w->call->timeout_ms,
+				  wait_done, w);
 }
 
 static void wait_cancel(void *arg)

@@ -30,7 +30,8 @@ static bool fd_keep(struct rpc_conn *conn, int fd, GError **error)
 {
 	if (conn->n_in_fds == FRAME_FDS_MAX) {
 		close(fd);
-		return error_set(error, VMM_ERR_RPC, "the peer sent descriptors that belong to no message");
+		return error_set(error, VMM_ERR_RPC,
+				 "the peer sent descriptors that belong to no message");
 	}
 	conn->in_fds[conn->n_in_fds++] = fd;
 	return true;
@@ -154,12 +155,13 @@ static bool body_done(struct rpc_conn *conn, GError **error)
 	if (!message_has_fds(conn))
 		return message_done(conn, error);
 	if (body_bytes(conn) < sizeof(n))
-		return error_set(error, VMM_ERR_RPC, "a message with descriptors does not say how many");
+		return error_set(error, VMM_ERR_RPC,
+				 "a message with descriptors does not say how many");
 	memcpy(&n, conn->body->data, sizeof(n));
 	n = GUINT32_FROM_BE(n);
 	if (n > FRAME_FDS_MAX)
-		return error_set(error, VMM_ERR_RPC, "a message with %u descriptors; %d are allowed",
-				 n, FRAME_FDS_MAX);
+		return error_set(error, VMM_ERR_RPC,
+				 "a message with %u descriptors; %d are allowed", n, FRAME_FDS_MAX);
 	conn->want_fds = conn->msg_fds = n;
 	part_next(conn, CONN_IN_FDS);
 	return n ? true : message_done(conn, error);
@@ -242,7 +244,8 @@ static ssize_t out_send(struct rpc_conn *conn, const struct conn_out *out)
 	if (!out->bytes)
 		return fd_send(conn->fd, out->fd);
 	data = g_bytes_get_data(out->bytes, &bytes);
-	return send(conn->fd, data + conn->out_sent, bytes - conn->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return send(conn->fd, data + conn->out_sent, bytes - conn->out_sent,
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void out_free(struct conn_out *out)
@@ -269,7 +272,8 @@ bool conn_write(struct rpc_conn *conn, GError **error)
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return true;
 		if (n < 0)
-			return error_set(error, VMM_ERR_RPC, "connection lost: %s", g_strerror(errno));
+			return error_set(error, VMM_ERR_RPC, "connection lost: %s",
+					 g_strerror(errno));
 		conn->out_sent += n;
 		conn->queued -= n;
 		if (conn->out_sent < out_bytes(out))
@@ -302,8 +306,8 @@ static void out_add(struct rpc_conn *conn, GBytes *bytes, int fd)
 	if (first)
 		conn_write(conn, NULL);
 	if (conn->queued > conn->close_bytes && !conn->reason)
-		error_set(&conn->reason, VMM_ERR_RPC, "the peer does not read: %zu bytes wait for it",
-			  conn->queued);
+		error_set(&conn->reason, VMM_ERR_RPC,
+			  "the peer does not read: %zu bytes wait for it", conn->queued);
 	conn_update(conn);
 }
 

@@ -28,7 +28,7 @@ struct rpc_conn {
 	enum conn_in in;
 	uint8_t head[FRAME_HEADER_BYTES];
 	struct frame_header hdr;
-	GByteArray *body;		/* grows as the bytes come, never ahead to what a header claims */
+	GByteArray *body;		/* grows as bytes come, not to what a header claims */
 	size_t have;			/* bytes of the current part */
 	int in_fds[FRAME_FDS_MAX];	/* came, not yet given to a message */
 	unsigned n_in_fds;
@@ -42,7 +42,7 @@ struct rpc_conn {
 	size_t out_sent;		/* bytes of the first that have gone */
 	size_t queued;
 	size_t pause_bytes, close_bytes;
-	bool throttled;			/* not reading because of queued; until half of pause_bytes */
+	bool throttled;			/* queued is too much: no reading until half */
 
 	/* Signs of life; monotonic us. */
 	gint64 keepalive_us;		/* interval; 0: none are asked for */
@@ -63,7 +63,8 @@ struct rpc_conn {
 };
 
 /* conn-io.c */
-bool conn_read(struct rpc_conn *conn, GError **error);	/* until EAGAIN or budget; sets closing at EOF */
+/* Until EAGAIN or budget; sets closing at EOF. */
+bool conn_read(struct rpc_conn *conn, GError **error);
 bool conn_write(struct rpc_conn *conn, GError **error);	/* until empty or EAGAIN */
 void conn_send(struct rpc_conn *conn, GBytes *bytes);	/* takes bytes; queues, tries once */
 void conn_send_fd(struct rpc_conn *conn, int fd);	/* takes fd */
@@ -71,7 +72,7 @@ void conn_drop_output(struct rpc_conn *conn);
 void conn_drop_fds(struct rpc_conn *conn);
 
 /* conn.c */
-void conn_update(struct rpc_conn *conn);		/* what the loop waits for, after any change */
+void conn_update(struct rpc_conn *conn);	/* what the loop waits for, after any change */
 void conn_heard(struct rpc_conn *conn);			/* a sign of life */
 bool conn_is_reading(const struct rpc_conn *conn);
 void conn_deliver(struct rpc_conn *conn, struct rpc_message *msg);

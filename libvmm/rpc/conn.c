@@ -152,7 +152,10 @@ void conn_heard(struct rpc_conn *conn)
 static bool keepalive_check(struct rpc_conn *conn, GError **error)
 {
 	struct frame_header ping = {
-		.program = FRAME_PROGRAM_KEEPALIVE, .version = 1, .procedure = KEEPALIVE_PING, .type = FRAME_MESSAGE,
+		.program = FRAME_PROGRAM_KEEPALIVE,
+		.version = 1,
+		.procedure = KEEPALIVE_PING,
+		.type = FRAME_MESSAGE,
 	};
 
 	if (!conn->keepalive_us || conn->closing || g_get_monotonic_time() < conn->ping_us)
@@ -163,7 +166,8 @@ static bool keepalive_check(struct rpc_conn *conn, GError **error)
 		return true;
 	}
 	if (conn->pings == conn->keepalive_count)
-		return error_set(error, VMM_ERR_RPC, "the peer has not answered for %" G_GINT64_FORMAT " seconds",
+		return error_set(error, VMM_ERR_RPC,
+				 "the peer has not answered for %" G_GINT64_FORMAT " seconds",
 				 conn->keepalive_us * (conn->pings + 1) / G_USEC_PER_SEC);
 	conn->pings++;
 	conn->ping_us = g_get_monotonic_time() + conn->keepalive_us;
@@ -198,7 +202,8 @@ static bool conn_work(struct rpc_conn *conn, unsigned revents, GError **error)
 	}
 	if (had_output && conn->out.length == 0 && conn->ops->drained)
 		conn->ops->drained(conn, conn->opaque);
-	if ((revents & (G_IO_IN | G_IO_HUP | G_IO_ERR)) && conn_is_reading(conn) && !conn_read(conn, error))
+	if ((revents & (G_IO_IN | G_IO_HUP | G_IO_ERR)) && conn_is_reading(conn) &&
+	    !conn_read(conn, error))
 		return false;
 	return conn->ended || keepalive_check(conn, error);
 }
@@ -223,7 +228,8 @@ static gboolean conn_dispatch(GSource *source, GSourceFunc callback, void *data)
 
 static GSourceFuncs conn_source_funcs = { .dispatch = conn_dispatch };
 
-struct rpc_conn *rpc_conn_new(int fd, GMainContext *ctx, const struct rpc_conn_ops *ops, void *opaque)
+struct rpc_conn *rpc_conn_new(int fd, GMainContext *ctx, const struct rpc_conn_ops *ops,
+			      void *opaque)
 {
 	struct rpc_conn *conn = g_new0(struct rpc_conn, 1);
 

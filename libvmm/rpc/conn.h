@@ -41,7 +41,8 @@ struct rpc_conn_ops {
 };
 
 /* Takes fd (made non-blocking). ctx may be NULL for the default context; ops must outlive conn. */
-struct rpc_conn *rpc_conn_new(int fd, GMainContext *ctx, const struct rpc_conn_ops *ops, void *opaque);
+struct rpc_conn *rpc_conn_new(int fd, GMainContext *ctx, const struct rpc_conn_ops *ops,
+			      void *opaque);
 void rpc_conn_free(struct rpc_conn *conn);
 /* Read no more, send what is queued (5 s at most), then closed(). */
 void rpc_conn_close(struct rpc_conn *conn);
@@ -78,19 +79,22 @@ GError *rpc_message_error(const struct rpc_message *msg);
  * call.  Sending on a connection that has ended does nothing.  A value that
  * cannot be encoded becomes an error reply.
  */
-void rpc_reply(struct rpc_conn *conn, const struct frame_header *call, xdrproc_t proc, const void *ret);
+void rpc_reply(struct rpc_conn *conn, const struct frame_header *call, xdrproc_t proc,
+	       const void *ret);
 void rpc_reply_none(struct rpc_conn *conn, const struct frame_header *call);
 /* Takes the descriptors: they are closed when sent. */
-void rpc_reply_fds(struct rpc_conn *conn, const struct frame_header *call, xdrproc_t proc, const void *ret,
-		   const int *fds, unsigned n_fds);
+void rpc_reply_fds(struct rpc_conn *conn, const struct frame_header *call, xdrproc_t proc,
+		   const void *ret, const int *fds, unsigned n_fds);
 void rpc_reply_error(struct rpc_conn *conn, const struct frame_header *call, const GError *error);
 /* The very text by which clients see that a procedure does not exist. */
 void rpc_reply_unknown(struct rpc_conn *conn, const struct frame_header *call);
 
-void rpc_event(struct rpc_conn *conn, uint32_t program, int32_t procedure, xdrproc_t proc, const void *arg);
+void rpc_event(struct rpc_conn *conn, uint32_t program, int32_t procedure, xdrproc_t proc,
+	       const void *arg);
 
 /* Streams: packets repeat program, procedure and serial of the call that opened it. */
-void rpc_stream_data(struct rpc_conn *conn, const struct frame_header *call, const void *data, size_t bytes);
+void rpc_stream_data(struct rpc_conn *conn, const struct frame_header *call, const void *data,
+		     size_t bytes);
 /* No more data from here: an empty data packet; the client then sends its finish. */
 void rpc_stream_eof(struct rpc_conn *conn, const struct frame_header *call);
 /* Client: no more data. Server: the answer to the client's finish or abort, never unasked. */
@@ -104,7 +108,8 @@ void rpc_stream_error(struct rpc_conn *conn, const struct frame_header *call, co
  * with error (the peer's own error, a time-out, the end of the connection).
  * fds are duplicated.  timeout_ms 0 waits for ever.  Returns the serial.
  */
-typedef void rpc_done_fn(struct rpc_conn *conn, struct rpc_message *reply, const GError *error, void *opaque);
+typedef void rpc_done_fn(struct rpc_conn *conn, struct rpc_message *reply, const GError *error,
+			 void *opaque);
 
 uint32_t rpc_conn_call(struct rpc_conn *conn, uint32_t program, int32_t procedure, xdrproc_t proc,
 		       const void *args, const int *fds, unsigned n_fds, unsigned timeout_ms,

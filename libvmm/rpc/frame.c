@@ -43,8 +43,8 @@ void frame_header_encode(const struct frame_header *h, uint8_t ret[FRAME_HEADER_
 	word_put(ret + 24, h->status);
 }
 
-bool frame_header_decode(const uint8_t in[FRAME_HEADER_BYTES], uint32_t max, struct frame_header *ret,
-			 GError **error)
+bool frame_header_decode(const uint8_t in[FRAME_HEADER_BYTES], uint32_t max,
+			 struct frame_header *ret, GError **error)
 {
 	struct frame_header h = {
 		.length = word_get(in),
@@ -57,10 +57,12 @@ bool frame_header_decode(const uint8_t in[FRAME_HEADER_BYTES], uint32_t max, str
 	};
 
 	if (h.length < FRAME_HEADER_BYTES)
-		return error_set(error, VMM_ERR_RPC, "message of %u bytes is shorter than its header", h.length);
+		return error_set(error, VMM_ERR_RPC,
+				 "message of %u bytes is shorter than its header", h.length);
 	if (h.length > max)
-		return error_set(error, VMM_ERR_RPC, "message of %u bytes is longer than the %u allowed",
-				 h.length, max);
+		return error_set(error, VMM_ERR_RPC,
+				 "message of %u bytes is longer than the %u allowed", h.length,
+				 max);
 	if (h.type > FRAME_STREAM_HOLE)
 		return error_set(error, VMM_ERR_RPC, "message of unknown type %u", h.type);
 	if (h.status > FRAME_CONTINUE)
@@ -74,7 +76,9 @@ static bool has_fds(const struct frame_header *h)
 	return h->type == FRAME_CALL_WITH_FDS || h->type == FRAME_REPLY_WITH_FDS;
 }
 
-/* Payload into buf; false if it does not fit or breaks its limits: the caller tries a larger one. */
+/*
+ * Payload into buf; false if it does not fit or breaks its limits: the caller tries a larger one.
+ */
 static bool payload_encode(uint8_t *buf, size_t bytes, bool fds, unsigned n_fds, xdrproc_t proc,
 			   const void *data, size_t *ret_used)
 {
@@ -103,12 +107,14 @@ GBytes *frame_encode(const struct frame_header *h, unsigned n_fds, xdrproc_t pro
 
 	for (size_t room = ENCODE_GUESS_BYTES;; room = MIN(room * 8, FRAME_PAYLOAD_MAX)) {
 		buf = g_realloc(buf, FRAME_HEADER_BYTES + room);
-		if (payload_encode(buf + FRAME_HEADER_BYTES, room, has_fds(h), n_fds, proc, data, &used))
+		if (payload_encode(buf + FRAME_HEADER_BYTES, room, has_fds(h), n_fds, proc, data,
+				   &used))
 			return frame_finish(*h, g_steal_pointer(&buf), FRAME_HEADER_BYTES + used);
 		if (room == FRAME_PAYLOAD_MAX)
 			break;
 	}
-	error_set(error, VMM_ERR_RPC, "procedure %d: a value is larger than the protocol allows", h->procedure);
+	error_set(error, VMM_ERR_RPC, "procedure %d: a value is larger than the protocol allows",
+		  h->procedure);
 	return NULL;
 }
 
@@ -132,7 +138,8 @@ bool frame_decode(const uint8_t *payload, size_t bytes, xdrproc_t proc, void *re
 	if (ok)
 		return true;
 	frame_free(proc, ret);
-	return error_set(error, VMM_ERR_RPC, "the message's content is not what its procedure takes");
+	return error_set(error, VMM_ERR_RPC,
+			 "the message's content is not what its procedure takes");
 }
 
 void frame_free(xdrproc_t proc, void *data)

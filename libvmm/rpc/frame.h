@@ -59,8 +59,8 @@ bool_t xdr_remote_none(XDR *xdrs, remote_none *none);
 
 void frame_header_encode(const struct frame_header *h, uint8_t ret[FRAME_HEADER_BYTES]);
 /* Refuses a length below the header's or above max, an unknown type or status. */
-bool frame_header_decode(const uint8_t in[FRAME_HEADER_BYTES], uint32_t max, struct frame_header *ret,
-			 GError **error);
+bool frame_header_decode(const uint8_t in[FRAME_HEADER_BYTES], uint32_t max,
+			 struct frame_header *ret, GError **error);
 
 /*
  * One whole message, ready to send: header (its length filled in), the word

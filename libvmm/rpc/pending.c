@@ -25,7 +25,8 @@ GHashTable *pending_table_new(void)
 	return g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
 }
 
-static void pending_tell(struct rpc_conn *conn, struct pending *p, struct rpc_message *msg, const GError *error)
+static void pending_tell(struct rpc_conn *conn, struct pending *p, struct rpc_message *msg,
+			 const GError *error)
 {
 	rpc_done_fn *done = g_steal_pointer(&p->done);
 
@@ -86,7 +87,9 @@ void pending_fail(struct rpc_conn *conn, const GError *error)
 	GHashTableIter iter;
 	gpointer value;
 
-	/* Calls made by the callbacks go into the new table, and end in the next turn of the loop. */
+	/*
+	 * Calls made by the callbacks go into the new table, and end in the next turn of the loop.
+	 */
 	conn->pending = pending_table_new();
 	g_hash_table_iter_init(&iter, all);
 	while (g_hash_table_iter_next(&iter, NULL, &value))
@@ -110,8 +113,8 @@ gint64 pending_deadline(const struct rpc_conn *conn)
 }
 
 /* Queue the call's bytes and descriptors; an error if they can't be. */
-static bool call_send(struct rpc_conn *conn, const struct frame_header *h, xdrproc_t proc, const void *args,
-		      const int *fds, unsigned n_fds, GError **error)
+static bool call_send(struct rpc_conn *conn, const struct frame_header *h, xdrproc_t proc,
+		      const void *args, const int *fds, unsigned n_fds, GError **error)
 {
 	GBytes *bytes;
 

@@ -351,9 +351,10 @@ enum remote_procedure {
 	X(25, 423, MEMORY_FAILURE, event_memory_failure) \
 	X(26, 438, MEMORY_DEVICE_SIZE_CHANGE, event_memory_size)
 
-#define REMOTE_EVENT_NUMBERS(id, msg, name, type) REMOTE_EVENT_##name = id, REMOTE_EVENT_MSG_##name = msg,
+#define REMOTE_EVENT_NUMBERS(id, msg, name, type) \
+	REMOTE_EVENT_##name = id, REMOTE_EVENT_MSG_##name = msg,
 enum remote_event_number {
 	REMOTE_EVENTS(REMOTE_EVENT_NUMBERS)
-	REMOTE_EVENT_LAST = 26		/* ids 0..26 may be registered, 5 (graphics) never happens */
+	REMOTE_EVENT_LAST = 26	/* ids 0..26 may be registered, 5 (graphics) never happens */
 };
 #undef REMOTE_EVENT_NUMBERS

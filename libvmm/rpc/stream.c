@@ -155,7 +155,8 @@ static void stream_schedule(struct rpc_stream *s)
 
 static bool stream_is_known(struct rpc_stream *s)
 {
-	return s->client->conn && g_hash_table_lookup(s->client->streams, GUINT_TO_POINTER(s->hdr.serial)) == s;
+	return s->client->conn &&
+	       g_hash_table_lookup(s->client->streams, GUINT_TO_POINTER(s->hdr.serial)) == s;
 }
 
 /* The peer's last word, or none will come: out of the table. */
@@ -218,7 +219,8 @@ static void orphan_abort(struct rpc_client *client, const struct rpc_message *ms
 
 void stream_message(struct rpc_client *client, struct rpc_message *msg)
 {
-	struct rpc_stream *s = g_hash_table_lookup(client->streams, GUINT_TO_POINTER(msg->hdr.serial));
+	struct rpc_stream *s =
+		g_hash_table_lookup(client->streams, GUINT_TO_POINTER(msg->hdr.serial));
 	g_autoptr(GError) error = NULL;
 
 	if (!s || s->hdr.procedure != msg->hdr.procedure || msg->hdr.type != FRAME_STREAM) {
@@ -329,8 +331,9 @@ static void stream_abandon(void *arg)
 
 /* ---- the user's thread ---- */
 
-struct rpc_stream *rpc_stream_open(struct rpc_client *client, const struct rpc_call *call, GMainContext *ctx,
-				   const struct rpc_stream_ops *ops, void *opaque, GError **error)
+struct rpc_stream *rpc_stream_open(struct rpc_client *client, const struct rpc_call *call,
+				   GMainContext *ctx, const struct rpc_stream_ops *ops,
+				   void *opaque, GError **error)
 {
 	struct rpc_stream *s = g_new0(struct rpc_stream, 1);
 	struct rpc_call opening = *call;

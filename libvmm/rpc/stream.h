@@ -15,11 +15,12 @@ struct rpc_stream_ops {
 	void (*closed)(const GError *error, void *opaque);
 };
 
-/* Makes the call that opens the stream; call->replied, opaque, ret are set here (the result is void). */
-struct rpc_stream *rpc_stream_open(struct rpc_client *client, const struct rpc_call *call, GMainContext *ctx,
-				   const struct rpc_stream_ops *ops, void *opaque, GError **error);
+/* Makes the call that opens the stream; its replied, opaque and ret (void) are set here. */
+struct rpc_stream *rpc_stream_open(struct rpc_client *client, const struct rpc_call *call,
+				   GMainContext *ctx, const struct rpc_stream_ops *ops,
+				   void *opaque, GError **error);
 bool rpc_stream_write(struct rpc_stream *s, const void *data, size_t bytes, GError **error);
 size_t rpc_stream_queued(struct rpc_stream *s);
-/* Say that no more is written, wait for the peer's answer; true also if the stream had ended well before. */
+/* Say that no more is written, wait for the answer; true also if the stream had ended well. */
 bool rpc_stream_close(struct rpc_stream *s, GError **error);
 void rpc_stream_free(struct rpc_stream *s);

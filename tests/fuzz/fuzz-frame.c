@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A peer that sends what it likes: as a stream to a connection, and as the content of each procedure. */
+/*
+ * A peer that sends what it likes: as a stream to a connection, and as the content of each
+ * procedure.
+ */
 #include "config.h"
 #include "fuzz.h"
 

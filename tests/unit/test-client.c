@@ -58,7 +58,8 @@ static void serve_open(struct rpc_conn *conn, struct rpc_message *msg, struct da
 static void serve_lookup(struct rpc_conn *conn, struct rpc_message *msg)
 {
 	remote_name_args args = { 0 };
-	g_autoptr(GError) error = g_error_new(VMM_ERROR, VMM_ERR_NO_DOMAIN, "no domain of that name");
+	g_autoptr(GError) error =
+		g_error_new(VMM_ERROR, VMM_ERR_NO_DOMAIN, "no domain of that name");
 
 	g_assert_true(rpc_message_decode(msg, (xdrproc_t)xdr_remote_name_args, &args, NULL));
 	if (strcmp(args.name, "web") == 0)
@@ -73,8 +74,8 @@ static void serve_event(struct rpc_conn *conn, struct rpc_message *msg)
 	remote_event_lifecycle event = { EVENT_ID, fake_domain(), VMM_LIFECYCLE_STARTED, 0 };
 
 	REPLY(int_ret, { EVENT_ID });
-	rpc_event(conn, FRAME_PROGRAM_REMOTE, REMOTE_EVENT_MSG_LIFECYCLE, (xdrproc_t)xdr_remote_event_lifecycle,
-		  &event);
+	rpc_event(conn, FRAME_PROGRAM_REMOTE, REMOTE_EVENT_MSG_LIFECYCLE,
+		  (xdrproc_t)xdr_remote_event_lifecycle, &event);
 }
 
 static void serve_console(struct rpc_conn *conn, struct rpc_message *msg, struct daemon *d)
@@ -266,7 +267,8 @@ static void no_daemon_gets_a_message_that_says_what_to_do(void)
 {
 	g_autoptr(GError) error = NULL;
 
-	g_assert_null(vmm_connect_open("vmm+unix:///system?socket=/nonexistent/vmmd.sock", 0, &error));
+	g_assert_null(
+		vmm_connect_open("vmm+unix:///system?socket=/nonexistent/vmmd.sock", 0, &error));
 	g_assert_nonnull(strstr(error->message, "vmmd is not running"));
 	g_assert_nonnull(strstr(error->message, "/nonexistent/vmmd.sock"));
 }
@@ -356,7 +358,9 @@ static void events_come_on_the_callers_context_and_stop_when_told(void)
 	g_assert_cmpint(id, ==, EVENT_ID);
 	while (!seen.events)
 		g_main_context_iteration(NULL, TRUE);
-	g_assert_cmpint(vmm_event_register(conn, NULL, VMM_EVENT_LIFECYCLE, NULL, on_event, &seen, NULL), ==, id);
+	g_assert_cmpint(
+		vmm_event_register(conn, NULL, VMM_EVENT_LIFECYCLE, NULL, on_event, &seen, NULL),
+		==, id);
 	g_assert_true(vmm_event_deregister(conn, id, NULL));
 	g_usleep(10000);
 	while (g_main_context_iteration(NULL, FALSE))

@@ -83,9 +83,12 @@ static void raw_send(struct end *e, const void *data, size_t bytes)
 	g_assert_cmpint(send(e->raw, data, bytes, 0), ==, bytes);
 }
 
-static void raw_call(struct end *e, uint32_t length, int32_t procedure, uint32_t type, uint32_t serial)
+static void raw_call(struct end *e, uint32_t length, int32_t procedure, uint32_t type,
+		     uint32_t serial)
 {
-	struct frame_header h = { length, FRAME_PROGRAM_REMOTE, 1, procedure, type, serial, FRAME_OK };
+	struct frame_header h = {
+		length, FRAME_PROGRAM_REMOTE, 1, procedure, type, serial, FRAME_OK
+	};
 	uint8_t head[FRAME_HEADER_BYTES];
 
 	frame_header_encode(&h, head);
@@ -100,22 +103,27 @@ static ssize_t raw_read(struct end *e, void *buf, size_t bytes)
 static void the_first_bytes_of_a_session_are_those_of_the_protocol(void)
 {
 	static const char call[] = "0000001c200080860000000100000042000000000000000000000000";
-	static const char answer[] = "0000002420008086000000010000004200000001000000000000000000000001"
-				     "00000000";
+	static const char answer[] =
+		"0000002420008086000000010000004200000001000000000000000000000001"
+		"00000000";
 	int type = 0;
 	remote_auth_list_ret ret = { .types = { 1, &type } };
-	struct frame_header h = { 0, FRAME_PROGRAM_REMOTE, 1, REMOTE_PROC_AUTH_LIST, FRAME_CALL, 0, FRAME_OK };
+	struct frame_header h = {
+		0, FRAME_PROGRAM_REMOTE, 1, REMOTE_PROC_AUTH_LIST, FRAME_CALL, 0, FRAME_OK
+	};
 	g_autoptr(GBytes) c = frame_encode(&h, 0, NONE, &type, NULL);
 	g_autoptr(GString) hex = g_string_new(NULL);
 
 	h.type = FRAME_REPLY;
 	g_autoptr(GBytes) r = frame_encode(&h, 0, (xdrproc_t)xdr_remote_auth_list_ret, &ret, NULL);
 	for (size_t i = 0; i < g_bytes_get_size(c); i++)
-		g_string_append_printf(hex, "%02x", ((const uint8_t *)g_bytes_get_data(c, NULL))[i]);
+		g_string_append_printf(hex, "%02x",
+				       ((const uint8_t *)g_bytes_get_data(c, NULL))[i]);
 	g_assert_cmpstr(hex->str, ==, call);
 	g_string_truncate(hex, 0);
 	for (size_t i = 0; i < g_bytes_get_size(r); i++)
-		g_string_append_printf(hex, "%02x", ((const uint8_t *)g_bytes_get_data(r, NULL))[i]);
+		g_string_append_printf(hex, "%02x",
+				       ((const uint8_t *)g_bytes_get_data(r, NULL))[i]);
 	g_assert_cmpstr(hex->str, ==, answer);
 }
 
@@ -307,7 +315,8 @@ static void pair_done(struct pair *p)
 	fd_close(&p->fd);
 }
 
-static void on_done(struct rpc_conn *conn, struct rpc_message *reply, const GError *error, void *opaque)
+static void on_done(struct rpc_conn *conn, struct rpc_message *reply, const GError *error,
+		    void *opaque)
 {
 	struct pair *p = opaque;
 	remote_int_ret ret = { 0 };
@@ -315,7 +324,8 @@ static void on_done(struct rpc_conn *conn, struct rpc_message *reply, const GErr
 	p->done++;
 	if (error)
 		p->error = g_error_copy(error);
-	else if (reply->bytes && rpc_message_decode(reply, (xdrproc_t)xdr_remote_int_ret, &ret, NULL))
+	else if (reply->bytes &&
+		 rpc_message_decode(reply, (xdrproc_t)xdr_remote_int_ret, &ret, NULL))
 		p->num = ret.num;
 	if (reply && reply->n_fds)
 		p->fd = TAKE_FD(reply->fds[0]);
@@ -325,8 +335,8 @@ static uint32_t pair_call(struct pair *p, unsigned timeout_ms)
 {
 	remote_int_args args = { 14 };
 
-	return rpc_conn_call(p->a.conn, FRAME_PROGRAM_REMOTE, 60, (xdrproc_t)xdr_remote_int_args, &args, NULL, 0,
-			     timeout_ms, on_done, p);
+	return rpc_conn_call(p->a.conn, FRAME_PROGRAM_REMOTE, 60, (xdrproc_t)xdr_remote_int_args,
+			     &args, NULL, 0, timeout_ms, on_done, p);
 }
 
 static void act_answer(struct end *e, struct rpc_message *msg)
@@ -480,7 +490,8 @@ static void a_second_answer_ends_the_connection(void)
 
 static void act_fd(struct end *e, struct rpc_message *msg)
 {
-	int fds[2] = { open("/dev/null", O_RDONLY | O_CLOEXEC), open("/dev/zero", O_RDONLY | O_CLOEXEC) };
+	int fds[2] = { open("/dev/null", O_RDONLY | O_CLOEXEC),
+		       open("/dev/zero", O_RDONLY | O_CLOEXEC) };
 	remote_int_ret ret = { 3 };
 
 	rpc_reply_fds(e->conn, &msg->hdr, (xdrproc_t)xdr_remote_int_ret, &ret, fds, 2);
@@ -518,8 +529,8 @@ static void a_call_can_carry_descriptors_and_keeps_its_own(void)
 
 	pair_open(&p);
 	p.b.act = act_take_fd;
-	rpc_conn_call(p.a.conn, FRAME_PROGRAM_REMOTE, 310, (xdrproc_t)xdr_remote_int_args, &args, &fd, 1, 0,
-		      on_done, &p);
+	rpc_conn_call(p.a.conn, FRAME_PROGRAM_REMOTE, 310, (xdrproc_t)xdr_remote_int_args, &args,
+		      &fd, 1, 0, on_done, &p);
 	turn();
 	g_assert_cmpuint(p.done, ==, 1);
 	g_assert_cmpint(p.b.got_fd, >=, 0);

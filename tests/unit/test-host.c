@@ -42,19 +42,25 @@ static void capabilities_are_well_formed_and_name_one_guest(void)
 {
 	g_autofree char *xml = caps_host_xml("/usr/libexec/libvmm/vmm-worker <&>");
 
-	g_assert_cmpfloat(xpath_number(xml, "count(/capabilities/guest/arch[@name='x86_64']/domain[@type='kvm'])"),
-			  ==, 1);
+	g_assert_cmpfloat(
+		xpath_number(xml,
+			     "count(/capabilities/guest/arch[@name='x86_64']/domain[@type='kvm'])"),
+		==, 1);
 	g_assert_cmpfloat(xpath_number(xml, "count(/capabilities/host/cpu/arch)"), ==, 1);
-	g_assert_cmpfloat(xpath_number(xml, "count(/capabilities/host/topology/cells/cell/cpus/cpu)"), >=,
-			  sysconf(_SC_NPROCESSORS_ONLN));
+	g_assert_cmpfloat(
+		xpath_number(xml, "count(/capabilities/host/topology/cells/cell/cpus/cpu)"), >=,
+		sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 static void domain_capabilities_answer_what_is_ours(void)
 {
 	g_autofree char *xml = caps_domain_xml("/w", NULL, NULL, NULL, NULL);
 
-	g_assert_cmpfloat(xpath_number(xml, "number(/domainCapabilities/vcpu/@max)"), ==, CAPS_VCPUS_MAX);
-	g_assert_cmpfloat(xpath_number(xml, "count(//mode[@name='host-passthrough'][@supported='yes'])"), ==, 1);
+	g_assert_cmpfloat(xpath_number(xml, "number(/domainCapabilities/vcpu/@max)"), ==,
+			  CAPS_VCPUS_MAX);
+	g_assert_cmpfloat(
+		xpath_number(xml, "count(//mode[@name='host-passthrough'][@supported='yes'])"), ==,
+		1);
 }
 
 static void domain_capabilities_of_what_is_not_ours_are_refused(void)

@@ -70,8 +70,11 @@ static int32_t *dream_inline(XDR *xdrs, u_int bytes)
 static bool dream_of(uint32_t seed, xdrproc_t proc, void *ret)
 {
 	static const struct xdr_ops ops = {
-		.x_getlong = dream_getlong, .x_getbytes = dream_getbytes, .x_getpostn = dream_getpos,
-		.x_setpostn = dream_setpos, .x_inline = dream_inline,
+		.x_getlong = dream_getlong,
+		.x_getbytes = dream_getbytes,
+		.x_getpostn = dream_getpos,
+		.x_setpostn = dream_setpos,
+		.x_inline = dream_inline,
 	};
 	struct dream d = { .seed = seed };
 
@@ -187,11 +190,13 @@ static void a_struct_that_is_cut_off_is_refused(void)
 static void a_huge_count_allocates_nothing(void)
 {
 	/* 16384 domains, 4 MiB of name: announced in 8 bytes. */
-	static const uint8_t domains[] = { 0, 0, 0x40, 0, 0, 0, 0, 0 }, name[] = { 0, 0x40, 0, 0, 0, 0, 0, 0 };
+	static const uint8_t domains[] = { 0, 0, 0x40, 0, 0, 0, 0, 0 },
+			     name[] = { 0, 0x40, 0, 0, 0, 0, 0, 0 };
 	remote_domains_ret d = { 0 };
 	remote_name_args n = { 0 };
 
-	g_assert_false(frame_decode(domains, sizeof(domains), (xdrproc_t)xdr_remote_domains_ret, &d, NULL));
+	g_assert_false(frame_decode(domains, sizeof(domains), (xdrproc_t)xdr_remote_domains_ret, &d,
+				    NULL));
 	g_assert_null(d.domains.domains_val);
 	g_assert_false(frame_decode(name, sizeof(name), (xdrproc_t)xdr_remote_name_args, &n, NULL));
 	g_assert_null(n.name);
@@ -214,7 +219,8 @@ static void an_array_is_refused_before_its_first_item(void)
 	XDR xdrs;
 
 	xdrmem_create(&xdrs, (char *)count, sizeof(count), XDR_DECODE);
-	g_assert_false(bound_array(&xdrs, &items, &n, 16384, 8, (xdrproc_t)(void (*)(void))item_count));
+	g_assert_false(
+		bound_array(&xdrs, &items, &n, 16384, 8, (xdrproc_t)(void (*)(void))item_count));
 	g_assert_cmpuint(items_looked_at, ==, 0);
 	g_assert_null(items);
 }
@@ -232,7 +238,8 @@ static void trailing_bytes_do_not_matter(void)
 	static const uint8_t bytes[] = { 0, 0, 0, 7, 1, 2, 3, 4 };
 	remote_int_args args = { 0 };
 
-	g_assert_true(frame_decode(bytes, sizeof(bytes), (xdrproc_t)xdr_remote_int_args, &args, NULL));
+	g_assert_true(
+		frame_decode(bytes, sizeof(bytes), (xdrproc_t)xdr_remote_int_args, &args, NULL));
 	g_assert_cmpint(args.num, ==, 7);
 }
 
@@ -245,7 +252,8 @@ static void a_parameter_name_of_80_bytes_is_refused(void)
 
 	g_assert_null(frame_encode(&h, 0, (xdrproc_t)xdr_remote_params_only_ret, &ret, NULL));
 	name[79] = 0;
-	g_autoptr(GBytes) ok = frame_encode(&h, 0, (xdrproc_t)xdr_remote_params_only_ret, &ret, NULL);
+	g_autoptr(GBytes) ok =
+		frame_encode(&h, 0, (xdrproc_t)xdr_remote_params_only_ret, &ret, NULL);
 	g_assert_nonnull(ok);
 }
 
