@@ -292,6 +292,6 @@ bool domain_step(struct domain *dom, enum domain_event event, int cause, const c
 	dom->state = to;
 	dom->reason = state_reason(to, cause);
 	g_free(dom->detail);
-	dom->detail = detail && *detail ? g_strdup(detail) : NULL;
+	dom->detail = detail && *detail ? g_utf8_make_valid(detail, -1) : NULL;
 	return true;
 }

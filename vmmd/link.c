@@ -18,6 +18,8 @@
 
 /* A worker answers what is not START from its main loop: at once, or it is stuck. */
 #define CALL_TIMEOUT_MS 10000
+/* What a list of domains waits for: rather a gap in it than a list that hangs. */
+#define STATS_TIMEOUT_MS 2000
 /* How long a process may outlive its connection. */
 #define LINGER_MS 3000
 /* And how long a connection may outlive its process (a child of it may hold it). */
@@ -355,7 +357,7 @@ void link_powerdown(struct link *l, bool restart, link_done *done, void *opaque)
 
 void link_stats(struct link *l, link_done *done, void *opaque)
 {
-	link_call(l, WORKER_PROC_STATS, NONE, CALL_TIMEOUT_MS,
+	link_call(l, WORKER_PROC_STATS, NONE, STATS_TIMEOUT_MS,
 		  (struct pending){ (xdrproc_t)xdr_worker_stats_ret, done, NULL, opaque });
 }
 

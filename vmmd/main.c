@@ -24,7 +24,7 @@
 #include "vmmd/store.h"
 
 #define START_TIMEOUT_MS 30000
-#define STOP_TIMEOUT_MS 10000
+#define STOP_TIMEOUT_MS 5000
 #define POWERDOWN_TIMEOUT_MS 180000
 #define ADOPT_WAIT_MS 700		/* so that clients are served within a second, whatever the workers do */
 #define SOCKET_GROUP "vmm"

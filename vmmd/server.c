@@ -16,6 +16,7 @@
 #include "vmmd/lifecycle.h"
 
 #define SESSIONS_MAX 1000
+#define USER_SESSIONS_MAX 200		/* of one user but root: nobody shuts the others out */
 #define STREAMS_MAX 64			/* of one session */
 /* Above the first a client is not read, above the second it is ended: it does not read us. */
 #define OUTPUT_PAUSE_BYTES (4u << 20)
@@ -39,6 +40,7 @@ struct session {
 	struct server *server;
 	struct rpc_conn *conn;
 	bool readonly, open;
+	uid_t uid;
 	char *uri, *who;
 	GPtrArray *calls;		/* in work; not owned: their holders answer them */
 	bool paused;			/* because of the calls in work */
@@ -271,6 +273,15 @@ static bool peer_permitted(struct listener *l, const struct ucred *cred)
 	return l->server->daemon->system_mode || l->readonly || cred->uid == 0 || cred->uid == geteuid();
 }
 
+static bool user_is_full(const struct server *server, uid_t uid)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < server->sessions->len; i++)
+		n += ((struct session *)g_ptr_array_index(server->sessions, i))->uid == uid;
+	return uid != 0 && n >= USER_SESSIONS_MAX;
+}
+
 static void session_new(struct listener *l, int fd)
 {
 	struct session *s = g_new0(struct session, 1);
@@ -283,11 +294,12 @@ static void session_new(struct listener *l, int fd)
 	s->conn = rpc_conn_new(fd, NULL, &conn_ops, s);
 	rpc_conn_set_message_max(s->conn, FRAME_UNTRUSTED_MAX);
 	rpc_conn_set_output_limits(s->conn, OUTPUT_PAUSE_BYTES, OUTPUT_CLOSE_BYTES);
-	if (!rpc_conn_peer(s->conn, &cred, NULL) || !peer_permitted(l, &cred)) {
+	if (!rpc_conn_peer(s->conn, &cred, NULL) || !peer_permitted(l, &cred) || user_is_full(l->server, cred.uid)) {
 		g_warning("refused a client of uid %u", cred.uid);
 		session_free(s);
 		return;
 	}
+	s->uid = cred.uid;
 	s->who = g_strdup_printf("uid %u, pid %d", cred.uid, cred.pid);
 	g_ptr_array_add(l->server->sessions, s);
 }
