@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* "list": all domains, as a table. */
+#include "config.h"
+#include "vmsh/list.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmsh/options.h"
+#include "vmsh/shell.h"
+#include "vmsh/size.h"
+#include "vmsh/words.h"
+
+enum colour state_colour(int state)
+{
+	switch (state) {
+	case VMM_STATE_RUNNING:
+	case VMM_STATE_BLOCKED:
+		return COLOUR_GREEN;
+	case VMM_STATE_PAUSED:
+	case VMM_STATE_SHUTDOWN:
+	case VMM_STATE_PMSUSPENDED:
+		return COLOUR_YELLOW;
+	case VMM_STATE_CRASHED:
+		return COLOUR_RED;
+	default:
+		return COLOUR_DIM;
+	}
+}
+
+static unsigned list_flags(const struct command_args *args)
+{
+	static const struct {
+		const char *option;
+		unsigned flag;
+	} filters[] = {
+		{ "state-running", VMM_LIST_RUNNING },	 { "state-paused", VMM_LIST_PAUSED },
+		{ "state-shutoff", VMM_LIST_SHUTOFF },	 { "persistent", VMM_LIST_PERSISTENT },
+		{ "transient", VMM_LIST_TRANSIENT },	 { "autostart", VMM_LIST_AUTOSTART },
+		{ "no-autostart", VMM_LIST_NO_AUTOSTART },
+	};
+	unsigned flags = args_given(args, "all") ? VMM_LIST_ACTIVE | VMM_LIST_INACTIVE :
+			 args_given(args, "inactive") ? VMM_LIST_INACTIVE : VMM_LIST_ACTIVE;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(filters); i++) {
+		if (args_given(args, filters[i].option))
+			flags |= filters[i].flag;
+	}
+	if (flags & VMM_LIST_SHUTOFF)
+		flags |= VMM_LIST_INACTIVE;
+	return flags;
+}
+
+/* Those that run by their id, then the others by name. */
+static int by_id_and_name(const void *a, const void *b)
+{
+	const struct vmm_domain_stats *const *x = a, *const *y = b;
+	unsigned id_x = vmm_domain_id((*x)->domain), id_y = vmm_domain_id((*y)->domain);
+
+	if (id_x != id_y)	/* -1, not running, is the largest */
+		return id_x < id_y ? -1 : 1;
+	return strcmp(vmm_domain_name((*x)->domain), vmm_domain_name((*y)->domain));
+}
+
+static bool is_wanted(const char *name, const GPtrArray *patterns)
+{
+	for (unsigned i = 0; i < patterns->len; i++) {
+		if (fnmatch(((struct word *)patterns->pdata[i])->pattern, name, 0) == 0)
+			return true;
+	}
+	return patterns->len == 0;
+}
+
+static void remove_unwanted(GPtrArray *all, const GPtrArray *patterns)
+{
+	for (unsigned i = all->len; i-- > 0;) {
+		struct vmm_domain_stats *s = all->pdata[i];
+
+		if (!is_wanted(vmm_domain_name(s->domain), patterns))
+			g_ptr_array_remove_index(all, i);
+	}
+}
+
+/* What the statistics call cannot be asked for. */
+#define LIST_ONLY (~(unsigned)(VMM_LIST_OTHER * 2 - 1))
+
+/* Leaves those that the list call, which knows all flags, gives as well. */
+static bool keep_listed(vmm_connect *conn, GPtrArray *all, unsigned flags, GError **error)
+{
+	g_autoptr(GHashTable) uuids = g_hash_table_new(g_str_hash, g_str_equal);
+	g_autoptr(GPtrArray) listed = NULL;
+
+	if (!(flags & LIST_ONLY))
+		return true;
+	listed = vmm_domain_list(conn, flags, error);
+	for (unsigned i = 0; listed && i < listed->len; i++)
+		g_hash_table_add(uuids, (char *)vmm_domain_uuid(listed->pdata[i]));
+	for (unsigned i = all->len; listed && i-- > 0;) {
+		struct vmm_domain_stats *s = all->pdata[i];
+
+		if (!g_hash_table_contains(uuids, vmm_domain_uuid(s->domain)))
+			g_ptr_array_remove_index(all, i);
+	}
+	return listed != NULL;
+}
+
+static void row_title(struct table *t, vmm_domain *dom)
+{
+	g_autofree char *title = vmm_domain_get_metadata(dom, VMM_METADATA_TITLE, NULL, 0, NULL);
+
+	table_text(t, title ? title : "");
+}
+
+#define NOT_KNOWN G_MAXUINT64
+
+static void list_row(struct table *t, const struct vmm_domain_stats *s, bool title)
+{
+	int state = vmm_domain_stats_number(s, "state.state", VMM_STATE_NONE);
+	uint64_t kib_max = vmm_domain_stats_number(s, "balloon.maximum", NOT_KNOWN);
+	uint64_t kib = vmm_domain_stats_number(s, "balloon.current", kib_max);
+	uint64_t vcpus_max = vmm_domain_stats_number(s, "vcpu.maximum", NOT_KNOWN);
+	uint64_t vcpus = vmm_domain_stats_number(s, "vcpu.current", vcpus_max);
+	uint64_t uptime = vmm_domain_stats_number(s, "vmm.uptime", NOT_KNOWN);
+	g_autofree char *lasting = duration_text(uptime);
+
+	if (vmm_domain_id(s->domain) >= 0)
+		table_number(t, vmm_domain_id(s->domain), NULL);
+	else
+		table_none(t);
+	table_text(t, vmm_domain_name(s->domain));
+	table_text(t, vmm_state_text(state));
+	table_colour(t, state_colour(state));
+	if (kib != NOT_KNOWN && kib <= G_MAXUINT64 / 1024)
+		table_size(t, kib * 1024);
+	else
+		table_none(t);
+	if (vcpus != NOT_KNOWN)
+		table_number(t, vcpus, NULL);
+	else
+		table_none(t);
+	if (uptime != NOT_KNOWN)
+		table_number(t, uptime, lasting);
+	else
+		table_none(t);
+	table_text(t, vmm_domain_uuid(s->domain));
+	if (title)
+		row_title(t, s->domain);
+}
+
+static const struct column columns_list[] = {
+	{ "Id", "id", COLUMN_RIGHT },
+	{ "Name", "name", COLUMN_SHRINK },
+	{ "State", "state", 0 },
+	{ "Memory", "memory", COLUMN_RIGHT | COLUMN_DROP },
+	{ "CPUs", "vcpus", COLUMN_RIGHT | COLUMN_DROP },
+	{ "Uptime", "uptime", COLUMN_RIGHT | COLUMN_DROP },
+	{ "UUID", "uuid", COLUMN_JSON },
+	{ 0 },
+};
+
+static const struct column columns_list_title[] = {
+	{ "Id", "id", COLUMN_RIGHT },
+	{ "Name", "name", COLUMN_SHRINK },
+	{ "State", "state", 0 },
+	{ "Memory", "memory", COLUMN_RIGHT | COLUMN_DROP },
+	{ "CPUs", "vcpus", COLUMN_RIGHT | COLUMN_DROP },
+	{ "Uptime", "uptime", COLUMN_RIGHT | COLUMN_DROP },
+	{ "UUID", "uuid", COLUMN_JSON },
+	{ "Title", "title", COLUMN_SHRINK },
+	{ 0 },
+};
+
+static void print_list_words(const GPtrArray *all, const struct command_args *args)
+{
+	for (unsigned i = 0; i < all->len; i++) {
+		const vmm_domain *dom = ((struct vmm_domain_stats *)all->pdata[i])->domain;
+		const char *sep = "";
+
+		if (args_given(args, "id") && vmm_domain_id(dom) >= 0) {
+			printf("%d", vmm_domain_id(dom));
+			sep = " ";
+		}
+		if (args_given(args, "uuid")) {
+			printf("%s%s", sep, vmm_domain_uuid(dom));
+			sep = " ";
+		}
+		if (args_given(args, "name"))
+			printf("%s%s", sep, vmm_domain_name(dom));
+		printf("\n");
+	}
+}
+
+bool cmd_list(struct shell *sh, struct command_args *args, GError **error)
+{
+	bool title = args_given(args, "title");
+	vmm_connect *conn = shell_connect(sh, error);
+	g_autoptr(GPtrArray) all = NULL;
+	g_autoptr(table) t = NULL;
+
+	all = conn ? vmm_domain_stats_all(conn, VMM_STATS_STATE | VMM_STATS_BALLOON | VMM_STATS_VCPU,
+					  list_flags(args) & ~LIST_ONLY, error) : NULL;
+	if (!all || !keep_listed(conn, all, list_flags(args), error))
+		return false;
+	remove_unwanted(all, args_words(args, "domain"));
+	g_ptr_array_sort(all, by_id_and_name);
+	if (!args_json(args) && (args_given(args, "name") || args_given(args, "uuid") ||
+				 args_given(args, "id"))) {
+		print_list_words(all, args);
+		return true;
+	}
+	t = table_new(title ? columns_list_title : columns_list);
+	for (unsigned i = 0; i < all->len; i++)
+		list_row(t, all->pdata[i], title);
+	shell_print_table(sh, args, t);
+	return true;
+}
+
+const struct option_def options_list[] = {
+	{ .name = "domain", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_MANY,
+	  .complete = COMPLETE_DOMAIN, .value = "DOMAIN", .help = "only these names or globs" },
+	OPTION_FLAG("all", "those that are off as well"),
+	OPTION_FLAG("inactive", "only those that are off"),
+	OPTION_FLAG("name", "only names, one a line"),
+	OPTION_FLAG("uuid", "only uuids"),
+	OPTION_FLAG("id", "only ids"),
+	OPTION_FLAG("title", "their titles as well"),
+	OPTION_FLAG("state-running", "only those that run"),
+	OPTION_FLAG("state-paused", "only those that are paused"),
+	OPTION_FLAG("state-shutoff", "only those that are off"),
+	OPTION_FLAG("persistent", "only those that are stored"),
+	OPTION_FLAG("transient", "only those that are not stored"),
+	OPTION_FLAG("autostart", "only those that start with the daemon"),
+	OPTION_FLAG("no-autostart", "only those that do not"),
+	OPTION_HIDDEN_FLAG("table"),
+	{ 0 },
+};
