@@ -18,7 +18,8 @@ static char *read_xml(const char *path, GError **error)
 	g_autofree char *text = NULL;
 	gsize bytes;
 
-	if (!g_file_get_contents(g_str_equal(path, "-") ? "/dev/stdin" : path, &text, &bytes, error))
+	if (!g_file_get_contents(g_str_equal(path, "-") ? "/dev/stdin" : path, &text, &bytes,
+				 error))
 		return NULL;
 	if (bytes <= XML_BYTES_MAX && strlen(text) == bytes)
 		return g_steal_pointer(&text);
@@ -64,7 +65,8 @@ static bool cmd_define(struct shell *sh, struct command_args *args, GError **err
 	return failed == 0;
 }
 
-static bool attach_if_asked(struct shell *sh, struct command_args *args, vmm_domain *dom, GError **error)
+static bool attach_if_asked(struct shell *sh, struct command_args *args, vmm_domain *dom,
+			    GError **error)
 {
 	return !args_given(args, "console") || console_run(sh, dom, NULL, 0, error);
 }
@@ -264,7 +266,8 @@ static bool autostart_one(struct shell *sh, vmm_domain *dom, void *args, GError 
 
 static bool cmd_autostart(struct shell *sh, struct command_args *args, GError **error)
 {
-	struct fleet_job job = { "marking", "marked to start with the daemon", autostart_one, args };
+	struct fleet_job job = { "marking", "marked to start with the daemon", autostart_one,
+				 args };
 
 	if (args_given(args, "disable"))
 		job.done = "no longer marked to start with the daemon";

@@ -140,12 +140,24 @@ static bool cmd_version(struct shell *sh, struct command_args *args, GError **er
 }
 
 static const struct option_def options_domcapabilities[] = {
-	{ .name = "emulatorbin", .kind = OPT_STRING, .complete = COMPLETE_FILE, .value = "PATH",
+	{ .name = "emulatorbin",
+	  .kind = OPT_STRING,
+	  .complete = COMPLETE_FILE,
+	  .value = "PATH",
 	  .help = "of this worker program" },
-	{ .name = "arch", .kind = OPT_STRING, .complete = COMPLETE_WORDS, .words = "x86_64",
+	{ .name = "arch",
+	  .kind = OPT_STRING,
+	  .complete = COMPLETE_WORDS,
+	  .words = "x86_64",
 	  .help = "of this architecture" },
-	{ .name = "machine", .kind = OPT_STRING, .value = "MACHINE", .help = "of this machine type" },
-	{ .name = "virttype", .kind = OPT_STRING, .complete = COMPLETE_WORDS, .words = "kvm",
+	{ .name = "machine",
+	  .kind = OPT_STRING,
+	  .value = "MACHINE",
+	  .help = "of this machine type" },
+	{ .name = "virttype",
+	  .kind = OPT_STRING,
+	  .complete = COMPLETE_WORDS,
+	  .words = "kvm",
 	  .help = "of this kind of virtualization" },
 	{ 0 },
 };
@@ -157,7 +169,8 @@ static const struct option_def options_version[] = {
 #define GROUP "Host and daemon"
 
 const struct command commands_host[] = {
-	{ "capabilities", GROUP, "print what the host can do", NULL, COMMAND_JSON, cmd_capabilities },
+	{ "capabilities", GROUP, "print what the host can do", NULL, COMMAND_JSON,
+	  cmd_capabilities },
 	{ "domcapabilities", GROUP, "print what domains can be made of", options_domcapabilities,
 	  COMMAND_JSON, cmd_domcapabilities },
 	{ "nodeinfo", GROUP, "show the host's processors and memory", NULL, COMMAND_JSON,
@@ -166,7 +179,8 @@ const struct command commands_host[] = {
 	{ "uri", GROUP, "print which daemon we talk to", NULL, COMMAND_JSON, cmd_uri },
 	{ "version", GROUP, "show versions", options_version, COMMAND_JSON, cmd_version },
 	{ "event", GROUP, "wait for events of domains and print them", options_event, COMMAND_JSON,
-	  cmd_event, "Prints one event and ends, or goes on with --loop. JSON is an object a line." },
+	  cmd_event,
+	  "Prints one event and ends, or goes on with --loop. JSON is an object a line." },
 	{ "host-validate", GROUP, "check whether this host can run virtual machines", NULL,
 	  COMMAND_JSON | COMMAND_OFFLINE, cmd_host_validate,
 	  "A tiny guest tries what Linux needs of KVM. Exit status 1 when a check failed; what is "

@@ -107,8 +107,8 @@ static bool cmd_create(struct shell *sh, struct command_args *args, GError **err
 	if (!o.format)
 		o.format = o.backing_file ? "qcow2" : format_of_name(o.path);
 	if (!o.bytes && !o.backing_file)
-		return usage_error(error, "image create: how large is '%s' to be? Add a SIZE as 10G",
-				   o.path);
+		return usage_error(
+			error, "image create: how large is '%s' to be? Add a SIZE as 10G", o.path);
 	if (!image_create(&o, error))
 		return false;
 	text = g_strdup_printf("Created '%s' (%s)", o.path, o.format);
@@ -154,8 +154,8 @@ static bool cmd_check(struct shell *sh, struct command_args *args, GError **erro
 
 	if (!format)
 		format = image_probe(path, error);
-	if (!format || !image_check(path, format, how, quiet || wants_json(args) ? NULL : on_finding,
-				    NULL, &c, error))
+	if (!format || !image_check(path, format, how,
+				    quiet || wants_json(args) ? NULL : on_finding, NULL, &c, error))
 		return false;
 	text = wants_json(args) ? image_check_json(&c, path, format) : image_check_text(&c);
 	if (!quiet)
@@ -251,7 +251,8 @@ static bool cmd_compare(struct shell *sh, struct command_args *args, GError **er
 	if (!c.equal && strict && c.sizes_differ)
 		text = g_strdup("The images have different sizes.");
 	else if (!c.equal)
-		text = g_strdup_printf("Content mismatch at offset %" G_GUINT64_FORMAT "!", c.offset);
+		text = g_strdup_printf("Content mismatch at offset %" G_GUINT64_FORMAT "!",
+				       c.offset);
 	say(sh, args, c.equal ? "Images are identical." : text);
 	sh->status = c.equal ? STATUS_OK : STATUS_FAILED;
 	return c.equal;
@@ -359,20 +360,27 @@ static bool cmd_commit(struct shell *sh, struct command_args *args, GError **err
 	.value = "NAME=VALUE,...", .help = IMAGE_OPTIONS_HELP, \
 }
 #define OPTION_QUIET OPTION_LETTER("quiet", 'q', "print nothing")
-#define OPTION_PROGRESS OPTION_LETTER("progress", 'p', "show how far it is, though not on a terminal")
+#define OPTION_PROGRESS \
+	OPTION_LETTER("progress", 'p', "show how far it is, though not on a terminal")
 #define OPTION_OUTPUT { \
 	.name = "output", .kind = OPT_STRING, .complete = COMPLETE_WORDS, .words = "human json", \
 	.help = "human text or JSON", \
 }
 #define OPTION_SHARE OPTION_LETTER("force-share", 'U', "read it though a machine uses it")
-#define OPTION_THIS_FORMAT OPTION_FORMAT("format", 'f', "the image's format; found out if not given")
+#define OPTION_THIS_FORMAT \
+	OPTION_FORMAT("format", 'f', "the image's format; found out if not given")
 
 static const struct option_def options_create[] = {
 	OPTION_FILE("file", "FILE", "the new image"),
-	{ .name = "size", .kind = OPT_SIZE, .flags = OPT_POSITION, .value = "SIZE",
+	{ .name = "size",
+	  .kind = OPT_SIZE,
+	  .flags = OPT_POSITION,
+	  .value = "SIZE",
 	  .help = "10G; as large as the backing file if not given" },
-	OPTION_FORMAT("format", 'f', "its format; by the name's suffix if not given, qcow2 with -b"),
-	OPTION_BACKING("what it is an overlay of; a relative name counts from the new image's folder"),
+	OPTION_FORMAT("format", 'f',
+		      "its format; by the name's suffix if not given, qcow2 with -b"),
+	OPTION_BACKING(
+		"what it is an overlay of; a relative name counts from the new image's folder"),
 	OPTION_FORMAT("backing-format", 'F', "the backing file's format"),
 	OPTION_LETTER("unsafe", 'u', "do not look at the backing file"),
 	OPTION_O,
@@ -446,8 +454,10 @@ const struct command commands_image[] = {
 	{ "image convert", GROUP, "copy an image into another format", options_convert,
 	  COMMAND_OFFLINE, cmd_convert },
 	{ "image compare", GROUP, "compare what guests see of two images", options_compare,
-	  COMMAND_OFFLINE, cmd_compare, "Exit status: 0 equal, 1 different, 2 could not be compared." },
-	{ "image resize", GROUP, "change an image's size", options_resize, COMMAND_OFFLINE, cmd_resize },
+	  COMMAND_OFFLINE, cmd_compare,
+	  "Exit status: 0 equal, 1 different, 2 could not be compared." },
+	{ "image resize", GROUP, "change an image's size", options_resize, COMMAND_OFFLINE,
+	  cmd_resize },
 	{ "image rebase", GROUP, "give an overlay another backing file", options_rebase,
 	  COMMAND_OFFLINE, cmd_rebase },
 	{ "image commit", GROUP, "put an overlay's contents into its backing file", options_commit,

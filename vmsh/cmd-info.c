@@ -266,7 +266,8 @@ static bool cmd_desc(struct shell *sh, struct command_args *args, GError **error
 	edit.name = vmm_domain_name(dom);
 	if (args_given(args, "edit"))
 		return edit_text(&edit, *text ? text : now ? now : "", error) != EDIT_FAILED;
-	shell_print_text(sh, args, args_given(args, "title") ? "title" : "description", now ? now : "");
+	shell_print_text(sh, args, args_given(args, "title") ? "title" : "description",
+			 now ? now : "");
 	return true;
 }
 
@@ -308,7 +309,8 @@ const struct command commands_info[] = {
 	{ "list", GROUP, "list domains", options_list, COMMAND_JSON, cmd_list,
 	  "Without options: those that run." },
 	{ "dominfo", GROUP, "show what a domain is", options_domain, COMMAND_JSON, cmd_dominfo },
-	{ "domstate", GROUP, "show a domain's state", options_domstate, COMMAND_JSON, cmd_domstate },
+	{ "domstate", GROUP, "show a domain's state", options_domstate, COMMAND_JSON,
+	  cmd_domstate },
 	{ "domid", GROUP, "print a domain's id", options_domain, COMMAND_JSON, cmd_domid },
 	{ "domuuid", GROUP, "print a domain's uuid", options_domain, COMMAND_JSON, cmd_domuuid },
 	{ "domname", GROUP, "print a domain's name", options_domain, COMMAND_JSON, cmd_domname },

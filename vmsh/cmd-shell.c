@@ -88,7 +88,8 @@ static bool cmd_help(struct shell *sh, struct command_args *args, GError **error
 
 static bool cmd_cd(struct shell *sh, struct command_args *args, GError **error)
 {
-	const char *folder = args_text(args, "folder") ? args_text(args, "folder") : g_get_home_dir();
+	const char *folder =
+		args_text(args, "folder") ? args_text(args, "folder") : g_get_home_dir();
 
 	if (chdir(folder) == 0)
 		return true;
@@ -136,10 +137,18 @@ static bool cmd_connect(struct shell *sh, struct command_args *args, GError **er
 }
 
 static const struct option_def options_help[] = {
-	{ .name = "command", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_MANY,
-	  .complete = COMPLETE_COMMAND, .value = "COMMAND", .help = "show this command's page" },
+	{ .name = "command",
+	  .kind = OPT_STRING,
+	  .flags = OPT_POSITION | OPT_MANY,
+	  .complete = COMPLETE_COMMAND,
+	  .value = "COMMAND",
+	  .help = "show this command's page" },
 	OPTION_FLAG("commands", "print the names of all commands, one a line"),
-	{ .name = "complete", .kind = OPT_STRING, .flags = OPT_HIDDEN, .value = "LINE", .help = "" },
+	{ .name = "complete",
+	  .kind = OPT_STRING,
+	  .flags = OPT_HIDDEN,
+	  .value = "LINE",
+	  .help = "" },
 	{ 0 },
 };
 

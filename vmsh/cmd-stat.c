@@ -97,8 +97,8 @@ struct counter {
 };
 
 /* "vda rd_req 5" a line, as scripts expect it; or one JSON object. */
-static void print_counters(struct command_args *args, const char *device, const struct counter *counters,
-			   unsigned n)
+static void print_counters(struct command_args *args, const char *device,
+			   const struct counter *counters, unsigned n)
 {
 	g_autofree char *text = NULL;
 	struct json *j;
@@ -179,8 +179,9 @@ static bool cmd_domifstat(struct shell *sh, struct command_args *args, GError **
 		return false;
 	}
 	const struct counter counters[] = {
-		{ "rx_bytes", s.rx_bytes }, { "rx_packets", s.rx_packets }, { "rx_errs", s.rx_errs },
-		{ "rx_drop", s.rx_drop },   { "tx_bytes", s.tx_bytes },	    { "tx_packets", s.tx_packets },
+		{ "rx_bytes", s.rx_bytes }, { "rx_packets", s.rx_packets },
+		{ "rx_errs", s.rx_errs },   { "rx_drop", s.rx_drop },
+		{ "tx_bytes", s.tx_bytes }, { "tx_packets", s.tx_packets },
 		{ "tx_errs", s.tx_errs },   { "tx_drop", s.tx_drop },
 	};
 	print_counters(args, device, counters, G_N_ELEMENTS(counters));
@@ -366,7 +367,8 @@ static bool cmd_setmem(struct shell *sh, struct command_args *args, GError **err
 	const struct fleet_job job = { "setting memory of", done, setmem_one, args };
 
 	if (bytes < 1024 || bytes == G_MAXUINT64)
-		return usage_error(error, "setmem: no domain can use '%s'", args_text(args, "size"));
+		return usage_error(error, "setmem: no domain can use '%s'",
+				   args_text(args, "size"));
 	return fleet_run(sh, args, 0, &job, error);
 }
 
@@ -415,7 +417,9 @@ static bool cmd_vcpucount(struct shell *sh, struct command_args *args, GError **
 static const struct option_def options_domblklist[] = {
 	OPTION_DOMAIN(DOMAIN), OPTION_INACTIVE, OPTION_FLAG("details", "types as well"), { 0 },
 };
-static const struct option_def options_domiflist[] = { OPTION_DOMAIN(DOMAIN), OPTION_INACTIVE, { 0 } };
+static const struct option_def options_domiflist[] = { OPTION_DOMAIN(DOMAIN),
+						       OPTION_INACTIVE,
+						       { 0 } };
 
 static const struct option_def options_domblkstat[] = {
 	OPTION_DOMAIN(ACTIVE),
@@ -483,11 +487,12 @@ const struct command commands_stat[] = {
 	  cmd_domiflist },
 	{ "domifstat", GROUP, "show counters of a network interface", options_domifstat,
 	  COMMAND_JSON, cmd_domifstat },
-	{ "dommemstat", GROUP, "show a domain's memory statistics", options_dommemstat, COMMAND_JSON,
-	  cmd_dommemstat },
+	{ "dommemstat", GROUP, "show a domain's memory statistics", options_dommemstat,
+	  COMMAND_JSON, cmd_dommemstat },
 	{ "domstats", GROUP, "show all counters of domains", options_domstats, COMMAND_JSON,
 	  cmd_domstats },
-	{ "setmem", GROUP, "give memory to domains or take it back", options_setmem, 0, cmd_setmem },
+	{ "setmem", GROUP, "give memory to domains or take it back", options_setmem, 0,
+	  cmd_setmem },
 	{ "vcpucount", GROUP, "show how many processors a domain has", options_vcpucount,
 	  COMMAND_JSON, cmd_vcpucount },
 	{ 0 },

@@ -12,7 +12,8 @@
 #include "vmsh/words.h"
 
 static const struct command *const tables[] = {
-	commands_domain, commands_info, commands_stat, commands_host, commands_image, commands_shell,
+	commands_domain, commands_info,	 commands_stat,
+	commands_host,	 commands_image, commands_shell,
 };
 
 const struct command *command_at(unsigned i)
@@ -199,17 +200,19 @@ static bool value_check(const struct command *cmd, const struct option_def *opt,
 {
 	uint64_t n;
 
-	if (opt->kind == OPT_NUMBER && !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &n, NULL))
+	if (opt->kind == OPT_NUMBER &&
+	    !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &n, NULL))
 		return usage_error(error, "%s: '%s' is no number, as %s must be", cmd->name, text,
 				   opt->name);
 	if (opt->kind == OPT_SIZE && !size_parse(text, 1, &n))
-		return usage_error(error, "%s: '%s' is no size: write a number and perhaps K, M, G or T",
+		return usage_error(error,
+				   "%s: '%s' is no size: write a number and perhaps K, M, G or T",
 				   cmd->name, text);
 	if (opt->complete == COMPLETE_WORDS && !word_is_one_of(text, opt->words)) {
 		g_autofree char *list = g_strdelimit(g_strdup(opt->words), " ", '|');
 
-		return usage_error(error, "%s: '%s' is not a value of %s, which are %s", cmd->name, text,
-				   opt->name, list);
+		return usage_error(error, "%s: '%s' is not a value of %s, which are %s", cmd->name,
+				   text, opt->name, list);
 	}
 	return true;
 }
@@ -243,8 +246,8 @@ static struct word *word_copy(const struct word *w)
 }
 
 /* The value that follows in the next word. */
-static bool parse_next_value(struct command_args *a, const struct option_def *opt, const GPtrArray *words,
-			     unsigned *i, GError **error)
+static bool parse_next_value(struct command_args *a, const struct option_def *opt,
+			     const GPtrArray *words, unsigned *i, GError **error)
 {
 	if (*i + 1 >= words->len)
 		return usage_error(error, "%s: --%s needs a value (%s)", a->cmd->name, opt->name,
@@ -273,13 +276,15 @@ static bool parse_long(struct command_args *a, const GPtrArray *words, unsigned 
 }
 
 /* "-q", "-qp", "-f value", "-fvalue" */
-static bool parse_letters(struct command_args *a, const GPtrArray *words, unsigned *i, GError **error)
+static bool parse_letters(struct command_args *a, const GPtrArray *words, unsigned *i,
+			  GError **error)
 {
 	for (const char *p = word_at(words, *i) + 1; *p; p++) {
 		const struct option_def *opt = option_by_letter(a->cmd, *p);
 
 		if (!opt)
-			return usage_error(error, "%s: unknown option -%c: help %s lists its options",
+			return usage_error(error,
+					   "%s: unknown option -%c: help %s lists its options",
 					   a->cmd->name, *p, a->cmd->name);
 		if (opt->kind != OPT_FLAG && p[1])
 			return args_add(a, opt, word_new(p + 1), error);
@@ -348,7 +353,8 @@ static bool is_number(const char *text)
 	return text[0] == '-' && g_ascii_isdigit(text[1]);
 }
 
-static bool parse_words(struct command_args *a, const GPtrArray *words, unsigned first, GError **error)
+static bool parse_words(struct command_args *a, const GPtrArray *words, unsigned first,
+			GError **error)
 {
 	g_autoptr(GPtrArray) plain = g_ptr_array_new();
 	bool options = true, ok = true;
@@ -406,7 +412,8 @@ uint64_t args_number(const struct command_args *a, const char *name, uint64_t ot
 	return n;
 }
 
-uint64_t args_size(const struct command_args *a, const char *name, uint64_t unit, uint64_t otherwise)
+uint64_t args_size(const struct command_args *a, const char *name, uint64_t unit,
+		   uint64_t otherwise)
 {
 	const char *text = args_text(a, name);
 	uint64_t n = otherwise;

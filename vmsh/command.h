@@ -93,7 +93,8 @@ const char *args_text(const struct command_args *args, const char *name);
 const GPtrArray *args_words(const struct command_args *args, const char *name);
 uint64_t args_number(const struct command_args *args, const char *name, uint64_t otherwise);
 /* In bytes; a number without a suffix counts units. */
-uint64_t args_size(const struct command_args *args, const char *name, uint64_t unit, uint64_t otherwise);
+uint64_t args_size(const struct command_args *args, const char *name, uint64_t unit,
+		   uint64_t otherwise);
 bool args_json(const struct command_args *args);
 const struct command *args_command(const struct command_args *args);
 

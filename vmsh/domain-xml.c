@@ -17,7 +17,8 @@ static xmlDoc *parse(const char *xml, GError **error)
 				    XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
 
 	if (!doc)
-		g_set_error(error, VMM_ERROR, VMM_ERR_XML, "the daemon sent XML that cannot be read");
+		g_set_error(error, VMM_ERROR, VMM_ERR_XML,
+			    "the daemon sent XML that cannot be read");
 	return doc;
 }
 

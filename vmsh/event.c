@@ -62,9 +62,10 @@ static char *event_rest(const struct vmm_event *event)
 				       vmm_lifecycle_detail_text(event->event, event->detail));
 	if (event->id == VMM_EVENT_BALLOON_CHANGE)
 		return g_strdup_printf(": %" G_GUINT64_FORMAT " KiB", event->value);
-	return g_strdup_printf("%s%s%s%s%s%s", event->path ? ": " : "", event->path ? event->path : "",
-			       event->device ? ": " : "", event->device ? event->device : "",
-			       event->reason ? ": " : "", event->reason ? event->reason : "");
+	return g_strdup_printf("%s%s%s%s%s%s", event->path ? ": " : "",
+			       event->path ? event->path : "", event->device ? ": " : "",
+			       event->device ? event->device : "", event->reason ? ": " : "",
+			       event->reason ? event->reason : "");
 }
 
 static void print_plain(struct watch *w, const struct vmm_event *event)
@@ -236,15 +237,25 @@ bool cmd_event(struct shell *sh, struct command_args *args, GError **error)
 }
 
 const struct option_def options_event[] = {
-	{ .name = "event", .kind = OPT_STRING, .flags = OPT_POSITION, .complete = COMPLETE_WORDS,
-	  .value = "EVENT", .help = "which; lifecycle if not given",
+	{ .name = "event",
+	  .kind = OPT_STRING,
+	  .flags = OPT_POSITION,
+	  .complete = COMPLETE_WORDS,
+	  .value = "EVENT",
+	  .help = "which; lifecycle if not given",
 	  .words = "lifecycle reboot watchdog io-error-reason control-error balloon-change "
 		   "device-removed device-added agent-lifecycle metadata-change" },
-	{ .name = "domain", .kind = OPT_STRING, .complete = COMPLETE_DOMAIN, .value = "DOMAIN",
+	{ .name = "domain",
+	  .kind = OPT_STRING,
+	  .complete = COMPLETE_DOMAIN,
+	  .value = "DOMAIN",
 	  .help = "of this domain only" },
 	OPTION_FLAG("all", "all kinds of events"),
 	OPTION_FLAG("loop", "until Ctrl-C or the timeout, not only one"),
-	{ .name = "timeout", .kind = OPT_NUMBER, .value = "SECONDS", .help = "end after this time" },
+	{ .name = "timeout",
+	  .kind = OPT_NUMBER,
+	  .value = "SECONDS",
+	  .help = "end after this time" },
 	OPTION_FLAG("timestamp", "with date and time"),
 	OPTION_FLAG("list", "list the names of events"),
 	{ 0 },

@@ -37,6 +37,7 @@ const char *format_of_disk(const char *path, const char *flag, GError **error)
 			    path, named, found, flag);
 	else
 		g_set_error(error, VMM_ERROR, VMM_ERR_INVALID_ARG,
-			    "the format of '%s' is not clear from its name: say it with %s", path, flag);
+			    "the format of '%s' is not clear from its name: say it with %s", path,
+			    flag);
 	return NULL;
 }

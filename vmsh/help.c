@@ -43,8 +43,8 @@ char *command_synopsis(const struct command *cmd)
 
 	for (int position = 1; position >= 0; position--) {
 		for (unsigned i = 0; (opt = command_option(cmd, i)); i++) {
-			if (!!(opt->flags & OPT_POSITION) != position || (opt->flags & OPT_HIDDEN) ||
-			    g_str_equal(opt->name, "help"))
+			if (!!(opt->flags & OPT_POSITION) != position ||
+			    (opt->flags & OPT_HIDDEN) || g_str_equal(opt->name, "help"))
 				continue;
 			append_synopsis(s, opt);
 		}

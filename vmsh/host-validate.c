@@ -79,7 +79,8 @@ static void check_processor(struct report *r)
 		    cpu_has("vmx") ? "VT-x" : "AMD-V");
 	else
 		add(r, "virtualization", WARN,
-		    "turn it on in the firmware's set-up, or allow nesting where this host is a guest",
+		    "turn it on in the firmware's set-up, or allow nesting where this host is a "
+		    "guest",
 		    "the processor shows neither vmx nor svm");
 }
 
@@ -99,9 +100,12 @@ static void check_probe(struct report *r, int fd)
 		bool bad = t->verdict == PROBE_FAIL;
 
 		add(r, name, bad ? FAIL : PASS,
-		    "this KVM does not run ring 0 in hardware: use a host that does",
-		    "%s%s%s", bad ? t->why : "", bad && *t->detail ? ": " : "",
-		    *t->detail ? t->detail : bad ? "" : t->verdict == PROBE_SKIP ? "not there" : "works");
+		    "this KVM does not run ring 0 in hardware: use a host that does", "%s%s%s",
+		    bad ? t->why : "", bad && *t->detail ? ": " : "",
+		    *t->detail		       ? t->detail
+		    : bad		       ? ""
+		    : t->verdict == PROBE_SKIP ? "not there"
+					       : "works");
 	}
 }
 
@@ -129,7 +133,8 @@ static void check_tun(struct report *r)
 		add(r, "tun", PASS, NULL, "/dev/net/tun opens");
 	else
 		add(r, "tun", WARN,
-		    errno == ENOENT ? "modprobe tun" : "run as root, or use <interface type='user'>",
+		    errno == ENOENT ? "modprobe tun"
+				    : "run as root, or use <interface type='user'>",
 		    "no tap interfaces: /dev/net/tun: %s", g_strerror(errno));
 }
 
@@ -217,6 +222,7 @@ bool cmd_host_validate(struct shell *sh, struct command_args *args, GError **err
 		printf("%s%s", fixes->len > 0 ? "\nTo fix:\n" : "", fixes->str);
 	if (r.count[FAIL] == 0)
 		return true;
-	return error_set(error, VMM_ERR_OPERATION_FAILED, "this host cannot run Linux guests: %u check%s failed",
-			 r.count[FAIL], r.count[FAIL] == 1 ? "" : "s");
+	return error_set(error, VMM_ERR_OPERATION_FAILED,
+			 "this host cannot run Linux guests: %u check%s failed", r.count[FAIL],
+			 r.count[FAIL] == 1 ? "" : "s");
 }

@@ -121,7 +121,8 @@ static void snapshots_text(GString *s, const struct image_info *info)
 		g_autofree char *name = text_harmless(snap->name);
 		g_autofree char *id = text_harmless(snap->id);
 
-		g_string_append_printf(s, "    %s  %s  %s  %s\n", id, name, size, when ? when : "-");
+		g_string_append_printf(s, "    %s  %s  %s  %s\n", id, name, size,
+				       when ? when : "-");
 	}
 }
 
@@ -148,7 +149,8 @@ static void one_info_text(GString *s, const struct image_info *info)
 		line(s, "backing file actual path", info->full_backing_filename);
 	if (info->backing_filename)
 		line(s, "backing file format",
-		     info->backing_format ? info->backing_format : "not stored, so it is not opened");
+		     info->backing_format ? info->backing_format
+					  : "not stored, so it is not opened");
 	if (info->n_snapshots)
 		snapshots_text(s, info);
 	if (info->compat)

@@ -60,7 +60,8 @@ static void history_load(void)
 static void history_keep(const char *line)
 {
 	g_autofree char *path = history_path();
-	HIST_ENTRY *last = history_length > 0 ? history_get(history_base + history_length - 1) : NULL;
+	HIST_ENTRY *last =
+		history_length > 0 ? history_get(history_base + history_length - 1) : NULL;
 	int fd;
 
 	if (!*line || g_ascii_isspace(*line) || (last && g_str_equal(last->line, line)))

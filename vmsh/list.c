@@ -198,8 +198,10 @@ bool cmd_list(struct shell *sh, struct command_args *args, GError **error)
 	g_autoptr(GPtrArray) all = NULL;
 	g_autoptr(table) t = NULL;
 
-	all = conn ? vmm_domain_stats_all(conn, VMM_STATS_STATE | VMM_STATS_BALLOON | VMM_STATS_VCPU,
-					  list_flags(args) & ~LIST_ONLY, error) : NULL;
+	all = conn ? vmm_domain_stats_all(conn,
+					  VMM_STATS_STATE | VMM_STATS_BALLOON | VMM_STATS_VCPU,
+					  list_flags(args) & ~LIST_ONLY, error)
+		   : NULL;
 	if (!all || !keep_listed(conn, all, list_flags(args), error))
 		return false;
 	remove_unwanted(all, args_words(args, "domain"));

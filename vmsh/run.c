@@ -33,7 +33,8 @@ static char *absolute(const char *path)
 static void append_file(GString *s, const char *element, const char *path)
 {
 	g_autofree char *full = absolute(path);
-	g_autofree char *line = g_markup_printf_escaped("    <%s>%s</%s>\n", element, full, element);
+	g_autofree char *line =
+		g_markup_printf_escaped("    <%s>%s</%s>\n", element, full, element);
 
 	g_string_append(s, line);
 }
@@ -69,8 +70,8 @@ static bool disk_option(struct disk *d, const char *option, GError **error)
 	else if (g_str_equal(option, "readonly"))
 		d->readonly = true;
 	else
-		return usage_error(error, "run: --disk PATH[,format=raw|qcow2][,readonly], not '%s'",
-				   option);
+		return usage_error(
+			error, "run: --disk PATH[,format=raw|qcow2][,readonly], not '%s'", option);
 	return true;
 }
 
@@ -133,8 +134,10 @@ static bool append_forward(GString *s, const char *text, GError **error)
 		proto = parts[first++];
 	if (n - first == 3)
 		address = g_markup_printf_escaped(" address='%s'", parts[first++]);
-	if (n - first != 2 || !port_parse(parts[first], &host) || !port_parse(parts[first + 1], &guest))
-		return usage_error(error, "run: --forward [udp:][ADDRESS:]HOST:GUEST with ports, not '%s'",
+	if (n - first != 2 || !port_parse(parts[first], &host) ||
+	    !port_parse(parts[first + 1], &guest))
+		return usage_error(error,
+				   "run: --forward [udp:][ADDRESS:]HOST:GUEST with ports, not '%s'",
 				   text);
 	g_string_append_printf(s, "      <portForward proto='%s'%s>\n"
 				  "        <range start='%u' to='%u'/>\n      </portForward>\n",

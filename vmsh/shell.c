@@ -83,7 +83,8 @@ vmm_connect *shell_connect(struct shell *sh, GError **error)
 	if (sh->conn && vmm_connect_is_alive(sh->conn))
 		return sh->conn;
 	shell_disconnect(sh);
-	sh->conn = vmm_connect_open_interruptible(sh->uri, sh->connect_flags, sh->interrupt_fd, error);
+	sh->conn =
+		vmm_connect_open_interruptible(sh->uri, sh->connect_flags, sh->interrupt_fd, error);
 	return sh->conn;
 }
 
@@ -228,12 +229,14 @@ static void print_rendered(char *text)
 	g_free(text);
 }
 
-void shell_print_table(const struct shell *sh, const struct command_args *args, const struct table *t)
+void shell_print_table(const struct shell *sh, const struct command_args *args,
+		       const struct table *t)
 {
 	print_rendered(args_json(args) ? table_render_json(t, false) : table_render(t, &sh->out));
 }
 
-void shell_print_record(const struct shell *sh, const struct command_args *args, const struct table *t)
+void shell_print_record(const struct shell *sh, const struct command_args *args,
+			const struct table *t)
 {
 	print_rendered(args_json(args) ? table_render_json(t, true) :
 					 table_render_record(t, &sh->out));

@@ -51,8 +51,10 @@ void shell_print_error(const struct shell *sh, const GError *error);
 void shell_say(const struct shell *sh, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* The table as columns, lines, or JSON if --json was given. */
-void shell_print_table(const struct shell *sh, const struct command_args *args, const struct table *t);
-void shell_print_record(const struct shell *sh, const struct command_args *args, const struct table *t);
+void shell_print_table(const struct shell *sh, const struct command_args *args,
+		       const struct table *t);
+void shell_print_record(const struct shell *sh, const struct command_args *args,
+			const struct table *t);
 /* A single text: itself and a newline, or {"key": "text"}. */
 void shell_print_text(const struct shell *sh, const struct command_args *args, const char *key,
 		      const char *text);

@@ -174,8 +174,8 @@ static void completion_says_where_file_names_fit(void)
 
 static void image_options_are_parsed_or_named(void)
 {
-	g_autoptr(command_args) good =
-		parsed("image create x 1G -o cluster_size=2M,compat=v2,lazy_refcounts=on -o size=2G");
+	g_autoptr(command_args) good = parsed(
+		"image create x 1G -o cluster_size=2M,compat=v2,lazy_refcounts=on -o size=2G");
 	g_autoptr(command_args) bad = parsed("image create x 1G -o cluser_size=2M");
 	struct image_create_opts o = { 0 };
 	g_autoptr(GError) error = NULL;

@@ -76,7 +76,8 @@ static void a_refusal_opens_the_editor_again_with_the_reason(void)
 {
 	g_autofree char *seen = g_build_filename(folder, "seen", NULL);
 	g_autofree char *script = g_strdup_printf("1) echo bad >> \"$1\";; "
-						  "2) cp \"$1\" %s; sed -i s/bad/good/ \"$1\";;", seen);
+						  "2) cp \"$1\" %s; sed -i s/bad/good/ \"$1\";;",
+						  seen);
 	struct daemon d = { .refusals = 1 };
 	g_autofree char *text = NULL;
 

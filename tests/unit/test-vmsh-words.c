@@ -73,7 +73,9 @@ static void a_quoted_star_is_no_glob(void)
 
 static void what_is_quoted_reads_back_the_same(void)
 {
-	static const char *const texts[] = { "", "web", "a b", "it's", "\"x\"", "a\\b", "w*", "#;" };
+	static const char *const texts[] = {
+		"", "web", "a b", "it's", "\"x\"", "a\\b", "w*", "#;"
+	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++) {
 		g_autofree char *quoted = word_quote(texts[i]);
@@ -107,8 +109,10 @@ static void sizes_have_suffixes_and_a_default_unit(void)
 
 static void what_is_no_size_is_refused(void)
 {
-	static const char *const bad[] = { "", "G", "-1G", "1Q", "1GG", "0x10", "99999999999999999999",
-					   "9E9E", "20E", "1e99", "nan", " 1" };
+	static const char *const bad[] = {
+		"",	"G",   "-1G",  "1Q",  "1GG", "0x10", "99999999999999999999",
+		"9E9E", "20E", "1e99", "nan", " 1"
+	};
 	uint64_t n;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++)
