@@ -32,13 +32,14 @@ static void on_sigint(int sig)
 
 unsigned screen_width(int fd)
 {
+	const char *columns = g_getenv("COLUMNS");
 	struct winsize size;
 
 	if (!isatty(fd))
 		return 0;
 	if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		return size.ws_col;
-	return g_getenv("COLUMNS") ? atoi(g_getenv("COLUMNS")) : 80;
+	return columns ? CLAMP(g_ascii_strtoull(columns, NULL, 10), 20, 1000) : 80;
 }
 
 static void screen_init(struct screen *screen, int fd)

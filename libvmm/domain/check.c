@@ -77,7 +77,7 @@ static bool check_order(const char *seen[], unsigned order, const char *alias, u
 	if (!order)
 		return true;
 	if (order > DOMAIN_DEVICES_MAX)
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED, 
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 				 "line %u: boot order %u of '%s' is too large", line, order, alias);
 	if (seen[order])
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
