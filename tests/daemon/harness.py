@@ -72,16 +72,19 @@ class Daemon:
                 pass
         return found
 
-    def done(self):
-        """Ends all; a daemon that a sanitizer or an abort has ended fails the test."""
-        if self.proc and self.proc.poll() is None:
-            self.kill(signal.SIGTERM)
-        status = self.proc.returncode if self.proc else 0
+    def end_workers(self):
         for pid in self.workers().values():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+
+    def done(self):
+        """Ends all; a daemon that a sanitizer or an abort has ended fails the test."""
+        if self.proc and self.proc.poll() is None:
+            self.kill(signal.SIGTERM)
+        status = self.proc.returncode if self.proc else 0
+        self.end_workers()
         text = self.logged()
         self.log.close()
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -203,6 +206,9 @@ def run(stories, need=()):
             print(f"not ok {n} {story.__name__}", flush=True)
             if daemon.proc and daemon.proc.poll() is None:
                 daemon.proc.kill()
+                daemon.proc.wait()
+            daemon.end_workers()
+            shutil.rmtree(daemon.dir, ignore_errors=True)
     sys.exit(1 if failed else 0)
 
 
