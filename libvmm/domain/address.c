@@ -61,7 +61,8 @@ static void fill_serial(struct domain_def *def)
 	if (def->serials->len)
 		return;
 	if (console_is_serial(def))
-		g_ptr_array_add(def->serials, chardev_def_mirror(def->consoles->pdata[0], CHARDEV_SERIAL));
+		g_ptr_array_add(def->serials,
+				chardev_def_mirror(def->consoles->pdata[0], CHARDEV_SERIAL));
 	else if (!def->consoles->len)
 		g_ptr_array_add(def->serials, chardev_def_new(CHARDEV_SERIAL));
 }
@@ -96,7 +97,8 @@ static void fill_controllers(GPtrArray *controllers)
 	for (unsigned i = 0; i < controllers->len; i++) {
 		struct controller_def *c = controllers->pdata[i];
 
-		fill_alias(&c->alias, c->type == CONTROLLER_USB ? "usb" : "virtio-serial", c->index);
+		fill_alias(&c->alias, c->type == CONTROLLER_USB ? "usb" : "virtio-serial",
+			   c->index);
 	}
 }
 

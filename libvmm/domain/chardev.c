@@ -119,9 +119,11 @@ static bool check_name(const xmlNode *node, const char *name, GError **error)
 				 NAME_MAX_BYTES);
 	for (const char *c = name; *c; c++)
 		if (!g_ascii_isgraph(*c) || *c == '/')
-			return xml_error(node, VMM_ERR_XML, error,
-					 "name '%s' becomes a file in the guest's /dev/virtio-ports: no "
-					 "blank, '/' or control character", name);
+			return xml_error(
+				node, VMM_ERR_XML, error,
+				"name '%s' becomes a file in the guest's /dev/virtio-ports: no "
+				"blank, '/' or control character",
+				name);
 	return true;
 }
 
@@ -163,8 +165,9 @@ static bool parse_target(const xmlNode *dev, struct chardev_def *c, GError **err
 		return false;
 	if (!target_fits[c->kind][c->target])
 		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
-				 "<%s> cannot have target type='%s'; use type='%s'", kind_names[c->kind],
-				 target_names[c->target], target_names[default_target[c->kind]]);
+				 "<%s> cannot have target type='%s'; use type='%s'",
+				 kind_names[c->kind], target_names[c->target],
+				 target_names[default_target[c->kind]]);
 	return true;
 }
 
@@ -175,7 +178,8 @@ struct chardev_def *chardev_def_parse(const xmlNode *node, enum chardev_kind kin
 	g_autofree char *type = NULL;
 
 	c->line = xmlGetLineNo(node);
-	if (!xml_expect(node, kind == CHARDEV_CONSOLE ? "type tty" : "type", "source target" DEVICE_CHILDREN, error) ||
+	if (!xml_expect(node, kind == CHARDEV_CONSOLE ? "type tty" : "type",
+			"source target" DEVICE_CHILDREN, error) ||
 	    !xml_attr_need(node, "type", &type, error) ||
 	    !XML_ATTR_ENUM(node, "type", backend_names, &c->backend, error) ||
 	    !parse_source(node, c, flags, error) || !parse_target(node, c, error) ||

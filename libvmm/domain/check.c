@@ -18,8 +18,9 @@ bool domain_name_check(const char *name, GError **error)
 		return error_set(error, VMM_ERR_XML, "a domain's name must be UTF-8");
 	for (const char *c = name; *c; c++)
 		if (*c == '/' || g_ascii_iscntrl(*c))
-			return error_set(error, VMM_ERR_XML,
-					 "a domain's name must not have a '/' or a control character");
+			return error_set(
+				error, VMM_ERR_XML,
+				"a domain's name must not have a '/' or a control character");
 	if (!strcmp(name, ".") || !strcmp(name, ".."))
 		return error_set(error, VMM_ERR_XML, "'%s' cannot be a domain's name", name);
 	return true;
@@ -38,10 +39,11 @@ static bool check_vcpus(const struct domain_def *def, GError **error)
 				 "<vcpu current='%u'> is not 1 to <vcpu>'s %u", def->vcpus,
 				 def->vcpus_max);
 	if (cpu->sockets && product != def->vcpus_max)
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "<topology> of %u sockets, %u dies, %u cores, %u threads makes %lu "
-				 "CPUs, but <vcpu> says %u", cpu->sockets, cpu->dies, cpu->cores,
-				 cpu->threads, product, def->vcpus_max);
+		return error_set(
+			error, VMM_ERR_CONFIG_UNSUPPORTED,
+			"<topology> of %u sockets, %u dies, %u cores, %u threads makes %lu "
+			"CPUs, but <vcpu> says %u",
+			cpu->sockets, cpu->dies, cpu->cores, cpu->threads, product, def->vcpus_max);
 	return true;
 }
 
@@ -54,9 +56,10 @@ static bool check_memory(const struct domain_def *def, GError **error)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 				 "<memory> is not a multiple of the 2 MiB of one of <hugepages>");
 	if (def->balloon.none && def->current_bytes != def->memory_bytes)
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "<currentMemory> less than <memory> needs a balloon, but <memballoon> "
-				 "says model='none'");
+		return error_set(
+			error, VMM_ERR_CONFIG_UNSUPPORTED,
+			"<currentMemory> less than <memory> needs a balloon, but <memballoon> "
+			"says model='none'");
 	return true;
 }
 
@@ -97,9 +100,11 @@ static bool check_boot(const struct domain_def *def, GError **error)
 		if (!check_order(seen, d->boot_order, d->target, d->line, error))
 			return false;
 		if (d->boot_order && def->os.boot_hd)
-			return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-					 "line %u: <boot order=> of '%s' and <boot dev='hd'/> in <os> "
-					 "exclude each other", d->line, d->target);
+			return error_set(
+				error, VMM_ERR_CONFIG_UNSUPPORTED,
+				"line %u: <boot order=> of '%s' and <boot dev='hd'/> in <os> "
+				"exclude each other",
+				d->line, d->target);
 	}
 	for (unsigned i = 0; i < def->ifaces->len; i++) {
 		const struct iface_def *n = def->ifaces->pdata[i];
@@ -120,8 +125,8 @@ static bool check_pair(const struct chardev_def *a, const struct chardev_def *b,
 				 b->line, b->alias, b->name, a->alias, a->line);
 	if (a->path && b->path && !strcmp(a->path, b->path))
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "line %u: '%s' uses '%s', as does '%s' on line %u", b->line, b->alias,
-				 b->path, a->alias, a->line);
+				 "line %u: '%s' uses '%s', as does '%s' on line %u", b->line,
+				 b->alias, b->path, a->alias, a->line);
 	return true;
 }
 
@@ -139,9 +144,11 @@ static bool check_consoles(const struct domain_def *def, GError **error)
 		const struct chardev_def *c = def->consoles->pdata[i];
 
 		if (i && c->target == CHARDEV_TARGET_SERIAL)
-			return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-					 "line %u: only the first <console> is the serial port; give "
-					 "'%s' <target type='virtio'/>", c->line, c->alias);
+			return error_set(
+				error, VMM_ERR_CONFIG_UNSUPPORTED,
+				"line %u: only the first <console> is the serial port; give "
+				"'%s' <target type='virtio'/>",
+				c->line, c->alias);
 		ports += c->target == CHARDEV_TARGET_VIRTIO;
 	}
 	if (ports > VIRTIO_PORTS_MAX)
@@ -186,9 +193,10 @@ static bool check_slots(const struct domain_def *def, GError **error)
 	used = def->disks->len + def->ifaces->len + def->rngs->len + !def->balloon.none + console;
 	return used <= DOMAIN_VIRTIO_MAX ||
 	       error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-			 "%u disks, %u interfaces, %u rngs, %u balloon and %u console device are %u virtio "
-			 "devices; machine 'microvm' has room for %u", def->disks->len, def->ifaces->len,
-			 def->rngs->len, !def->balloon.none, console, used, DOMAIN_VIRTIO_MAX);
+			 "%u disks, %u interfaces, %u rngs, %u balloon and %u console device are "
+			 "%u virtio devices; machine 'microvm' has room for %u",
+			 def->disks->len, def->ifaces->len, def->rngs->len, !def->balloon.none,
+			 console, used, DOMAIN_VIRTIO_MAX);
 }
 
 static bool check_controllers(const struct domain_def *def, GError **error)
@@ -212,8 +220,8 @@ static bool check_controllers(const struct domain_def *def, GError **error)
 static bool alias_add(GHashTable *seen, const char *alias, GError **error)
 {
 	if (alias && !g_hash_table_add(seen, (char *)alias))
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED, "two devices have the alias '%s'",
-				 alias);
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "two devices have the alias '%s'", alias);
 	return true;
 }
 
@@ -249,14 +257,17 @@ bool domain_def_check(const struct domain_def *def, GError **error)
 	return domain_name_check(def->name, error) && check_vcpus(def, error) &&
 	       check_memory(def, error) && check_disks(def, error) &&
 	       ifaces_check(def->ifaces, error) && check_chardevs(def, error) &&
-	       check_slots(def, error) && check_controllers(def, error) && check_boot(def, error) && check_aliases(def, error);
+	       check_slots(def, error) && check_controllers(def, error) && check_boot(def, error) &&
+	       check_aliases(def, error);
 }
 
 bool domain_def_check_start(const struct domain_def *def, GError **error)
 {
 	if (!def->os.kernel)
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "domain '%s' has no <kernel> in <os>, and this machine has no firmware "
-				 "that could load one from a disk", def->name);
+		return error_set(
+			error, VMM_ERR_CONFIG_UNSUPPORTED,
+			"domain '%s' has no <kernel> in <os>, and this machine has no firmware "
+			"that could load one from a disk",
+			def->name);
 	return true;
 }

@@ -74,7 +74,8 @@ static bool parse_timer(const xmlNode *node, struct clock_def *clock, GError **e
 		return false;
 	for (unsigned i = 0; i < clock->timers->len; i++)
 		if (((struct timer_def *)clock->timers->pdata[i])->name == t.name)
-			return xml_error(node, VMM_ERR_XML, error, "timer '%s' is there twice", name);
+			return xml_error(node, VMM_ERR_XML, error, "timer '%s' is there twice",
+					 name);
 	g_ptr_array_add(clock->timers, g_memdup2(&t, sizeof(t)));
 	return true;
 }

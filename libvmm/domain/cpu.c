@@ -53,7 +53,8 @@ static bool parse_topology(const xmlNode *node, struct cpu_def *cpu, GError **er
 	    !xml_attr_uint(node, "threads", 1, DOMAIN_VCPUS_MAX, &cpu->threads, error))
 		return false;
 	if (!cpu->sockets || !cpu->cores || !cpu->threads)
-		return xml_error(node, VMM_ERR_XML, error, "sockets=, cores= and threads= are needed");
+		return xml_error(node, VMM_ERR_XML, error,
+				 "sockets=, cores= and threads= are needed");
 	return true;
 }
 
@@ -77,7 +78,8 @@ static bool parse_feature(const xmlNode *node, struct cpu_def *cpu, GError **err
 		return false;
 	for (const char *c = name; *c; c++)
 		if (!g_ascii_isalnum(*c) && !strchr("_-.", *c))
-			return xml_error(node, VMM_ERR_XML, error, "'%s' is not a CPU feature's name", name);
+			return xml_error(node, VMM_ERR_XML, error,
+					 "'%s' is not a CPU feature's name", name);
 	if (feature_known(cpu, name))
 		return xml_error(node, VMM_ERR_XML, error, "feature '%s' is there twice", name);
 	if (cpu->features->len == FEATURES_MAX)

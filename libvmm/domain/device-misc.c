@@ -130,7 +130,8 @@ static bool parse_rng_backend(const xmlNode *rng, struct rng_def *r, GError **er
 		}
 	}
 	return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
-			 "randomness comes from the host's kernel: use /dev/urandom, not '%s'", source);
+			 "randomness comes from the host's kernel: use /dev/urandom, not '%s'",
+			 source);
 }
 
 static bool parse_rate(const xmlNode *node, struct rng_def *r, GError **error)
@@ -189,10 +190,12 @@ bool balloon_def_parse(const xmlNode *node, unsigned flags, struct balloon_def *
 
 	if (!node)
 		return true;
-	if (!xml_expect(node, "model autodeflate freePageReporting", "stats" DEVICE_CHILDREN, error) ||
+	if (!xml_expect(node, "model autodeflate freePageReporting", "stats" DEVICE_CHILDREN,
+			error) ||
 	    !XML_ATTR_ENUM(node, "model", balloon_models, &model, error) ||
 	    !xml_attr_bool(node, "autodeflate", "on", "off", &b->autodeflate, error) ||
-	    !xml_attr_bool(node, "freePageReporting", "on", "off", &b->free_page_reporting, error) ||
+	    !xml_attr_bool(node, "freePageReporting", "on", "off", &b->free_page_reporting,
+			   error) ||
 	    !parse_balloon_stats(xml_child(node, "stats"), b, error) ||
 	    !device_parse_common(node, flags, &b->alias, NULL, error))
 		return false;
@@ -230,7 +233,8 @@ void controller_def_free(void *opaque)
 	g_free(c);
 }
 
-static bool parse_controller_model(const xmlNode *node, const struct controller_def *c, GError **error)
+static bool parse_controller_model(const xmlNode *node, const struct controller_def *c,
+				   GError **error)
 {
 	g_autofree char *model = xml_attr(node, "model");
 

@@ -60,7 +60,8 @@ void disk_def_free(void *opaque)
 
 /* ---- parse ---- */
 
-static bool parse_driver(const xmlNode *disk, const xmlNode *node, struct disk_def *d, GError **error)
+static bool parse_driver(const xmlNode *disk, const xmlNode *node, struct disk_def *d,
+			 GError **error)
 {
 	g_autofree char *type = xml_attr(node, "type");
 	unsigned name = 0, rerror = DISK_POLICY_DEFAULT;
@@ -69,11 +70,14 @@ static bool parse_driver(const xmlNode *disk, const xmlNode *node, struct disk_d
 		return xml_error(node ? node : disk, VMM_ERR_XML, error,
 				 "the image's format is missing: add <driver type='qcow2'/> or "
 				 "<driver type='raw'/>; it is never guessed");
-	if (!xml_attr_enum(node, "rerror_policy", policy_names, DISK_POLICY_ENOSPACE, &rerror, error))
+	if (!xml_attr_enum(node, "rerror_policy", policy_names, DISK_POLICY_ENOSPACE, &rerror,
+			   error))
 		return false;
 	d->rerror_policy = rerror;
-	return xml_expect(node, "name type cache io discard detect_zeroes error_policy rerror_policy "
-			  "queues", "", error) &&
+	return xml_expect(node,
+			  "name type cache io discard detect_zeroes error_policy rerror_policy "
+			  "queues",
+			  "", error) &&
 	       XML_ATTR_ENUM(node, "name", driver_names, &name, error) &&
 	       XML_ATTR_ENUM(node, "type", format_names, &d->format, error) &&
 	       XML_ATTR_ENUM(node, "cache", cache_names, &d->cache, error) &&
@@ -84,7 +88,8 @@ static bool parse_driver(const xmlNode *disk, const xmlNode *node, struct disk_d
 	       xml_attr_uint(node, "queues", 1, QUEUES_MAX, &d->queues, error);
 }
 
-static bool parse_source(const xmlNode *disk, const xmlNode *node, struct disk_def *d, GError **error)
+static bool parse_source(const xmlNode *disk, const xmlNode *node, struct disk_def *d,
+			 GError **error)
 {
 	const char *attr = source_attrs[d->type];
 
@@ -122,7 +127,8 @@ static bool parse_target(const xmlNode *node, struct disk_def *d, GError **error
 		return false;
 	if (!disk_target_check(d->target))
 		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
-				 "target '%s' is not a virtio disk's: use vda, vdb, ...", d->target);
+				 "target '%s' is not a virtio disk's: use vda, vdb, ...",
+				 d->target);
 	return true;
 }
 
@@ -136,11 +142,13 @@ static bool parse_serial(const xmlNode *node, struct disk_def *d, GError **error
 	if (!d->serial)
 		return true;
 	if (strlen(d->serial) > SERIAL_MAX_BYTES)
-		return xml_error(node, VMM_ERR_XML, error, "longer than %d bytes", SERIAL_MAX_BYTES);
+		return xml_error(node, VMM_ERR_XML, error, "longer than %d bytes",
+				 SERIAL_MAX_BYTES);
 	for (const char *c = d->serial; *c; c++)
 		if (!g_ascii_isgraph(*c) && *c != ' ')
-			return xml_error(node, VMM_ERR_XML, error,
-					 "only ASCII letters, digits, signs and blanks may be in it");
+			return xml_error(
+				node, VMM_ERR_XML, error,
+				"only ASCII letters, digits, signs and blanks may be in it");
 	return true;
 }
 
@@ -228,14 +236,16 @@ void disk_def_format(struct xml_out *out, const struct disk_def *d, unsigned fla
 bool disk_def_check_pair(const struct disk_def *a, const struct disk_def *b, GError **error)
 {
 	if (!strcmp(a->target, b->target))
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "line %u: disk '%s' has the target '%s', as has disk '%s' on line %u",
-				 b->line, b->path, b->target, a->path, a->line);
+		return error_set(
+			error, VMM_ERR_CONFIG_UNSUPPORTED,
+			"line %u: disk '%s' has the target '%s', as has disk '%s' on line %u",
+			b->line, b->path, b->target, a->path, a->line);
 	if (!strcmp(a->path, b->path) && !(a->readonly && b->readonly) &&
 	    !(a->shareable && b->shareable))
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "line %u: disk '%s' is the image '%s', as is disk '%s' on line %u: make "
-				 "both <readonly/> or <shareable/>", b->line, b->target, b->path,
-				 a->target, a->line);
+		return error_set(
+			error, VMM_ERR_CONFIG_UNSUPPORTED,
+			"line %u: disk '%s' is the image '%s', as is disk '%s' on line %u: make "
+			"both <readonly/> or <shareable/>",
+			b->line, b->target, b->path, a->target, a->line);
 	return true;
 }

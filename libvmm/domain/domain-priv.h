@@ -49,7 +49,8 @@ void controller_def_format(struct xml_out *out, const struct controller_def *c, 
 typedef struct controller_def controller_def;
 void controller_def_free(void *c);
 
-bool balloon_def_parse(const xmlNode *node, unsigned flags, struct balloon_def *ret, GError **error);
+bool balloon_def_parse(const xmlNode *node, unsigned flags, struct balloon_def *ret,
+		       GError **error);
 void balloon_def_format(struct xml_out *out, const struct balloon_def *balloon, unsigned flags);
 
 bool cpu_def_parse(const xmlNode *node, struct cpu_def *ret, GError **error);

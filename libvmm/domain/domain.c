@@ -126,8 +126,8 @@ static bool parse_title(const xmlNode *domain, struct domain_def *def, GError **
 	    !parse_text(domain, "description", &def->description, error))
 		return false;
 	if (def->title && (strchr(def->title, '\n') || strlen(def->title) > TITLE_MAX_BYTES))
-		return xml_error(node, VMM_ERR_XML, error, "a title is one line of at most %d bytes",
-				 TITLE_MAX_BYTES);
+		return xml_error(node, VMM_ERR_XML, error,
+				 "a title is one line of at most %d bytes", TITLE_MAX_BYTES);
 	return true;
 }
 
@@ -152,24 +152,28 @@ static bool parse_metadata(const xmlNode *node, struct domain_def *def, GError *
 	return def->metadata || xml_error(node, VMM_ERR_XML, error, "it cannot be kept");
 }
 
-static bool parse_root(const xmlNode *domain, struct domain_def *def, unsigned flags, GError **error)
+static bool parse_root(const xmlNode *domain, struct domain_def *def, unsigned flags,
+		       GError **error)
 {
 	g_autofree char *type = NULL;
 	unsigned kind = 0, id = 0;
 
 	if (strcmp((const char *)domain->name, "domain") || domain->ns)
 		return xml_error(domain, VMM_ERR_XML, error, "the root element must be <domain>");
-	if (!xml_expect(domain, "type id",
-			"name uuid title description metadata memory currentMemory maxMemory "
-			"memoryBacking vcpu cpu os features clock on_poweroff on_reboot on_crash pm "
-			"devices vmm:kernel", error) ||
+	if (!xml_expect(
+		    domain, "type id",
+		    "name uuid title description metadata memory currentMemory maxMemory "
+		    "memoryBacking vcpu cpu os features clock on_poweroff on_reboot on_crash pm "
+		    "devices vmm:kernel",
+		    error) ||
 	    !xml_attr_need(domain, "type", &type, error) ||
 	    !XML_ATTR_ENUM(domain, "type", type_names, &kind, error) ||
 	    !xml_attr_uint(domain, "id", 1, G_MAXINT, &id, error))
 		return false;
 	if (id && flags & DOMAIN_PARSE_LIVE)
 		def->id = id;
-	return parse_name(domain, def, error) && parse_uuid(xml_child(domain, "uuid"), def, error) &&
+	return parse_name(domain, def, error) &&
+	       parse_uuid(xml_child(domain, "uuid"), def, error) &&
 	       parse_title(domain, def, error) &&
 	       parse_metadata(xml_child(domain, "metadata"), def, error);
 }
@@ -210,7 +214,8 @@ static bool parse_features(const xmlNode *node, struct domain_def *def, GError *
 	if (!node)
 		return true;
 	if (!xml_expect(node, "", "acpi apic pae vmport", error) ||
-	    (acpi && !xml_expect(acpi, "", "", error)) || (apic && !xml_expect(apic, "", "", error)) ||
+	    (acpi && !xml_expect(acpi, "", "", error)) ||
+	    (apic && !xml_expect(apic, "", "", error)) ||
 	    (pae && !xml_expect(pae, "", "", error)) ||
 	    (vmport && !xml_expect(vmport, "state", "", error)))
 		return false;
@@ -236,7 +241,8 @@ static bool parse_action(const xmlNode *domain, const char *name, enum domain_ac
 		}
 	}
 	return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
-			 "'%s' is not supported: use destroy, restart or preserve", text ? text : "");
+			 "'%s' is not supported: use destroy, restart or preserve",
+			 text ? text : "");
 }
 
 static bool parse_pm_one(const xmlNode *pm, const char *name, enum tristate *ret, GError **error)
@@ -264,8 +270,9 @@ static bool parse_os(const xmlNode *domain, struct domain_def *def, GError **err
 				 "<os> with <type>hvm</type> and <kernel> is missing");
 	if (!os_def_parse(os, &def->os, error))
 		return false;
-	return !kernel || (xml_expect(kernel, "unpack", "", error) &&
-			   xml_attr_bool(kernel, "unpack", "yes", "no", &def->os.kernel_unpack, error));
+	return !kernel ||
+	       (xml_expect(kernel, "unpack", "", error) &&
+		xml_attr_bool(kernel, "unpack", "yes", "no", &def->os.kernel_unpack, error));
 }
 
 static bool parse_machine(const xmlNode *domain, struct domain_def *def, GError **error)
@@ -306,10 +313,12 @@ static bool may_add(const xmlNode *node, const GPtrArray *array, GError **error)
 
 static bool parse_emulator(const xmlNode *node, struct domain_def *def, GError **error)
 {
-	return !node || (xml_expect(node, "", NULL, error) && xml_text_path(node, &def->emulator, error));
+	return !node ||
+	       (xml_expect(node, "", NULL, error) && xml_text_path(node, &def->emulator, error));
 }
 
-static bool parse_devices(const xmlNode *node, struct domain_def *def, unsigned flags, GError **error)
+static bool parse_devices(const xmlNode *node, struct domain_def *def, unsigned flags,
+			  GError **error)
 {
 	if (!node)
 		return true;
@@ -334,7 +343,8 @@ static bool parse_devices(const xmlNode *node, struct domain_def *def, unsigned 
 static bool validate(xmlDoc *doc, GError **error)
 {
 	const char *dir = g_getenv("VMM_SCHEMA_DIR");
-	g_autofree char *file = g_build_filename(dir ? dir : PKGDATADIR "/schemas", SCHEMA_FILE, NULL);
+	g_autofree char *file =
+		g_build_filename(dir ? dir : PKGDATADIR "/schemas", SCHEMA_FILE, NULL);
 
 	return xml_validate(doc, file, error);
 }

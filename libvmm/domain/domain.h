@@ -15,7 +15,8 @@
 
 #include "libvmm/util/uuid.h"
 
-#define DOMAIN_XML_MAX_BYTES (4u * 1024 * 1024 - 4096)	/* both ways; the wire's strings end at 4 MiB */
+#define DOMAIN_XML_MAX_BYTES \
+	(4u * 1024 * 1024 - 4096) /* both ways; the wire's strings end at 4 MiB */
 #define DOMAIN_NAME_MAX_BYTES 255u
 #define DOMAIN_VCPUS_MAX 255u			/* xAPIC ids without interrupt remapping */
 #define DOMAIN_MEMORY_MAX_BYTES (1ull << 44)
@@ -37,7 +38,13 @@ enum cpu_policy {
 	CPU_POLICY_FORBID, N_CPU_POLICIES,
 };
 
-enum cpu_check { CPU_CHECK_ABSENT, CPU_CHECK_NONE, CPU_CHECK_PARTIAL, CPU_CHECK_FULL, N_CPU_CHECKS };
+enum cpu_check {
+	CPU_CHECK_ABSENT,
+	CPU_CHECK_NONE,
+	CPU_CHECK_PARTIAL,
+	CPU_CHECK_FULL,
+	N_CPU_CHECKS
+};
 
 enum cpu_cache { CPU_CACHE_DEFAULT, CPU_CACHE_PASSTHROUGH, N_CPU_CACHES };
 
@@ -65,7 +72,7 @@ struct os_def {
 	char *kernel;			/* NULL: it can be defined but not started */
 	char *initrd, *cmdline;		/* may be NULL */
 	bool boot_hd;			/* <boot dev='hd'/>: kept */
-	bool kernel_unpack;		/* <vmm:kernel unpack='yes'/>: unpack the bzImage on the host */
+	bool kernel_unpack; /* <vmm:kernel unpack='yes'/>: unpack the bzImage on the host */
 };
 
 enum clock_offset {
@@ -104,7 +111,12 @@ enum disk_cache {
 	DISK_CACHE_DIRECTSYNC, DISK_CACHE_UNSAFE, N_DISK_CACHES,
 };
 enum disk_io { DISK_IO_DEFAULT, DISK_IO_THREADS, DISK_IO_URING, N_DISK_IOS };
-enum disk_discard { DISK_DISCARD_DEFAULT, DISK_DISCARD_UNMAP, DISK_DISCARD_IGNORE, N_DISK_DISCARDS };
+enum disk_discard {
+	DISK_DISCARD_DEFAULT,
+	DISK_DISCARD_UNMAP,
+	DISK_DISCARD_IGNORE,
+	N_DISK_DISCARDS
+};
 enum disk_zeroes { DISK_ZEROES_DEFAULT, DISK_ZEROES_OFF, N_DISK_ZEROES };
 enum disk_policy {
 	DISK_POLICY_DEFAULT, DISK_POLICY_REPORT, DISK_POLICY_STOP, DISK_POLICY_IGNORE,
@@ -135,7 +147,7 @@ struct disk_def {
 
 enum iface_type { IFACE_USER, IFACE_ETHERNET, IFACE_BRIDGE, N_IFACE_TYPES };
 
-struct port_range {			/* host start..end to guest to..; exclude: leave these out */
+struct port_range { /* host start..end to guest to..; exclude: leave these out */
 	uint16_t start, end, to;
 	bool exclude;
 };
@@ -143,7 +155,7 @@ struct port_range {			/* host start..end to guest to..; exclude: leave these out
 struct forward_def {
 	bool udp;
 	char *address;			/* host address to listen on; NULL: all */
-	GArray *ranges;			/* of struct port_range; at least one that is not excluded */
+	GArray *ranges; /* of struct port_range; at least one that is not excluded */
 };
 
 struct iface_def {
@@ -155,7 +167,7 @@ struct iface_def {
 	unsigned mtu;			/* 0: not given */
 	bool link_down;
 	unsigned queues;		/* pairs; 0: one */
-	bool restricted;		/* USER, <vmm:user restricted='yes'/>: guest reaches nobody */
+	bool restricted; /* USER, <vmm:user restricted='yes'/>: guest reaches nobody */
 	GPtrArray *forwards;		/* USER: of struct forward_def */
 	unsigned boot_order;
 	unsigned line;			/* in the XML it came from, for messages; 0: none */
@@ -204,7 +216,7 @@ struct balloon_def {
 
 enum controller_type { CONTROLLER_VIRTIO_SERIAL, CONTROLLER_USB, N_CONTROLLER_TYPES };
 
-struct controller_def {			/* nothing to build: ports share one virtio-console device */
+struct controller_def { /* nothing to build: ports share one virtio-console device */
 	enum controller_type type;
 	unsigned index;
 	char *alias;			/* "virtio-serial0" */
@@ -248,8 +260,8 @@ struct domain_def {
 typedef struct domain_def domain_def;
 
 enum domain_parse_flags {
-	DOMAIN_PARSE_VALIDATE = 1,	/* also against schemas/domain.rng */
-	DOMAIN_PARSE_LIVE = 2,		/* keep id, aliases, pty paths, tap names; else they are dropped */
+	DOMAIN_PARSE_VALIDATE = 1, /* also against schemas/domain.rng */
+	DOMAIN_PARSE_LIVE = 2, /* keep id, aliases, pty paths, tap names; else they are dropped */
 };
 
 enum domain_format_flags {

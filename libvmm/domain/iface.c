@@ -66,7 +66,8 @@ static bool mac_from_text(const char *text, uint8_t mac[6])
 	if (strlen(text) != 17)
 		return false;
 	for (unsigned i = 0; i < 6; i++) {
-		int hi = g_ascii_xdigit_value(text[3 * i]), lo = g_ascii_xdigit_value(text[3 * i + 1]);
+		int hi = g_ascii_xdigit_value(text[3 * i]),
+		    lo = g_ascii_xdigit_value(text[3 * i + 1]);
 
 		if (hi < 0 || lo < 0 || (i < 5 && text[3 * i + 2] != ':'))
 			return false;
@@ -81,7 +82,8 @@ static bool parse_mac(const xmlNode *node, uint8_t mac[6], GError **error)
 
 	if (!node)
 		return true;
-	if (!xml_expect(node, "address", "", error) || !xml_attr_need(node, "address", &text, error))
+	if (!xml_expect(node, "address", "", error) ||
+	    !xml_attr_need(node, "address", &text, error))
 		return false;
 	if (!mac_from_text(text, mac))
 		return xml_error(node, VMM_ERR_XML, error, "'%s' is not a MAC address like "
@@ -101,9 +103,11 @@ static bool parse_ifname(const xmlNode *node, const char *attr, char **ret, GErr
 		return false;
 	if (strlen(name) >= IFNAMSIZ || strpbrk(name, "/ \t\n%:") || !strcmp(name, ".") ||
 	    !strcmp(name, ".."))
-		return xml_error(node, VMM_ERR_XML, error,
-				 "'%s' cannot be a network device: at most %d bytes, no blank, '/', ':' "
-				 "or '%%'", name, IFNAMSIZ - 1);
+		return xml_error(
+			node, VMM_ERR_XML, error,
+			"'%s' cannot be a network device: at most %d bytes, no blank, '/', ':' "
+			"or '%%'",
+			name, IFNAMSIZ - 1);
 	*ret = g_steal_pointer(&name);
 	return true;
 }
@@ -157,7 +161,8 @@ static bool parse_range(const xmlNode *node, GArray *ranges, GError **error)
 	    !xml_attr_uint(node, "to", 1, 65535, &to, error))
 		return false;
 	if (r.exclude && to != start)
-		return xml_error(node, VMM_ERR_XML, error, "an excluded range goes nowhere: leave out to=");
+		return xml_error(node, VMM_ERR_XML, error,
+				 "an excluded range goes nowhere: leave out to=");
 	if (end - start > 65535 - to)
 		return xml_error(node, VMM_ERR_XML, error,
 				 "ports %u to %u do not fit above guest port %u", start, end, to);
@@ -193,7 +198,8 @@ static struct forward_def *parse_forward(const xmlNode *node, GError **error)
 	for (const xmlNode *n = xml_child(node, "range"); n; n = xml_next(n)) {
 		if (!parse_range(n, f->ranges, error))
 			return NULL;
-		included += !g_array_index(f->ranges, struct port_range, f->ranges->len - 1).exclude;
+		included +=
+			!g_array_index(f->ranges, struct port_range, f->ranges->len - 1).exclude;
 	}
 	if (!included) {
 		xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
@@ -211,14 +217,14 @@ static bool check_ports(const xmlNode *iface, const struct iface_def *i, GError 
 		const struct forward_def *f = i->forwards->pdata[n];
 
 		for (unsigned k = 0; k < f->ranges->len && ports <= PORTS_MAX; k++) {
-			const struct port_range *r = &g_array_index(f->ranges, struct port_range, k);
+			const struct port_range *r =
+				&g_array_index(f->ranges, struct port_range, k);
 
 			ports += r->exclude ? 0 : r->end - r->start + 1u;
 		}
 	}
-	return ports <= PORTS_MAX ||
-	       xml_error(iface, VMM_ERR_CONFIG_UNSUPPORTED, error, "more than %u ports are forwarded",
-			 PORTS_MAX);
+	return ports <= PORTS_MAX || xml_error(iface, VMM_ERR_CONFIG_UNSUPPORTED, error,
+					       "more than %u ports are forwarded", PORTS_MAX);
 }
 
 static bool parse_forwards(const xmlNode *iface, struct iface_def *i, GError **error)
@@ -397,7 +403,8 @@ static void listeners_add(const struct iface_def *i, GArray *list)
 		const struct forward_def *f = i->forwards->pdata[n];
 
 		for (unsigned k = 0; k < f->ranges->len; k++) {
-			struct listener l = { i, f, &g_array_index(f->ranges, struct port_range, k) };
+			struct listener l = { i, f,
+					      &g_array_index(f->ranges, struct port_range, k) };
 
 			if (!l.range->exclude)
 				g_array_append_val(list, l);
@@ -417,13 +424,14 @@ static bool check_listeners(const GArray *list, GError **error)
 			const struct listener *y = &g_array_index(list, struct listener, a);
 
 			if (same_host_port(x, y))
-				return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-						 "line %u: interface '%s' forwards %s ports %u to %u, "
-						 "which meet ports %u to %u of '%s' on line %u",
-						 y->iface->line, y->iface->alias,
-						 proto_names[y->forward->udp], y->range->start,
-						 y->range->end, x->range->start, x->range->end,
-						 x->iface->alias, x->iface->line);
+				return error_set(
+					error, VMM_ERR_CONFIG_UNSUPPORTED,
+					"line %u: interface '%s' forwards %s ports %u to %u, "
+					"which meet ports %u to %u of '%s' on line %u",
+					y->iface->line, y->iface->alias,
+					proto_names[y->forward->udp], y->range->start,
+					y->range->end, x->range->start, x->range->end,
+					x->iface->alias, x->iface->line);
 		}
 	}
 	return true;
@@ -438,9 +446,10 @@ static bool check_pair(const struct iface_def *a, const struct iface_def *b, GEr
 				 b->alias, b->mac[0], b->mac[1], b->mac[2], b->mac[3], b->mac[4],
 				 b->mac[5], a->alias, a->line);
 	if (a->target && b->target && !strcmp(a->target, b->target))
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "line %u: interface '%s' has the target '%s', as has '%s' on line %u",
-				 b->line, b->alias, b->target, a->alias, a->line);
+		return error_set(
+			error, VMM_ERR_CONFIG_UNSUPPORTED,
+			"line %u: interface '%s' has the target '%s', as has '%s' on line %u",
+			b->line, b->alias, b->target, a->alias, a->line);
 	return true;
 }
 

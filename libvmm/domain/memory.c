@@ -39,7 +39,8 @@ static bool find_unit(const xmlNode *node, uint64_t *ret, GError **error)
 }
 
 /* Rounded up, as libvirt does: nobody gets less than was asked for. */
-static bool scale(const xmlNode *node, const char *text, uint64_t round, uint64_t *ret, GError **error)
+static bool scale(const xmlNode *node, const char *text, uint64_t round, uint64_t *ret,
+		  GError **error)
 {
 	uint64_t number, unit;
 
@@ -48,8 +49,9 @@ static bool scale(const xmlNode *node, const char *text, uint64_t round, uint64_
 	if (!text || !xml_parse_u64(text, UINT64_MAX, &number))
 		return xml_error(node, VMM_ERR_XML, error, "'%s' is not a size", text ? text : "");
 	if (number == 0 || number > DOMAIN_MEMORY_MAX_BYTES / unit)
-		return xml_error(node, VMM_ERR_XML, error, "%s is not a size from 1 byte to %llu TiB",
-				 text, DOMAIN_MEMORY_MAX_BYTES >> 40);
+		return xml_error(node, VMM_ERR_XML, error,
+				 "%s is not a size from 1 byte to %llu TiB", text,
+				 DOMAIN_MEMORY_MAX_BYTES >> 40);
 	*ret = (number * unit + round - 1) / round * round;
 	return true;
 }
@@ -72,8 +74,8 @@ static bool parse_page(const xmlNode *node, struct domain_def *def, GError **err
 
 	if (!node)
 		return true;
-	if (!xml_expect(node, "size unit", "", error) || !xml_attr_need(node, "size", &size, error) ||
-	    !scale(node, size, 1, &bytes, error))
+	if (!xml_expect(node, "size unit", "", error) ||
+	    !xml_attr_need(node, "size", &size, error) || !scale(node, size, 1, &bytes, error))
 		return false;
 	def->hugepage_given = true;
 	return bytes == DOMAIN_HUGEPAGE_BYTES ||
@@ -86,7 +88,8 @@ static bool parse_kind(const xmlNode *backing, struct domain_def *def, GError **
 {
 	static const char *const sources[] = { "memfd" };
 	static const char *const modes[] = { "private", "shared" };
-	const xmlNode *source = xml_child(backing, "source"), *access = xml_child(backing, "access");
+	const xmlNode *source = xml_child(backing, "source"),
+		      *access = xml_child(backing, "access");
 	unsigned type = 0, mode = 0;
 
 	def->backing_memfd = source;

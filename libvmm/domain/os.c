@@ -59,7 +59,8 @@ static bool parse_cmdline(const xmlNode *node, struct os_def *os, GError **error
 	if (!os->cmdline)
 		return true;
 	if (strlen(os->cmdline) > CMDLINE_MAX_BYTES)
-		return xml_error(node, VMM_ERR_XML, error, "longer than %d bytes", CMDLINE_MAX_BYTES);
+		return xml_error(node, VMM_ERR_XML, error, "longer than %d bytes",
+				 CMDLINE_MAX_BYTES);
 	/* Long command lines are written on several lines; the kernel knows blanks only. */
 	g_strdelimit(os->cmdline, "\n\t\r", ' ');
 	return true;

@@ -42,7 +42,8 @@ static void on_parse_error(void *opaque, xmlError *e)
 	if (r->first || !e->message || e->level < XML_ERR_ERROR)
 		return;
 	g_autofree char *text = g_utf8_make_valid(e->message, -1);
-	error_set(&r->first, VMM_ERR_XML, "line %d, column %d: %s", e->line, e->int2, g_strchomp(text));
+	error_set(&r->first, VMM_ERR_XML, "line %d, column %d: %s", e->line, e->int2,
+		  g_strchomp(text));
 }
 
 static xmlDoc *read_text(const char *text, size_t bytes, struct reading *r)
@@ -70,11 +71,11 @@ xmlDoc *xml_read(const char *text, size_t max_bytes, const char *what, GError **
 	g_autoptr(xmlDoc) doc = read_text(text, bytes, &r);
 	g_autoptr(GError) why = g_steal_pointer(&r.first);
 	if (r.doctype)
-		error_set(error, VMM_ERR_XML, "%s XML has a document type (<!DOCTYPE>): not accepted",
-			  what);
+		error_set(error, VMM_ERR_XML,
+			  "%s XML has a document type (<!DOCTYPE>): not accepted", what);
 	else if (why || !doc || !xmlDocGetRootElement(doc))
-		error_set(error, VMM_ERR_XML, "%s XML is not well-formed%s%s", what, why ? ": " : "",
-			  why ? why->message : "");
+		error_set(error, VMM_ERR_XML, "%s XML is not well-formed%s%s", what,
+			  why ? ": " : "", why ? why->message : "");
 	else
 		return g_steal_pointer(&doc);
 	return NULL;
@@ -92,8 +93,8 @@ static void on_invalid(void *opaque, xmlError *e)
 	if (*error || !e->message)
 		return;
 	g_autofree char *text = g_utf8_make_valid(e->message, -1);
-	error_set(error, VMM_ERR_XML_SCHEMA, "line %d: %s%s%s: %s", e->line,
-		  e->node ? "<" : "", e->node ? (const char *)((xmlNode *)e->node)->name : "document",
+	error_set(error, VMM_ERR_XML_SCHEMA, "line %d: %s%s%s: %s", e->line, e->node ? "<" : "",
+		  e->node ? (const char *)((xmlNode *)e->node)->name : "document",
 		  e->node ? ">" : "", g_strchomp(text));
 }
 
@@ -187,19 +188,19 @@ static bool refuse(const xmlNode *node, const char *what, const char *name, cons
 	const char *open = attr ? "'" : "<", *close = attr ? "'" : ">";
 
 	if (hint)
-		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error, "%s %s%s%s is not supported: %s",
-				 what, open, name, close, hint);
+		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
+				 "%s %s%s%s is not supported: %s", what, open, name, close, hint);
 	if (!*known)
-		return xml_error(node, VMM_ERR_XML, error, "unknown %s %s%s%s: none is known here", what,
-				 open, name, close);
+		return xml_error(node, VMM_ERR_XML, error, "unknown %s %s%s%s: none is known here",
+				 what, open, name, close);
 	g_autofree char *list = g_strdelimit(g_strdup(known), "*", ' ');
 	g_auto(GStrv) words = g_strsplit_set(list, " ", -1);
 	g_autoptr(GString) text = g_string_new(NULL);
 	for (char **w = words; *w; w++)
 		if (**w)
 			g_string_append_printf(text, "%s%s", text->len ? ", " : "", *w);
-	return xml_error(node, VMM_ERR_XML, error, "unknown %s %s%s%s; known here: %s", what, open, name,
-			 close, text->str);
+	return xml_error(node, VMM_ERR_XML, error, "unknown %s %s%s%s; known here: %s", what, open,
+			 name, close, text->str);
 }
 
 static bool expect_attrs(const xmlNode *node, char **known, const char *list, GError **error)
@@ -232,8 +233,9 @@ static bool expect_child(const xmlNode *node, const xmlNode *child, char **known
 
 	if (i < 0) {
 		const char *prefix = child->ns ? (const char *)child->ns->prefix : NULL;
-		g_autofree char *name = g_strdup_printf("%s%s%s", prefix ? prefix : "",
-							prefix ? ":" : "", (const char *)child->name);
+		g_autofree char *name =
+			g_strdup_printf("%s%s%s", prefix ? prefix : "", prefix ? ":" : "",
+					(const char *)child->name);
 		g_autoptr(GError) why = NULL;
 		refuse(node, "element", name, list, &why);
 		/* The line that helps is the child's. */
@@ -253,8 +255,8 @@ static bool expect_children(const xmlNode *node, const char *list, GError **erro
 
 	g_assert(g_strv_length(known) <= 64);
 	for (const xmlNode *c = node->children; c; c = c->next) {
-		if (c->type == XML_ELEMENT_NODE && !expect_child(node, c, known, list ? list : "", &seen,
-								 error))
+		if (c->type == XML_ELEMENT_NODE &&
+		    !expect_child(node, c, known, list ? list : "", &seen, error))
 			return false;
 		if (list && c->type == XML_TEXT_NODE && !xmlIsBlankNode(c))
 			return xml_error(node, VMM_ERR_XML, error, "text is not expected here");
@@ -333,7 +335,8 @@ static bool check_path(const xmlNode *node, const char *path, GError **error)
 		return xml_error(node, VMM_ERR_XML, error, "'%s' is not an absolute path", path);
 	for (const char *c = path; *c; c++)
 		if (g_ascii_iscntrl(*c))
-			return xml_error(node, VMM_ERR_XML, error, "a path has a control character");
+			return xml_error(node, VMM_ERR_XML, error,
+					 "a path has a control character");
 	if (strlen(path) >= 4096)
 		return xml_error(node, VMM_ERR_XML, error, "a path is longer than 4095 bytes");
 	return true;
@@ -387,8 +390,8 @@ bool xml_attr_uint(const xmlNode *node, const char *name, unsigned min, unsigned
 	if (!value)
 		return true;
 	if (!xml_parse_u64(value, max, &number) || number < min)
-		return xml_error(node, VMM_ERR_XML, error, "%s='%s' is not a number from %u to %u", name,
-				 value, min, max);
+		return xml_error(node, VMM_ERR_XML, error, "%s='%s' is not a number from %u to %u",
+				 name, value, min, max);
 	*ret = number;
 	return true;
 }
@@ -414,12 +417,13 @@ static bool enum_error(const xmlNode *node, const char *name, const char *value,
 	const char *hint = xml_hint((const char *)node->name, key);
 
 	if (hint)
-		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error, "%s='%s' is not supported: %s",
-				 name, value, hint);
+		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
+				 "%s='%s' is not supported: %s", name, value, hint);
 	for (unsigned i = 0; i < n; i++)
 		if (names[i])
 			g_string_append_printf(known, "%s'%s'", known->len ? ", " : "", names[i]);
-	return xml_error(node, VMM_ERR_XML, error, "%s='%s' is not one of %s", name, value, known->str);
+	return xml_error(node, VMM_ERR_XML, error, "%s='%s' is not one of %s", name, value,
+			 known->str);
 }
 
 bool xml_attr_enum(const xmlNode *node, const char *name, const char *const *names, unsigned n,
@@ -438,8 +442,8 @@ bool xml_attr_enum(const xmlNode *node, const char *name, const char *const *nam
 	return enum_error(node, name, value, names, n, error);
 }
 
-bool xml_attr_bool(const xmlNode *node, const char *name, const char *yes, const char *no, bool *ret,
-		   GError **error)
+bool xml_attr_bool(const xmlNode *node, const char *name, const char *yes, const char *no,
+		   bool *ret, GError **error)
 {
 	const char *const names[] = { no, yes };
 	unsigned value = *ret;

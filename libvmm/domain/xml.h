@@ -54,8 +54,8 @@ bool xml_attr_i64(const xmlNode *node, const char *name, int64_t *ret, GError **
 /* names[i] NULL: a value that cannot be written. */
 bool xml_attr_enum(const xmlNode *node, const char *name, const char *const *names, unsigned n,
 		   unsigned *ret, GError **error);
-bool xml_attr_bool(const xmlNode *node, const char *name, const char *yes, const char *no, bool *ret,
-		   GError **error);
+bool xml_attr_bool(const xmlNode *node, const char *name, const char *yes, const char *no,
+		   bool *ret, GError **error);
 
 bool xml_parse_u64(const char *text, uint64_t max, uint64_t *ret);
 

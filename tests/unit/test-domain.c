@@ -91,15 +91,46 @@ static void check_bad(gconstpointer name)
 
 /* What crosses elements is beyond a schema; all else that we refuse it refuses too. */
 static const char *const beyond_schema[] = {
-	"alias-twice", "channel-twice", "console-second-serial", "controller-twice",
-	"cpu-feature-twice", "disk-boot-order-and-hd", "disk-boot-order-twice", "disk-image-twice",
-	"disk-target-twice", "forward-order", "forward-too-high", "forward-twice", "hugepage-multiple",
-	"hugepage-size", "iface-mac-twice", "iface-queues-user", "iface-target-twice",
-	"memory-current-needs-balloon", "memory-max-less", "memory-overflow", "memory-too-much",
-	"name-dots", "name-newline", "os-initrd-alone", "same-path", "serial-long-socket", "serial-three",
-	"cpuset-empty", "forward-many", "virtio-many",
-	"timer-twice", "title-lines", "topology", "uuid-zero", "vcpu-cpuset", "vcpu-current",
-	"balloon-none-stats", "doctype", "doctype-external", NULL,
+	"alias-twice",
+	"channel-twice",
+	"console-second-serial",
+	"controller-twice",
+	"cpu-feature-twice",
+	"disk-boot-order-and-hd",
+	"disk-boot-order-twice",
+	"disk-image-twice",
+	"disk-target-twice",
+	"forward-order",
+	"forward-too-high",
+	"forward-twice",
+	"hugepage-multiple",
+	"hugepage-size",
+	"iface-mac-twice",
+	"iface-queues-user",
+	"iface-target-twice",
+	"memory-current-needs-balloon",
+	"memory-max-less",
+	"memory-overflow",
+	"memory-too-much",
+	"name-dots",
+	"name-newline",
+	"os-initrd-alone",
+	"same-path",
+	"serial-long-socket",
+	"serial-three",
+	"cpuset-empty",
+	"forward-many",
+	"virtio-many",
+	"timer-twice",
+	"title-lines",
+	"topology",
+	"uuid-zero",
+	"vcpu-cpuset",
+	"vcpu-current",
+	"balloon-none-stats",
+	"doctype",
+	"doctype-external",
+	NULL,
 };
 
 static void check_schema(gconstpointer name)
@@ -118,7 +149,8 @@ static void check_schema(gconstpointer name)
 
 static void add_all(const char *folder, const char *test, GTestDataFunc fn)
 {
-	g_autofree char *path = g_test_build_filename(G_TEST_DIST, "unit", "data", "xml", folder, NULL);
+	g_autofree char *path =
+		g_test_build_filename(G_TEST_DIST, "unit", "data", "xml", folder, NULL);
 	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
 	const char *file;
 
@@ -163,7 +195,8 @@ static void what_is_left_open_is_filled(void)
 static void a_machine_always_has_a_console(void)
 {
 	g_autoptr(domain_def) def = minimal("");
-	const struct chardev_def *serial = def->serials->pdata[0], *console = def->consoles->pdata[0];
+	const struct chardev_def *serial = def->serials->pdata[0],
+				 *console = def->consoles->pdata[0];
 
 	g_assert_cmpint(serial->target, ==, CHARDEV_TARGET_ISA_SERIAL);
 	g_assert_cmpint(console->target, ==, CHARDEV_TARGET_SERIAL);
@@ -305,7 +338,8 @@ static void uuids_are_strict(void)
 
 static void examples_are_valid(void)
 {
-	g_autofree char *path = g_build_filename(g_getenv("VMM_SRCDIR"), "images", "examples", NULL);
+	g_autofree char *path =
+		g_build_filename(g_getenv("VMM_SRCDIR"), "images", "examples", NULL);
 	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
 	unsigned n = 0;
 
