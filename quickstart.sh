@@ -23,7 +23,7 @@ say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n== %s\n' "$*"; }
 
 say "packages"
-images/packages install build run
+images/packages install build run ${debian:+debian}
 say "build"
 [ -x configure ] && [ configure -nt configure.ac ] || autoreconf -fi >/dev/null 2>&1
 mkdir -p "$work"
