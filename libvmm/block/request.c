@@ -89,10 +89,12 @@ static void req_end(struct block *b, struct req *rq)
 	b->ended_last = &rq->next;
 }
 
-static void deliver(struct block *b)
+static bool deliver(struct block *b)
 {
+	bool any = b->ended != NULL;
+
 	if (b->delivering)
-		return;
+		return false;
 	b->delivering = true;
 	while (b->ended) {
 		struct req *rq = b->ended;
@@ -106,6 +108,7 @@ static void deliver(struct block *b)
 	b->delivering = false;
 	if (!b->first)
 		bounces_trim(b);
+	return any;
 }
 
 /* ---- steps ---- */
@@ -280,11 +283,13 @@ void block_submit(struct block *b, struct block_req *outer)
 
 void block_kick(struct block *b)
 {
-	do
+	unsigned reaped;
+
+	do {
 		block_wake(b);
-	while (ring_reap(b->ring, false) > 0);
-	ring_flush(b->ring);
-	deliver(b);
+		reaped = ring_reap(b->ring, false);
+	} while (deliver(b) || reaped > 0);
+	ring_flush(b->ring);	/* also what done() has submitted */
 }
 
 static void block_wait(struct block *b)

@@ -77,6 +77,47 @@ static void the_map_is_written_back_without_a_flush(void)
 	block_close(b);
 }
 
+struct chain {
+	struct waiting w;	/* first: req is its first member */
+	struct block *b;
+	unsigned left;
+};
+
+static void on_link(struct block_req *req, int result)
+{
+	struct chain *c = container_of(req, struct chain, w.req);
+
+	g_assert_cmpint(result, ==, 0);
+	if (--c->left == 0) {
+		c->w.result = 0;
+		g_main_loop_quit(c->w.loop);
+		return;
+	}
+	req->offset = c->left * 4096;
+	block_submit(c->b, req);
+}
+
+/* Each done() submits the next request and leaves the kick to us. */
+static void done_may_submit(gconstpointer no_uring)
+{
+	g_autoptr(GMainContext) ctx = g_main_context_new();
+	g_autoptr(GMainLoop) loop = g_main_loop_new(ctx, FALSE);
+	struct chain c = { .w = { .loop = loop, .result = 1 }, .left = 200 };
+	uint8_t buf[4096] = { 7 };
+
+	must("rm -f a.raw; truncate -s 1M a.raw");
+	c.b = disk_open_opts("a.raw", "raw", (struct block_opts){ .no_uring = no_uring != NULL });
+	g_assert_true(block_attach(c.b, ctx, NULL));
+	c.w.iov = (struct iovec){ buf, sizeof(buf) };
+	c.w.req = (struct block_req){ .op = BLOCK_WRITE, .bytes = 4096, .iov = &c.w.iov, .n_iov = 1, .done = on_link };
+	block_submit(c.b, &c.w.req);
+	block_kick(c.b);
+	if (c.w.result)
+		g_main_loop_run(loop);
+	g_assert_cmpint(c.w.result, ==, 0);
+	block_close(c.b);
+}
+
 static void requests_outside_the_disk_are_refused(void)
 {
 	uint8_t buf[512] = { 0 };
@@ -162,6 +203,8 @@ int main(int argc, char **argv)
 
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/block/attach", completions_arrive_on_the_attached_loop);
+	g_test_add_data_func("/block/submit-in-done/uring", NULL, done_may_submit);
+	g_test_add_data_func("/block/submit-in-done/plain", "", done_may_submit);
 	g_test_add_func("/block/write-back", the_map_is_written_back_without_a_flush);
 	g_test_add_func("/block/bounds", requests_outside_the_disk_are_refused);
 	g_test_add_func("/block/discard", discards_give_space_back_only_when_asked);
