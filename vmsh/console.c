@@ -30,7 +30,7 @@
 #define SILENCE_MS 1000
 #define ANSWER_MS 10000
 
-static struct termios tty_before;
+static struct termios tty_before, tty_attached;
 static volatile sig_atomic_t tty_is_raw;
 static const int fatal_signals[] = { SIGTERM, SIGHUP, SIGQUIT };
 
@@ -48,24 +48,36 @@ static void on_fatal(int sig)
 	raise(sig);
 }
 
+static void on_cont(int sig)
+{
+	if (tty_is_raw)
+		tcsetattr(STDIN_FILENO, TCSADRAIN, &tty_attached);
+}
+
+static struct sigaction cont_before;
+
 static void tty_raw(void)
 {
 	struct sigaction action = { .sa_handler = on_fatal };
-	struct termios raw;
+	struct sigaction cont = { .sa_handler = on_cont, .sa_flags = SA_RESTART };
 
 	if (tcgetattr(STDIN_FILENO, &tty_before) < 0)
 		return;
 	for (unsigned i = 0; i < G_N_ELEMENTS(fatal_signals); i++)
 		sigaction(fatal_signals[i], &action, NULL);
-	raw = tty_before;
-	cfmakeraw(&raw);
+	sigaction(SIGCONT, &cont, &cont_before);
+	tty_attached = tty_before;
+	cfmakeraw(&tty_attached);
 	tty_is_raw = 1;
-	tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &tty_attached);
 }
 
 static void tty_cooked(void)
 {
+	if (!tty_is_raw)
+		return;
 	tty_restore();
+	sigaction(SIGCONT, &cont_before, NULL);
 	for (unsigned i = 0; i < G_N_ELEMENTS(fatal_signals); i++)
 		signal(fatal_signals[i], SIG_DFL);
 }

@@ -30,11 +30,16 @@
 /* Readline's callbacks carry no argument. */
 static struct shell *the_shell;
 static bool line_done;
-static volatile sig_atomic_t resized;
+static volatile sig_atomic_t resized, continued;
 
 static void on_winch(int sig)
 {
 	resized = 1;
+}
+
+static void on_cont(int sig)
+{
+	continued = 1;
 }
 
 static char *history_path(void)
@@ -160,11 +165,19 @@ static void read_line(struct shell *sh)
 	};
 
 	line_done = false;
+	continued = 0;
 	rl_callback_handler_install(prompt(sh), on_line);
 	while (!line_done) {
 		if (resized) {
 			resized = 0;
 			rl_resize_terminal();
+		}
+		if (continued) {
+			/* who had the terminal meanwhile left it in his mode */
+			continued = 0;
+			rl_deprep_terminal();
+			rl_prep_terminal(1);
+			rl_forced_update_display();
 		}
 		if (poll(fds, G_N_ELEMENTS(fds), -1) < 0)
 			continue;
@@ -177,7 +190,7 @@ static void read_line(struct shell *sh)
 
 static void setup_readline(void)
 {
-	struct sigaction winch = { .sa_handler = on_winch };
+	struct sigaction winch = { .sa_handler = on_winch }, cont = { .sa_handler = on_cont };
 
 	rl_readline_name = "vmsh";
 	rl_catch_signals = 0;
@@ -187,6 +200,7 @@ static void setup_readline(void)
 	rl_completer_quote_characters = "\"'";
 	rl_filename_quote_characters = " \t\n;\"'*?[]#";
 	sigaction(SIGWINCH, &winch, NULL);
+	sigaction(SIGCONT, &cont, NULL);
 }
 
 void interactive_run(struct shell *sh)
