@@ -126,6 +126,7 @@ static const char *const beyond_schema[] = {
 	"topology",
 	"uuid-zero",
 	"vcpu-cpuset",
+	"vcpu-cpuset-backwards",
 	"vcpu-current",
 	"balloon-none-stats",
 	"doctype",
@@ -217,6 +218,20 @@ static void a_pty_and_a_tap_are_of_one_run(void)
 	g_assert_nonnull(strstr(live, "<target dev='vnet4'/>"));
 	g_assert_null(strstr(inactive, "/dev/pts/9"));
 	g_assert_null(strstr(inactive, "vnet4"));
+}
+
+static void names_of_another_run_are_dropped(void)
+{
+	const char *devices = "<devices><interface type='bridge'><source bridge='br0'/>"
+			      "<target dev='vnet3'/><alias name='net9'/></interface>"
+			      "<serial type='pty'><source path='/dev/pts/3'/></serial></devices>";
+	g_autoptr(domain_def) def = minimal(devices);
+	const struct iface_def *iface = def->ifaces->pdata[0];
+	const struct chardev_def *serial = def->serials->pdata[0];
+
+	g_assert_cmpstr(iface->alias, ==, "net0");
+	g_assert_null(iface->target);
+	g_assert_null(serial->path);
 }
 
 static void a_copy_is_the_same_and_apart(void)
@@ -364,6 +379,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/domain/fill", what_is_left_open_is_filled);
 	g_test_add_func("/domain/console", a_machine_always_has_a_console);
 	g_test_add_func("/domain/one-run", a_pty_and_a_tap_are_of_one_run);
+	g_test_add_func("/domain/another-run", names_of_another_run_are_dropped);
 	g_test_add_func("/domain/copy", a_copy_is_the_same_and_apart);
 	g_test_add_func("/domain/by-hand", a_definition_made_by_hand_is_filled);
 	g_test_add_func("/domain/targets", targets_go_on_after_vdz);
