@@ -102,7 +102,7 @@ int chain_map(struct layer *top, uint64_t off, uint64_t bytes, struct extent *re
 /* A path of a backing file as it would be opened; NULL and *error when it is no local file. */
 char *chain_resolve(const char *overlay, const char *name, GError **error);
 
-/* request.c */
+/* block.c */
 struct layer *block_top(struct block *b);
 void block_set_bytes(struct block *b, uint64_t bytes);
 

@@ -110,5 +110,7 @@ int piece_sync(struct block *b, struct req *rq);
 /* How much from off on no write is about to link; 0: wait. */
 uint64_t piece_unlinked(const struct block *b, uint64_t off, uint64_t bytes);
 void block_synced(struct block *b);
+/* Some of what is in flight ends. */
+void block_wait(struct block *b);
 /* The map in memory is newer than the disk's. */
 void block_dirtied(struct block *b);
