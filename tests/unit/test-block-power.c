@@ -221,8 +221,13 @@ static void expect_whole(const char *name, bool ask_qemu)
 	g_assert_cmpuint(c.corruptions, ==, 0);
 }
 
-static void a_power_loss_leaks_at_worst(gconstpointer options)
+struct kind {
+	const char *options, *prepare;	/* of the image; a command on p.qcow2 */
+};
+
+static void a_power_loss_leaks_at_worst(gconstpointer kind)
 {
+	const struct kind *k = kind;
 	g_autofree uint8_t *disk = g_malloc(DISK);
 	unsigned cuts = g_test_thorough() ? 1000 : 120;
 	struct story *s;
@@ -230,8 +235,9 @@ static void a_power_loss_leaks_at_worst(gconstpointer options)
 	if (!have_qemu())
 		return;
 	must("rm -f *.qcow2; qemu-img create -q -f qcow2 base.qcow2 1M && qemu-io -c 'write -P 1 0 1M' base.qcow2"
-	     " && qemu-img create -q -f qcow2 -o %s p.qcow2 %u && cp p.qcow2 p0.qcow2", (const char *)options, DISK);
-	s = story_tell("p.qcow2", 150, g_str_hash(options));
+	     " && qemu-img create -q -f qcow2 -o %s p.qcow2 %u && %s && cp p.qcow2 p0.qcow2", k->options, DISK,
+	     k->prepare ? k->prepare : "true");
+	s = story_tell("p.qcow2", 150, g_str_hash(k->options));
 	check_clean("p.qcow2", false);
 	for (unsigned i = 0; i < cuts; i++) {
 		guint cut = g_rand_int_range(s->rand, 0, s->changes->len + 1);
@@ -331,6 +337,66 @@ static void a_killed_writer_loses_nothing_that_was_flushed(void)
 	}
 }
 
+/* ---- tools that are killed ---- */
+
+static bool tool_rebase(void)
+{
+	struct image_rebase_opts o = { .path = test_path("t.qcow2"), .backing_file = "tb2.qcow2",
+				       .backing_format = "qcow2" };
+
+	return image_rebase(&o, NULL);
+}
+
+static bool tool_commit(void)
+{
+	struct image_commit_opts o = { .path = test_path("t.qcow2") };
+
+	return image_commit(&o, NULL);
+}
+
+static bool tool_flatten(void)
+{
+	struct image_rebase_opts o = { .path = test_path("t.qcow2") };
+
+	return image_rebase(&o, NULL);
+}
+
+static bool tool_grow(void)
+{
+	struct image_resize_opts o = { .path = test_path("t.qcow2"), .bytes = 64 << 20,
+				       .preallocation = IMAGE_PREALLOC_OFF };
+
+	return image_resize(&o, NULL);
+}
+
+static void kill_tool(bool (*tool)(void), unsigned us)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(tool() ? 0 : 1);
+	g_usleep(us);
+	kill(pid, SIGKILL);
+	g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+}
+
+/* Before or after: what the guest sees is the same. */
+static void a_killed_tool_leaves_the_image_whole(void)
+{
+	static bool (*const tools[])(void) = { tool_rebase, tool_commit, tool_flatten, tool_grow };
+
+	for (unsigned i = 0; have_qemu() && i < 24; i++) {
+		must("rm -f t*.qcow2 t.raw; for k in 1 2; do qemu-img create -q -f qcow2 tb$k.qcow2 2M"
+		     " && qemu-io -c \"write -P $k 100k ${k}M\" tb$k.qcow2; done; qemu-img create -q -f qcow2"
+		     " -o cluster_size=4k -b tb1.qcow2 -F qcow2 t.qcow2 3M && qemu-io -c 'write -P 7 300k 500k' t.qcow2"
+		     " && qemu-img convert -O raw t.qcow2 t.raw");
+		kill_tool(tools[i % 4], g_test_rand_int_range(500, 60000));
+		block_close(disk_open_opts("t.qcow2", "qcow2", (struct block_opts){ .read_only = true }));
+		check_clean("t.qcow2", true);
+		must("qemu-img compare -f raw -F qcow2 t.raw t.qcow2");
+	}
+}
+
 /* ---- a full or failing disk ---- */
 
 static int on_change_full(void *opaque, enum block_tap_op op, uint64_t off, const struct iovec *iov,
@@ -382,21 +448,30 @@ static void a_full_host_is_an_error_not_a_corruption(void)
 
 int main(int argc, char **argv)
 {
-	static const char *const kinds[] = {
-		"cluster_size=512", "cluster_size=4k", "cluster_size=64k", "cluster_size=4k,lazy_refcounts=on",
-		"cluster_size=512,refcount_bits=64", "cluster_size=16k,extended_l2=on", "compat=0.10,cluster_size=1k",
-		"cluster_size=4k,backing_file=base.qcow2,backing_fmt=qcow2",
-		"cluster_size=16k,extended_l2=on,backing_file=base.qcow2,backing_fmt=qcow2",
+	static const char snapshot[] = "qemu-io -c 'write -P 5 0 1M' p.qcow2 && qemu-img snapshot -c one p.qcow2";
+	static const char packed[] = "qemu-io -c 'write -P 5 0 1M' p.qcow2 && mv p.qcow2 q.qcow2"
+				     " && qemu-img convert -c -O qcow2 -o cluster_size=16k q.qcow2 p.qcow2";
+	static const struct kind kinds[] = {
+		{ "cluster_size=512" }, { "cluster_size=4k" }, { "cluster_size=64k" },
+		{ "cluster_size=4k,lazy_refcounts=on" }, { "cluster_size=512,refcount_bits=64" },
+		{ "cluster_size=16k,extended_l2=on" }, { "compat=0.10,cluster_size=1k" },
+		{ "cluster_size=4k,backing_file=base.qcow2,backing_fmt=qcow2" },
+		{ "cluster_size=16k,extended_l2=on,backing_file=base.qcow2,backing_fmt=qcow2" },
+		{ "cluster_size=1k", snapshot }, { "cluster_size=16k,extended_l2=on,refcount_bits=8", snapshot },
+		{ "cluster_size=16k", packed },
 	};
 	int r;
 
 	g_test_init(&argc, &argv, NULL);
 	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
-		g_autofree char *path = g_strdup_printf("/power/loss/%s", kinds[i]);
+		g_autofree char *path = g_strdup_printf("/power/loss/%s%s", kinds[i].options,
+							kinds[i].prepare == snapshot ? ",snapshot" :
+							kinds[i].prepare ? ",packed" : "");
 
-		g_test_add_data_func(path, kinds[i], a_power_loss_leaks_at_worst);
+		g_test_add_data_func(path, &kinds[i], a_power_loss_leaks_at_worst);
 	}
 	g_test_add_func("/power/kill", a_killed_writer_loses_nothing_that_was_flushed);
+	g_test_add_func("/power/tools", a_killed_tool_leaves_the_image_whole);
 	g_test_add_func("/power/full", a_full_host_is_an_error_not_a_corruption);
 	r = g_test_run();
 	test_folder_remove();
