@@ -49,13 +49,13 @@ static int rebase_chunk(struct rebase *r, uint64_t off, uint64_t n)
 }
 
 /*
- * Whole clusters: the top is open without what is behind it, so a part of a
- * cluster would be filled up with zeroes in place of the old contents.
+ * Whole clusters (subclusters): the top is open without what is behind it, so
+ * a part of one would be filled up with zeroes in place of the old contents.
  */
 static bool rebase_copy(struct rebase *r, GError **error)
 {
-	uint64_t end = block_bytes(r->top), cluster = block_cluster_bytes(r->top), off = 0;
 	struct layer *top = block_top(r->top);
+	uint64_t end = block_bytes(r->top), unit = top->zero_bytes, off = 0;
 
 	while (off < end) {
 		struct extent ext;
@@ -64,8 +64,8 @@ static bool rebase_copy(struct rebase *r, GError **error)
 
 		if (e == 0 && ext.type == EXTENT_BACKING) {
 			n = off + ext.bytes < end ? ext.bytes : end - off;
-			for (uint64_t at = 0; at < n && e == 0; at += cluster)
-				e = rebase_chunk(r, off + at, MIN(cluster, n - at));
+			for (uint64_t at = 0; at < n && e == 0; at += unit)
+				e = rebase_chunk(r, off + at, MIN(unit, n - at));
 		}
 		if (e < 0)
 			return error_errno(error, e, "rebase image '%s'", r->o->path);
@@ -103,9 +103,10 @@ static bool rebase_safely(struct rebase *r, struct qcow2 *q, GError **error)
 				 "image '%s' does not say the format of its backing file '%s'; store it "
 				 "first: vmsh image rebase -u -b '%s' -F FORMAT '%s'", r->o->path,
 				 q->backing, q->backing, r->o->path);
-	if (q->extended)
+	if (q->extended && q->n_snapshots)
 		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
-				 "image '%s' has subclusters; rebase it with 'qemu-img rebase'", r->o->path);
+				 "image '%s' has subclusters and internal snapshots; rebase it with "
+				 "'qemu-img rebase'", r->o->path);
 	if (q->backing && !(r->old = behind_open(r, q->backing, q->backing_format, error)))
 		return false;
 	if (name && !(r->new = behind_open(r, name, r->o->backing_format, error)))

@@ -365,36 +365,44 @@ int alloc_clusters(struct qcow2 *q, uint64_t want, uint64_t *ret_off, uint64_t *
 	return 0;
 }
 
-static void cluster_freed(struct qcow2 *q, uint64_t cluster)
+static void clusters_freed(struct qcow2 *q, uint64_t first, uint64_t n)
 {
-	uint64_t off = cluster << q->cluster_bits;
+	uint64_t off = first << q->cluster_bits, bytes = n << q->cluster_bits;
 
-	q->free_hint = MIN(q->free_hint, cluster);
-	cache_forget(q, off, q->cluster_bytes);
-	if (q->unpacked_off && cluster_index(q, q->unpacked_off) <= cluster)
+	if (n == 0)
+		return;
+	q->free_hint = MIN(q->free_hint, first);
+	cache_forget(q, off, bytes);
+	if (q->unpacked_off && cluster_index(q, q->unpacked_off) < first + n)
 		q->unpacked_off = 0;
-	if (q->layer->discard && off + q->cluster_bytes <= q->file->end)
-		file_punch(q->file, off, q->cluster_bytes);	/* only saves space: may fail */
+	if (q->layer->discard && off < q->file->end)
+		file_punch(q->file, off, MIN(bytes, q->file->end - off));	/* only saves space: may fail */
 }
 
 int alloc_undo(struct qcow2 *q, uint64_t off, uint64_t n)
 {
-	uint64_t first = cluster_index(q, off);
+	uint64_t first = cluster_index(q, off), i, freed = 0;	/* freed: just before i */
+	int r = 0;
 
-	for (uint64_t i = 0; i < n; i++) {
+	for (i = 0; i < n; i++) {
 		uint64_t rc;
-		int r = refcount_get(q, first + i, &rc);
 
+		r = refcount_get(q, first + i, &rc);
 		if (r == 0 && rc == 0)
 			r = qcow2_corrupt(q, "a cluster in use has refcount 0", off + (i << q->cluster_bits));
 		if (r == 0)
 			r = refcount_set(q, first + i, rc - 1);
 		if (r < 0)
-			return r;
-		if (rc == 1)
-			cluster_freed(q, first + i);
+			break;
+		if (rc == 1) {
+			freed++;
+			continue;
+		}
+		clusters_freed(q, first + i - freed, freed);
+		freed = 0;
 	}
-	return 0;
+	clusters_freed(q, first + i - freed, freed);
+	return r;
 }
 
 /* Where free space is scattered, runs that are too short are kept aside while looking on. */

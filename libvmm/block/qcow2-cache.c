@@ -8,6 +8,8 @@
  * after the data and refcounts that it refers to are on the disk.  So eviction
  * takes clean pages first, then writes refcount pages, and only then asks for a
  * sync, after which all are clean.
+ *
+ * Reads and writes of pages block the disk's thread.
  */
 #include "config.h"
 

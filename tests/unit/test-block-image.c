@@ -379,12 +379,14 @@ static void a_safe_rebase_changes_no_byte(void)
 {
 	static const char *const to[] = { "rb2.qcow2", "", "rb1.qcow2" };
 
-	for (unsigned v2 = 0; have_qemu() && v2 < 2; v2++) {
+	static const char *const kinds[] = { "cluster_size=4k", "cluster_size=4k,compat=0.10", "extended_l2=on" };
+
+	for (unsigned k = 0; have_qemu() && k < ARRAY_SIZE(kinds); k++) {
 		must("rm -f rb*.qcow2; for i in 1 2; do qemu-img create -q -f qcow2 rb$i.qcow2 ${i}M; done"
 		     "; qemu-io -c 'write -P 1 0 700k' rb1.qcow2; qemu-io -c 'write -P 2 300k 1M' rb2.qcow2"
-		     "; qemu-img create -q -f qcow2 -o cluster_size=4k,compat=%s -b rb1.qcow2 -F qcow2 rb.qcow2 1500k"
+		     "; qemu-img create -q -f qcow2 -o %s -b rb1.qcow2 -F qcow2 rb.qcow2 1500k"
 		     "; qemu-io -c 'write -P 3 10k 10k' rb.qcow2; qemu-img convert -O raw rb.qcow2 rb.raw",
-		     v2 ? "0.10" : "1.1");
+		     kinds[k]);
 		for (unsigned i = 0; i < ARRAY_SIZE(to); i++) {
 			rebase("rb.qcow2", to[i], false);
 			check_clean("rb.qcow2", false);
