@@ -4,6 +4,8 @@
 #
 # A story prints "PASS: lab/STORY - sentence" or "FAIL: ..." for each thing that it shows.
 export VMM_SCHEMA_DIR=/lab/schemas VMM_WORKER=/lab/vmm-worker
+# The real mke2fs and e2fsck, not busybox's.
+export PATH=/usr/sbin:/usr/bin:$PATH
 work=/tmp/work
 mkdir -p $work
 failed=0
