@@ -15,6 +15,14 @@ fail() { echo "FAIL: lab/$story - $*"; failed=1; }
 # check SENTENCE COMMAND...
 check() { what=$1; shift; if "$@" >$work/check.out 2>&1; then pass "$what"; else fail "$what"; sed 's/^/# /' $work/check.out | tail -n 15; fi; }
 
+# workers [NAME]: process ids of running workers (there is no pgrep here)
+workers() {
+	for p in /proc/[0-9]*; do
+		c=$(tr '\0' ' ' <$p/cmdline 2>/dev/null)
+		case "$c" in */vmm-worker*"${1:-}"*) echo ${p#/proc/} ;; esac
+	done
+}
+
 # wait_for FILE PATTERN SECONDS
 wait_for() {
 	wf=$(($3 * 10))
@@ -66,4 +74,4 @@ domain() {
 disk() { echo "<disk type='file' device='disk'><driver name='vmm' type='$1' $4/><source file='$2'/><target dev='$3' bus='virtio'/></disk>"; }
 
 # boot XML LOG: runs it in the foreground in the background; $worker is its pid
-boot() { /lab/vmm-worker --foreground "$1" <${3:-/dev/null} >"$2" 2>&1 & worker=$!; }
+boot() { : >"$2"; /lab/vmm-worker --foreground "$1" <${3:-/dev/null} >"$2" 2>&1 & worker=$!; }
