@@ -63,6 +63,19 @@ static void resolv_conf_bind(void)
 		g_info("guests will have no name server: %s: %s", RESOLV_CONF, g_strerror(errno));
 }
 
+/*
+ * The working folder, a mount, becomes the root, and the old root is detached.
+ * A host that runs from its initramfs can't detach that: there the new root
+ * covers it, and without CAP_SYS_CHROOT nobody gets below.
+ */
+static bool root_swap(void)
+{
+	if (syscall(SYS_pivot_root, ".", ".") == 0)
+		return umount2(".", MNT_DETACH) == 0 && chdir("/") == 0;
+	return errno == EINVAL && mount(".", "/", NULL, MS_MOVE, NULL) == 0 && chroot(".") == 0 &&
+	       chdir("/") == 0;
+}
+
 /* An empty tmpfs becomes our root; the host's tree is detached, not merely hidden. */
 static bool root_empty(GError **error)
 {
@@ -72,10 +85,8 @@ static bool root_empty(GError **error)
 		  "size=64k,mode=0755") < 0)
 		return error_errno(error, errno, "sandbox: mount an empty root");
 	resolv_conf_bind();
-	if (chdir(JAIL_DIR) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
-		return error_errno(error, errno, "sandbox: pivot_root");
-	if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-		return error_errno(error, errno, "sandbox: detach the host's root");
+	if (chdir(JAIL_DIR) < 0 || !root_swap())
+		return error_errno(error, errno, "sandbox: change the root");
 	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		  NULL) < 0)
 		return error_errno(error, errno, "sandbox: make the empty root read-only");
