@@ -21,7 +21,8 @@ struct block *block_open(const struct block_opts *o, GError **error)
 	b->ended_last = &b->ended;
 	b->read_only = o->read_only;
 	b->discard = o->discard && !o->read_only;
-	b->writethrough = o->cache == BLOCK_CACHE_WRITETHROUGH || o->cache == BLOCK_CACHE_DIRECTSYNC;
+	b->writethrough =
+		o->cache == BLOCK_CACHE_WRITETHROUGH || o->cache == BLOCK_CACHE_DIRECTSYNC;
 	b->bytes = round_up(top->bytes, 512);
 	b->serial_bytes = MAX(top->file->align, 512);
 	b->ring = ring_new(PIECES, o->no_uring || o->tap);

@@ -29,7 +29,8 @@ enum block_op {
 	BLOCK_READ,
 	BLOCK_WRITE,
 	BLOCK_FLUSH,
-	BLOCK_DISCARD,		/* afterwards the bytes read as anything; here: zeroes where we can */
+	/* afterwards the bytes read as anything; here: zeroes where we can */
+	BLOCK_DISCARD,
 	BLOCK_WRITE_ZEROES,
 };
 

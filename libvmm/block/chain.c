@@ -116,11 +116,12 @@ static bool chain_add_backing(const struct block_opts *o, struct layer *top, str
 	g_autofree char *path = NULL;
 
 	if (!format)
-		return error_set(error, VMM_ERR_INVALID_ARG,
-				 "image '%s' does not say the format of its backing file '%s', and we never "
-				 "guess; store it: vmsh image rebase -u -b '%s' -F FORMAT '%s' "
-				 "(or: qemu-img rebase -u ...)",
-				 l->file->path, name, name, l->file->path);
+		return error_set(
+			error, VMM_ERR_INVALID_ARG,
+			"image '%s' does not say the format of its backing file '%s', and we never "
+			"guess; store it: vmsh image rebase -u -b '%s' -F FORMAT '%s' "
+			"(or: qemu-img rebase -u ...)",
+			l->file->path, name, name, l->file->path);
 	path = chain_resolve(l->file->path, name, error);
 	if (!path)
 		return false;

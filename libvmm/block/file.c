@@ -75,7 +75,10 @@ static bool file_measure(struct file *f, GError **error)
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "image '%s' is neither a file nor a block device", f->path);
-	/* O_NONBLOCK was for a FIFO in place of an image; io_uring would take it as "do not wait". */
+	/*
+	 * O_NONBLOCK was for a FIFO in place of an image; io_uring would
+	 * take it as "do not wait".
+	 */
 	fcntl(f->fd, F_SETFL, fcntl(f->fd, F_GETFL) & ~O_NONBLOCK);
 	f->is_device = S_ISBLK(st.st_mode);
 	f->dev = f->is_device ? st.st_rdev : st.st_dev;
@@ -358,7 +361,8 @@ int file_sync(struct file *f)
 	if (f->unsafe || f->read_only)
 		return 0;
 	r = tap(f, BLOCK_TAP_SYNC, 0, NULL, 0, 0);
-	if (r == 0 && !f->tap && fdatasync(f->fd) < 0)	/* a tapped file is a test's: no need to wait */
+	/* a tapped file is a test's: no need to wait */
+	if (r == 0 && !f->tap && fdatasync(f->fd) < 0)
 		r = -errno;
 	if (r < 0)
 		f->sync_error = r;

@@ -56,8 +56,9 @@ struct walk {
 
 static bool extends(const struct image_extent *a, const struct image_extent *b)
 {
-	return a->length && a->depth == b->depth && a->present == b->present && a->zero == b->zero &&
-	       a->data == b->data && a->compressed == b->compressed && a->has_offset == b->has_offset &&
+	return a->length && a->depth == b->depth && a->present == b->present &&
+	       a->zero == b->zero && a->data == b->data && a->compressed == b->compressed &&
+	       a->has_offset == b->has_offset &&
 	       (!a->has_offset || a->offset + a->length == b->offset);
 }
 
@@ -117,7 +118,8 @@ bool image_map(const char *path, const char *format, image_map_fn *fn, void *opa
 		int r = map_one(block_top(b), off, block_bytes(b) - off, &ext);
 
 		if (r < 0)
-			return error_errno(error, r, "map image '%s' at %" G_GUINT64_FORMAT, path, off);
+			return error_errno(error, r, "map image '%s' at %" G_GUINT64_FORMAT, path,
+					   off);
 		walk_add(&w, &ext);
 	}
 	if (w.ext.length && !w.stopped)

@@ -96,7 +96,9 @@ static bool copy_all(struct copy *c, GError **error)
 		if (r < 0)
 			return error_errno(error, r, "read image '%s'", c->o->source);
 		if (ext.type == EXTENT_ZERO && c->pack)	/* packed ones are whole clusters */
-			ext.bytes = ext.bytes >= step ? round_down(off + ext.bytes, CHUNK_BYTES) - off : 0;
+			ext.bytes = ext.bytes >= step ?
+					    round_down(off + ext.bytes, CHUNK_BYTES) - off :
+					    0;
 		if (ext.type != EXTENT_ZERO || !ext.bytes) {
 			ext.bytes = c->pack ? MIN(step, end - off) : MIN(step, ext.bytes);
 			if (!copy_chunk(c, off, ext.bytes, error))
@@ -120,7 +122,8 @@ static bool target_free(const char *path, GError **error)
 		return errno == ENOENT || error_errno(error, errno, "open '%s'", path);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
-				 "'%s' is not a regular file: cannot be replaced by an image", path);
+				 "'%s' is not a regular file: cannot be replaced by an image",
+				 path);
 	return lock_image(fd, path, false, error);
 }
 
@@ -161,8 +164,9 @@ static bool target_publish(const char *temp, const char *path, GError **error)
 static bool convert_check(const struct image_convert_opts *o, GError **error)
 {
 	if (o->target.backing_file)
-		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
-				 "convert makes an image of its own; for an overlay use 'image create -b'");
+		return error_set(
+			error, VMM_ERR_OPERATION_UNSUPPORTED,
+			"convert makes an image of its own; for an overlay use 'image create -b'");
 	if (o->compress && strcmp(o->target.format ? o->target.format : "", "qcow2"))
 		return error_set(error, VMM_ERR_INVALID_ARG, "only qcow2 images can be compressed");
 	return true;
@@ -248,7 +252,8 @@ static int pair_chunk(struct pair *p, uint64_t off, uint64_t *bytes, uint64_t *r
 }
 
 /* Only one has it: it must read as zeroes. */
-static int tail_chunk(struct pair *p, struct block *b, uint64_t off, uint64_t *bytes, uint64_t *ret_same)
+static int tail_chunk(struct pair *p, struct block *b, uint64_t off, uint64_t *bytes,
+		      uint64_t *ret_same)
 {
 	bool zero;
 	int r = pair_map(b, off, bytes, &zero);
@@ -276,7 +281,8 @@ static bool compare_all(struct pair *p, const struct image_progress *progress,
 
 	for (uint64_t off = 0; off < large && ret->equal;) {
 		uint64_t n = (off < small ? small : large) - off, same;
-		int r = off < small ? pair_chunk(p, off, &n, &same) : tail_chunk(p, longer, off, &n, &same);
+		int r = off < small ? pair_chunk(p, off, &n, &same) :
+				      tail_chunk(p, longer, off, &n, &same);
 
 		if (r < 0)
 			return error_errno(error, r, "compare at %" G_GUINT64_FORMAT, off);

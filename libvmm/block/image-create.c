@@ -44,7 +44,8 @@ static bool opts_check_qcow2(const struct image_create_opts *o, bool v2, GError 
 				  "compression_type; use compat=1.1");
 	if (o->extended_l2 && cluster < 16384)
 		return bad(error, "extended_l2 needs a cluster_size of at least 16k");
-	if (o->compression_type && strcmp(o->compression_type, "zlib") && strcmp(o->compression_type, "zstd"))
+	if (o->compression_type && strcmp(o->compression_type, "zlib") &&
+	    strcmp(o->compression_type, "zstd"))
 		return bad(error, "compression_type is zlib or zstd");
 	return true;
 }
@@ -60,7 +61,8 @@ static bool opts_check(const struct image_create_opts *o, GError **error)
 	if (!strcmp(o->format, "raw"))
 		return o->backing_file ? bad(error, "a raw image has no backing file; use qcow2") :
 		       o->preallocation == IMAGE_PREALLOC_METADATA ?
-					 bad(error, "a raw image has no metadata to preallocate") : true;
+					 bad(error, "a raw image has no metadata to preallocate") :
+					 true;
 	if (o->backing_file && !o->backing_format)
 		return bad(error, "name the format of the backing file: -F raw or -F qcow2");
 	if (o->backing_file && !image_format(o->path, o->backing_format, error))
@@ -101,7 +103,8 @@ static struct qcow2_header header_from_opts(const struct image_create_opts *o, u
 		.version = v2 ? 2 : 3,
 		.cluster_bits = __builtin_ctz(o->cluster_bytes ? o->cluster_bytes : 65536),
 		.size = bytes,
-		.incompat = (zstd ? INCOMPAT_COMPRESSION : 0) | (o->extended_l2 ? INCOMPAT_EXTENDED_L2 : 0),
+		.incompat = (zstd ? INCOMPAT_COMPRESSION : 0) |
+			    (o->extended_l2 ? INCOMPAT_EXTENDED_L2 : 0),
 		.compat = o->lazy_refcounts ? COMPAT_LAZY_REFCOUNTS : 0,
 		.refcount_order = __builtin_ctz(o->refcount_bits ? o->refcount_bits : 16),
 		.header_bytes = v2 ? QCOW2_HEADER_BYTES_V2 : sizeof(struct qcow2_header),
@@ -160,7 +163,8 @@ static int layout_write(struct file *f, const struct layout *lay)
 }
 
 /* The header last: before that the file is no qcow2 image at all. */
-static bool create_qcow2(struct file *f, const struct image_create_opts *o, uint64_t bytes, GError **error)
+static bool create_qcow2(struct file *f, const struct image_create_opts *o, uint64_t bytes,
+			 GError **error)
 {
 	struct layout lay = { .h = header_from_opts(o, bytes) };
 	g_autoptr(GByteArray) header = NULL;
@@ -236,7 +240,8 @@ bool image_preallocate(struct block *b, uint64_t from, uint64_t to, enum image_p
 
 /* ---- create ---- */
 
-static bool create_in(struct file *f, const struct image_create_opts *o, uint64_t bytes, GError **error)
+static bool create_in(struct file *f, const struct image_create_opts *o, uint64_t bytes,
+		      GError **error)
 {
 	int r;
 

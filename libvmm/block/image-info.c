@@ -89,14 +89,16 @@ static bool info_chain(struct image_info *top, GError **error)
 
 	for (unsigned depth = 1; i->backing_filename; depth++, i = i->backing) {
 		if (depth > CHAIN_MAX)
-			return error_set(error, VMM_ERR_INVALID_ARG,
-					 "image '%s': its backing files form a loop, or are more than %d",
-					 top->filename, CHAIN_MAX);
+			return error_set(
+				error, VMM_ERR_INVALID_ARG,
+				"image '%s': its backing files form a loop, or are more than %d",
+				top->filename, CHAIN_MAX);
 		if (!i->backing_format)
-			return error_set(error, VMM_ERR_INVALID_ARG,
-					 "image '%s' does not say the format of its backing file '%s'; store "
-					 "it: vmsh image rebase -u -b '%s' -F FORMAT '%s'", i->filename,
-					 i->backing_filename, i->backing_filename, i->filename);
+			return error_set(
+				error, VMM_ERR_INVALID_ARG,
+				"image '%s' does not say the format of its backing file '%s'; "
+				"store it: vmsh image rebase -u -b '%s' -F FORMAT '%s'",
+				i->filename, i->backing_filename, i->backing_filename, i->filename);
 		i->backing = info_one(i->full_backing_filename, i->backing_format, error);
 		if (!i->backing) {
 			g_prefix_error(error, "backing file of '%s': ", i->filename);

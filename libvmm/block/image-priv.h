@@ -12,10 +12,12 @@ const char *image_format(const char *path, const char *format, GError **error);
 struct block *image_open(const char *path, const char *format, bool read_only, bool share,
 			 GError **error);
 /* For changes of one qcow2 image (or reading it), without what is behind it. */
-struct block *image_open_alone(const char *path, const char *format, bool read_only, GError **error);
+struct block *image_open_alone(const char *path, const char *format, bool read_only,
+			       GError **error);
 /* All of it on the disk. */
 bool image_sync_path(const char *path, GError **error);
-bool image_tick(const struct image_progress *progress, uint64_t done, uint64_t total, GError **error);
+bool image_tick(const struct image_progress *progress, uint64_t done, uint64_t total,
+		GError **error);
 bool buffer_is_zero(const void *buf, size_t bytes);
 /* chain_map(), and holes of raw files count as zeroes. */
 int image_map_data(struct layer *top, uint64_t off, uint64_t bytes, struct extent *ret);

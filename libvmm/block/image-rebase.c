@@ -22,7 +22,8 @@
 struct rebase {
 	const struct image_rebase_opts *o;
 	struct block *top;		/* the overlay alone, for writing */
-	struct block *old, *new;	/* what is behind it and what shall be; either may be NULL */
+	/* what is behind it and what shall be; either may be NULL */
+	struct block *old, *new;
 	uint8_t *buf_old, *buf_new;
 };
 
@@ -42,7 +43,10 @@ static int rebase_chunk(struct rebase *r, uint64_t off, uint64_t n)
 		e = behind_read(r->new, off, r->buf_new, n);
 	if (e < 0 || memcmp(r->buf_old, r->buf_new, n) == 0)
 		return e;
-	/* Version 2 has no zero flag: zeroes are written out, the engine would see none to write. */
+	/*
+	 * Version 2 has no zero flag: zeroes are written out, the
+	 * engine would see none to write.
+	 */
 	if (v3(qcow2_of(block_top(r->top))) && buffer_is_zero(r->buf_old, n))
 		return block_pwrite_zeroes(r->top, off, n, BLOCK_REQ_UNMAP);
 	return block_pwrite(r->top, off, r->buf_old, n);
@@ -88,7 +92,8 @@ static struct block *behind_open(const struct rebase *r, const char *name, const
 		if (l->file->dev == mine->dev && l->file->ino == mine->ino) {
 			block_close(b);
 			error_set(error, VMM_ERR_INVALID_ARG,
-				  "image '%s' is itself behind '%s': they would form a loop", r->o->path, name);
+				  "image '%s' is itself behind '%s': they would form a loop",
+				  r->o->path, name);
 			return NULL;
 		}
 	return b;
@@ -99,14 +104,17 @@ static bool rebase_safely(struct rebase *r, struct qcow2 *q, GError **error)
 	const char *name = r->o->backing_file;
 
 	if (q->backing && !q->backing_format)
-		return error_set(error, VMM_ERR_INVALID_ARG,
-				 "image '%s' does not say the format of its backing file '%s'; store it "
-				 "first: vmsh image rebase -u -b '%s' -F FORMAT '%s'", r->o->path,
-				 q->backing, q->backing, r->o->path);
+		return error_set(
+			error, VMM_ERR_INVALID_ARG,
+			"image '%s' does not say the format of its backing file '%s'; store it "
+			"first: vmsh image rebase -u -b '%s' -F FORMAT '%s'",
+			r->o->path, q->backing, q->backing, r->o->path);
 	if (q->extended && q->n_snapshots)
-		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
-				 "image '%s' has subclusters and internal snapshots; rebase it with "
-				 "'qemu-img rebase'", r->o->path);
+		return error_set(
+			error, VMM_ERR_OPERATION_UNSUPPORTED,
+			"image '%s' has subclusters and internal snapshots; rebase it with "
+			"'qemu-img rebase'",
+			r->o->path);
 	if (q->backing && !(r->old = behind_open(r, q->backing, q->backing_format, error)))
 		return false;
 	if (name && !(r->new = behind_open(r, name, r->o->backing_format, error)))
@@ -216,7 +224,9 @@ static int forget_all(struct block *b)
 static bool commit_into(const struct image_commit_opts *o, struct block *top, const char *path,
 			const char *format, GError **error)
 {
-	struct image_resize_opts grow = { .path = path, .format = format, .bytes = block_bytes(top) };
+	struct image_resize_opts grow = { .path = path,
+					  .format = format,
+					  .bytes = block_bytes(top) };
 	g_autoptr(block) base = image_open(path, format, false, false, error);
 
 	if (!base)
@@ -241,11 +251,15 @@ bool image_commit(const struct image_commit_opts *o, GError **error)
 		return false;
 	q = qcow2_of(block_top(top));
 	if (!q || !q->backing || !q->backing_format)
-		return error_set(error, VMM_ERR_OPERATION_INVALID,
-				 "image '%s' has no backing file (with a stored format) to commit to", o->path);
+		return error_set(
+			error, VMM_ERR_OPERATION_INVALID,
+			"image '%s' has no backing file (with a stored format) to commit to",
+			o->path);
 	if (q->n_snapshots && !o->keep)
-		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
-				 "image '%s' has internal snapshots; it can only be committed with -d", o->path);
+		return error_set(
+			error, VMM_ERR_OPERATION_UNSUPPORTED,
+			"image '%s' has internal snapshots; it can only be committed with -d",
+			o->path);
 	path = chain_resolve(o->path, q->backing, error);
 	if (!path || !commit_into(o, top, path, q->backing_format, error))
 		return false;

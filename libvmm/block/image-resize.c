@@ -146,16 +146,22 @@ static bool resize_check(const struct block *b, const struct image_resize_opts *
 	if (o->bytes % 512 || o->bytes > 1ull << 61)
 		return error_set(error, VMM_ERR_INVALID_ARG, "the size must be a multiple of 512");
 	if (o->bytes < block_bytes(b) && !o->shrink)
-		return error_set(error, VMM_ERR_OPERATION_INVALID,
-				 "image '%s': shrinking destroys what is behind the new end; use --shrink "
-				 "if the guest's file systems are smaller already", o->path);
+		return error_set(
+			error, VMM_ERR_OPERATION_INVALID,
+			"image '%s': shrinking destroys what is behind the new end; use --shrink "
+			"if the guest's file systems are smaller already",
+			o->path);
 	if (q && q->n_snapshots)
 		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
-				 "image '%s' has internal snapshots; it cannot be resized", o->path);
+				 "image '%s' has internal snapshots; it cannot be resized",
+				 o->path);
 	if (!q && o->preallocation == IMAGE_PREALLOC_METADATA)
-		return error_set(error, VMM_ERR_INVALID_ARG, "a raw image has no metadata to preallocate");
-	if (o->preallocation != IMAGE_PREALLOC_OFF && ((q && q->has_backing) || o->bytes < block_bytes(b)))
-		return error_set(error, VMM_ERR_INVALID_ARG, "neither overlays nor shrunk images can be preallocated");
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "a raw image has no metadata to preallocate");
+	if (o->preallocation != IMAGE_PREALLOC_OFF &&
+	    ((q && q->has_backing) || o->bytes < block_bytes(b)))
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "neither overlays nor shrunk images can be preallocated");
 	return true;
 }
 

@@ -31,7 +31,8 @@ const char *image_format(const char *path, const char *format, GError **error)
 		return image_probe(path, error);
 	if (!strcmp(format, "raw") || !strcmp(format, "qcow2"))
 		return format;
-	error_set(error, VMM_ERR_INVALID_ARG, "image format '%s' is not supported; raw and qcow2 are", format);
+	error_set(error, VMM_ERR_INVALID_ARG,
+		  "image format '%s' is not supported; raw and qcow2 are", format);
 	return NULL;
 }
 
@@ -77,7 +78,8 @@ bool image_size_from_text(const char *text, uint64_t *ret, GError **error)
 	if (v * f > (double)(1ull << 61))
 		return error_set(error, VMM_ERR_INVALID_ARG, "size '%s' is too large", text);
 	/* Whole numbers exactly: a double has 53 bits. */
-	*ret = digits > whole_digits ? (uint64_t)(v * f) : g_ascii_strtoull(number, NULL, 10) * (uint64_t)f;
+	*ret = digits > whole_digits ? (uint64_t)(v * f) :
+				       g_ascii_strtoull(number, NULL, 10) * (uint64_t)f;
 	return true;
 }
 

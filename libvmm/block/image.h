@@ -52,7 +52,8 @@ struct image_create_opts {
 	unsigned refcount_bits;		/* 0: 16 */
 	const char *compression_type;	/* "zlib" (NULL) or "zstd" */
 	enum image_prealloc preallocation;
-	const char *backing_file;	/* as it is to be stored: relative to the overlay's folder */
+	/* as it is to be stored: relative to the overlay's folder */
+	const char *backing_file;
 	const char *backing_format;	/* required with backing_file */
 	bool backing_unchecked;		/* -u: do not open the backing file; needs bytes */
 	bool exclusive;			/* fail if path exists already */
@@ -143,7 +144,8 @@ struct image_extent {
 /* Return false to stop early (no error). */
 typedef bool image_map_fn(void *opaque, const struct image_extent *extent);
 
-bool image_map(const char *path, const char *format, image_map_fn *fn, void *opaque, GError **error);
+bool image_map(const char *path, const char *format, image_map_fn *fn, void *opaque,
+	       GError **error);
 
 /* ---- convert, compare ---- */
 
@@ -162,7 +164,8 @@ bool image_convert(const struct image_convert_opts *opts, GError **error);
 struct image_compare {
 	bool equal;
 	uint64_t offset;	/* of the first difference */
-	bool sizes_differ;	/* tolerated (equal stays true) where the longer one reads as zeroes */
+	/* tolerated (equal stays true) where the longer one reads as zeroes */
+	bool sizes_differ;
 };
 
 bool image_compare(const char *a, const char *a_format, const char *b, const char *b_format,

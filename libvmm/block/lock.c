@@ -42,8 +42,9 @@ static bool fd_locks_file(const char *proc, const char *fd, const struct stat *s
 	g_autofree char *text = NULL;
 	struct stat other;
 
-	return stat(link, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino &&
-	       g_file_get_contents(info, &text, NULL, NULL) && strstr(text, "OFDLCK");
+	return stat(link, &other) == 0 && other.st_dev == st->st_dev &&
+	       other.st_ino == st->st_ino && g_file_get_contents(info, &text, NULL, NULL) &&
+	       strstr(text, "OFDLCK");
 }
 
 static bool process_locks_file(const char *pid, const struct stat *st)
@@ -134,8 +135,8 @@ bool lock_image(int fd, const char *path, bool read_only, GError **error)
 		g_free(holder);
 		holder = lock_holder(fd);
 		if (holder[0] || waited_ms >= WAIT_MS)
-			return error_set(error, VMM_ERR_OPERATION_INVALID, "image '%s' is in use%s", path,
-					 holder);
+			return error_set(error, VMM_ERR_OPERATION_INVALID, "image '%s' is in use%s",
+					 path, holder);
 		g_usleep(WAIT_STEP_MS * 1000);
 	}
 	return r == 0 || error_errno(error, r, "lock image '%s'", path);

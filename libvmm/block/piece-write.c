@@ -41,8 +41,8 @@ static uint64_t data_slice(struct req *rq, uint64_t off, uint64_t bytes, struct 
 	unsigned n = 0;
 
 	if (outer->op == BLOCK_WRITE) {
-		*ret_n = iov_slice(outer->iov, outer->n_iov, off - outer->offset, bytes, iov, PIECE_IOV,
-				   &got);
+		*ret_n = iov_slice(outer->iov, outer->n_iov, off - outer->offset, bytes, iov,
+				   PIECE_IOV, &got);
 		return got;
 	}
 	for (; got < bytes && n < PIECE_IOV; n++) {
@@ -117,7 +117,8 @@ static int cow_extent(struct piece *p)
 		r = l->ops->unpack(l, &ext, &cluster);
 		if (r == 0)
 			memcpy(p->iov[0].iov_base,
-			       cluster + ((p->cow_pos - ext.bytes) & (l->cluster_bytes - 1)), ext.bytes);
+			       cluster + ((p->cow_pos - ext.bytes) & (l->cluster_bytes - 1)),
+			       ext.bytes);
 		return r;
 	}
 	if (l->file->align > 1 && ((ext.host_off & (l->file->align - 1)) ||
@@ -188,7 +189,8 @@ static void write_linked(struct piece *p)
 	linking_add(p);
 	p->lead = plan->head;
 	p->trail = plan->tail;
-	if (plan->head && is_aligned(p, plan->host_off) && old_is_zero(p, p->off - plan->head, plan->head))
+	if (plan->head && is_aligned(p, plan->host_off) &&
+	    old_is_zero(p, p->off - plan->head, plan->head))
 		p->lead = 0;
 	if (plan->tail && is_aligned(p, plan->host_off + p->bytes) &&
 	    old_is_zero(p, p->off + p->bytes, plan->tail))

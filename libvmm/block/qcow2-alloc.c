@@ -389,7 +389,8 @@ int alloc_undo(struct qcow2 *q, uint64_t off, uint64_t n)
 
 		r = refcount_get(q, first + i, &rc);
 		if (r == 0 && rc == 0)
-			r = qcow2_corrupt(q, "a cluster in use has refcount 0", off + (i << q->cluster_bits));
+			r = qcow2_corrupt(q, "a cluster in use has refcount 0",
+					  off + (i << q->cluster_bits));
 		if (r == 0)
 			r = refcount_set(q, first + i, rc - 1);
 		if (r < 0)

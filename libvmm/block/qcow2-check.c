@@ -43,7 +43,9 @@ static bool count_range(struct check *c, uint64_t off, uint64_t bytes, const cha
 	if (bytes == 0)
 		return true;
 	if (off >= HOST_OFF_MAX || first >= c->n || cluster_index(q, off + bytes - 1) >= c->n) {
-		check_say(c, "ERROR %s at offset 0x%" G_GINT64_MODIFIER "x is behind the end of the file",
+		check_say(c,
+			  "ERROR %s at offset 0x%" G_GINT64_MODIFIER
+			  "x is behind the end of the file",
 			  what, off);
 		c->l2_errors++;
 		return false;
@@ -57,7 +59,8 @@ static bool count_range(struct check *c, uint64_t off, uint64_t bytes, const cha
 static bool count_cluster(struct check *c, uint64_t off, const char *what)
 {
 	if (in_cluster(c->q, off)) {
-		check_say(c, "ERROR %s at offset 0x%" G_GINT64_MODIFIER "x is not aligned", what, off);
+		check_say(c, "ERROR %s at offset 0x%" G_GINT64_MODIFIER "x is not aligned", what,
+			  off);
 		c->l2_errors++;
 		return false;
 	}
@@ -136,7 +139,8 @@ static int count_l1(struct check *c, uint64_t off, const uint64_t *l1, uint32_t 
 
 		if (!l2 || !count_cluster(c, l2, "L2 table"))
 			continue;
-		if (room-- == 0) {	/* else one table, named often enough, would keep us for days */
+		/* else one table, named often enough, would keep us for days */
+		if (room-- == 0) {
 			check_say(c, "ERROR an L1 table names more L2 tables than fit in the file");
 			c->l2_errors++;
 			break;
@@ -207,7 +211,8 @@ static int count_bitmaps(struct check *c)
 
 		r = file_pread(q->file, q->bitmaps_off + pos, &e, sizeof(e));
 		if (r == 0)
-			r = count_bitmap(c, GUINT64_FROM_BE(e.table_off), GUINT32_FROM_BE(e.table_size));
+			r = count_bitmap(c, GUINT64_FROM_BE(e.table_off),
+					 GUINT32_FROM_BE(e.table_size));
 		pos += round_up(sizeof(e) + GUINT16_FROM_BE(e.name_bytes) +
 					(uint64_t)GUINT32_FROM_BE(e.extra_bytes), 8);
 	}
@@ -218,7 +223,8 @@ static void count_refcounts(struct check *c)
 {
 	struct qcow2 *q = c->q;
 
-	count_range(c, q->h.reft_off, (uint64_t)q->h.reft_clusters << q->cluster_bits, "refcount table");
+	count_range(c, q->h.reft_off, (uint64_t)q->h.reft_clusters << q->cluster_bits,
+		    "refcount table");
 	for (uint32_t i = 0; i < q->reft_used; i++) {
 		uint64_t errors = c->l2_errors;
 
@@ -276,13 +282,16 @@ static int compare_refcounts(struct check *c)
 			return r;
 		}
 		if (want)
-			c->result->image_end_offset = MAX(c->result->image_end_offset, (i + 1) << q->cluster_bits);
+			c->result->image_end_offset =
+				MAX(c->result->image_end_offset, (i + 1) << q->cluster_bits);
 		if (have == want)
 			continue;
 		c->low += have < want;
 		c->high += have > want;
-		check_say(c, "%s cluster %" G_GUINT64_FORMAT " refcount=%" G_GUINT64_FORMAT
-			  " reference=%" G_GUINT64_FORMAT, have < want ? "ERROR" : "Leaked", i, have, want);
+		check_say(c,
+			  "%s cluster %" G_GUINT64_FORMAT " refcount=%" G_GUINT64_FORMAT
+			  " reference=%" G_GUINT64_FORMAT,
+			  have < want ? "ERROR" : "Leaked", i, have, want);
 	}
 	return 0;
 }
@@ -291,15 +300,16 @@ static int compare_refcounts(struct check *c)
 static uint64_t flag_right(struct check *c, uint64_t e, const char *what)
 {
 	struct qcow2 *q = c->q;
-	uint64_t host = e & ENTRY_OFF_MASK, cluster = cluster_index(q, host), right = e & ~ENTRY_COPIED;
+	uint64_t host = e & ENTRY_OFF_MASK, cluster = cluster_index(q, host),
+		 right = e & ~ENTRY_COPIED;
 
 	if (!host || (e & ENTRY_COMPRESSED) || cluster >= c->n)
 		return e;
 	if (c->counts[cluster] == 1)
 		right |= ENTRY_COPIED;
 	if (right != e) {
-		check_say(c, "ERROR OFLAG_COPIED %s: entry=%" G_GINT64_MODIFIER "x references=%u", what, e,
-			  c->counts[cluster]);
+		check_say(c, "ERROR OFLAG_COPIED %s: entry=%" G_GINT64_MODIFIER "x references=%u",
+			  what, e, c->counts[cluster]);
 		c->flags++;
 	}
 	return right;
@@ -312,7 +322,8 @@ static int check_flags_l2(struct check *c, uint64_t off, uint64_t *table, bool f
 	int r = file_pread(q->file, off, table, q->cluster_bytes);
 
 	for (uint64_t i = 0; r == 0 && i < q->cluster_bytes / 8; i += q->entry_bytes / 8) {
-		uint64_t e = GUINT64_FROM_BE(table[i]), right = e ? flag_right(c, e, "data cluster") : 0;
+		uint64_t e = GUINT64_FROM_BE(table[i]),
+			 right = e ? flag_right(c, e, "data cluster") : 0;
 
 		changed |= right != e;
 		table[i] = GUINT64_TO_BE(right);
@@ -407,11 +418,13 @@ static bool check_run(struct check *c, GError **error)
 	c->result->leaks = c->high;
 	c->result->total_clusters = clusters_of(q, q->bytes);
 	if (loud->fix_errors && !c->result->corruptions && !c->result->check_errors)
-		r = header_set_incompat(q, q->h.incompat & ~(uint64_t)(INCOMPAT_CORRUPT | INCOMPAT_DIRTY));
+		r = header_set_incompat(q, q->h.incompat &
+						   ~(uint64_t)(INCOMPAT_CORRUPT | INCOMPAT_DIRTY));
 	return r == 0 || error_errno(error, r, "write header of '%s'", q->file->path);
 }
 
-bool qcow2_check(struct qcow2 *q, const struct check_opts *opts, struct image_check *ret, GError **error)
+bool qcow2_check(struct qcow2 *q, const struct check_opts *opts, struct image_check *ret,
+		 GError **error)
 {
 	struct check c = { .q = q, .opts = opts, .result = ret };
 	bool ok;

@@ -78,10 +78,13 @@ static bool header_read_fixed(struct qcow2 *q, GError **error)
 		return error_errno(error, r, "read header of '%s'", q->file->path);
 	header_swap(h);
 	if (h->magic != QCOW2_MAGIC)
-		return bad(q, error, q->file->end ? "not a qcow2 image" : "the file is empty, not a qcow2 image");
+		return bad(q, error,
+			   q->file->end ? "not a qcow2 image" :
+					  "the file is empty, not a qcow2 image");
 	if (h->version != 2 && h->version != 3)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "image '%s': qcow version %u; 2 and 3 are supported", q->file->path, h->version);
+				 "image '%s': qcow version %u; 2 and 3 are supported",
+				 q->file->path, h->version);
 	if (q->file->end < (h->version == 2 ? QCOW2_HEADER_BYTES_V2 : QCOW2_HEADER_BYTES_V3))
 		return bad(q, error, "truncated within its header");
 	if (h->version == 2) {
@@ -107,8 +110,8 @@ static char *feature_name(const GByteArray *ext, unsigned bit)
 
 static bool check_features(struct qcow2 *q, const GByteArray *names, unsigned flags, GError **error)
 {
-	uint64_t known = INCOMPAT_DIRTY | INCOMPAT_CORRUPT | INCOMPAT_DATA_FILE | INCOMPAT_COMPRESSION |
-			 INCOMPAT_EXTENDED_L2;
+	uint64_t known = INCOMPAT_DIRTY | INCOMPAT_CORRUPT | INCOMPAT_DATA_FILE |
+			 INCOMPAT_COMPRESSION | INCOMPAT_EXTENDED_L2;
 	uint64_t unknown = q->h.incompat & ~known;
 
 	if (unknown) {
@@ -125,8 +128,9 @@ static bool check_features(struct qcow2 *q, const GByteArray *names, unsigned fl
 	if (q->h.incompat & INCOMPAT_DATA_FILE)
 		return refuse(q, error, "an external data file is not supported");
 	if (q->h.crypt_method)
-		return refuse(q, error, q->h.crypt_method == 2 ? "LUKS encryption is not supported" :
-								 "encryption is not supported");
+		return refuse(q, error,
+			      q->h.crypt_method == 2 ? "LUKS encryption is not supported" :
+						       "encryption is not supported");
 	if (!!(q->h.incompat & INCOMPAT_COMPRESSION) != (q->h.compression_type != 0))
 		return bad(q, error, "compression type and its feature bit contradict each other");
 	if (q->h.compression_type > 1)
@@ -163,7 +167,8 @@ static bool check_geometry(struct qcow2 *q, GError **error)
 		return bad(q, error, "its L1 table is too large (limit 32 MiB)");
 	if (h->l1_size < l1_need)
 		return bad(q, error, "its L1 table is too small for the disk size");
-	if ((h->l1_size && (h->l1_off % cluster || !h->l1_off)) || h->reft_off % cluster || !h->reft_off)
+	if ((h->l1_size && (h->l1_off % cluster || !h->l1_off)) || h->reft_off % cluster ||
+	    !h->reft_off)
 		return bad(q, error, "L1 or refcount table is at an impossible place");
 	if (!h->reft_clusters || h->reft_clusters > QCOW2_REFT_BYTES_MAX / cluster)
 		return bad(q, error, "impossible size of the refcount table (limit 8 MiB)");
@@ -219,8 +224,8 @@ static bool extension_read(struct qcow2 *q, uint32_t type, const uint8_t *data, 
 	}
 }
 
-static bool extensions_read(struct qcow2 *q, const uint8_t *cluster, uint64_t end, GByteArray *names,
-			    GError **error)
+static bool extensions_read(struct qcow2 *q, const uint8_t *cluster, uint64_t end,
+			    GByteArray *names, GError **error)
 {
 	uint64_t pos = q->h.header_bytes;
 
@@ -239,7 +244,8 @@ static bool extensions_read(struct qcow2 *q, const uint8_t *cluster, uint64_t en
 		if (!extension_read(q, type, cluster + pos + 8, bytes, names, error))
 			return false;
 		if (type != EXT_BACKING_FORMAT)
-			g_byte_array_append(q->extensions, cluster + pos, MIN(8 + padded, end - pos));
+			g_byte_array_append(q->extensions, cluster + pos,
+					    MIN(8 + padded, end - pos));
 		while (q->extensions->len % 8)
 			g_byte_array_append(q->extensions, (const guint8 *)"", 1);
 		pos += 8 + padded;
@@ -276,10 +282,11 @@ bool header_read(struct qcow2 *q, unsigned flags, GError **error)
 	r = file_pread(q->file, 0, cluster, q->cluster_bytes);
 	if (r < 0)
 		return error_errno(error, r, "read header of '%s'", q->file->path);
-	end = q->h.backing_off && q->h.backing_off < q->cluster_bytes ? q->h.backing_off : q->cluster_bytes;
+	end = q->h.backing_off && q->h.backing_off < q->cluster_bytes ? q->h.backing_off :
+									q->cluster_bytes;
 	q->extensions = g_byte_array_new();
-	return extensions_read(q, cluster, end, names, error) && check_features(q, names, flags, error) &&
-	       backing_read(q, cluster, error);
+	return extensions_read(q, cluster, end, names, error) &&
+	       check_features(q, names, flags, error) && backing_read(q, cluster, error);
 }
 
 /* ---- writing ---- */

@@ -45,7 +45,8 @@ static int entry_check(struct qcow2 *q, const struct entry *n)
 	if (host && host >= round_up(q->file->end, q->cluster_bytes))
 		return qcow2_corrupt(q, "an L2 entry points behind the end of the file", host);
 	if (n->e & ENTRY_ZERO && (!v3(q) || q->extended))
-		return qcow2_corrupt(q, "an L2 entry has a zero flag that this version does not know", host);
+		return qcow2_corrupt(
+			q, "an L2 entry has a zero flag that this version does not know", host);
 	if (q->extended && ((n->bitmap & (n->bitmap >> 32) & 0xffffffff) ||
 			    (!host && (n->bitmap & 0xffffffff))))
 		return qcow2_corrupt(q, "an L2 entry's subclusters contradict each other", host);
@@ -204,7 +205,9 @@ int map_read(struct layer *l, uint64_t off, uint64_t bytes, struct extent *ret)
 	struct entry n;
 
 	while (pos < off + bytes) {
-		struct extent one = { .type = EXTENT_BACKING, .layer = l, .bytes = hole_bytes(q, pos) };
+		struct extent one = { .type = EXTENT_BACKING,
+				      .layer = l,
+				      .bytes = hole_bytes(q, pos) };
 
 		if (!one.bytes) {
 			int r = pos == off || !in_cluster(q, pos) ? map_entry_get(q, pos, &n) : 0;

@@ -17,7 +17,9 @@
 
 static int unpack_zlib(const uint8_t *from, size_t n, uint8_t *to, size_t bytes)
 {
-	z_stream z = { .next_in = (uint8_t *)from, .avail_in = n, .next_out = to, .avail_out = bytes };
+	z_stream z = {
+		.next_in = (uint8_t *)from, .avail_in = n, .next_out = to, .avail_out = bytes
+	};
 	int r;
 
 	if (inflateInit2(&z, INFLATE_WINDOW) != Z_OK)
@@ -59,7 +61,8 @@ int pack_read(struct layer *l, const struct extent *ext, const uint8_t **ret)
 	}
 	/* A descriptor's sectors reach at most two clusters far. */
 	if (ext->packed_bytes > 2 * q->cluster_bytes || ext->host_off >= q->file->end)
-		return qcow2_corrupt(q, "a compressed cluster is at an impossible place", ext->host_off);
+		return qcow2_corrupt(q, "a compressed cluster is at an impossible place",
+				     ext->host_off);
 	if (!q->packed)
 		q->packed = g_try_malloc(2 * q->cluster_bytes);
 	if (!q->unpacked)
@@ -69,9 +72,10 @@ int pack_read(struct layer *l, const struct extent *ext, const uint8_t **ret)
 	q->unpacked_off = 0;
 	r = file_pread(q->file, ext->host_off, q->packed, ext->packed_bytes);
 	if (r == 0)
-		r = q->h.compression_type ?
-			    unpack_zstd(q->packed, ext->packed_bytes, q->unpacked, q->cluster_bytes) :
-			    unpack_zlib(q->packed, ext->packed_bytes, q->unpacked, q->cluster_bytes);
+		r = q->h.compression_type ? unpack_zstd(q->packed, ext->packed_bytes, q->unpacked,
+							q->cluster_bytes) :
+					    unpack_zlib(q->packed, ext->packed_bytes, q->unpacked,
+							q->cluster_bytes);
 	if (r < 0)
 		return r;
 	q->unpacked_off = ext->host_off;
@@ -83,10 +87,13 @@ int pack_read(struct layer *l, const struct extent *ext, const uint8_t **ret)
 
 static size_t squeeze_zlib(const void *from, void *to, size_t bytes)
 {
-	z_stream z = { .next_in = (uint8_t *)from, .avail_in = bytes, .next_out = to, .avail_out = bytes };
+	z_stream z = {
+		.next_in = (uint8_t *)from, .avail_in = bytes, .next_out = to, .avail_out = bytes
+	};
 	int r;
 
-	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, DEFLATE_WINDOW, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, DEFLATE_WINDOW, 9,
+			 Z_DEFAULT_STRATEGY) != Z_OK)
 		return 0;
 	r = deflate(&z, Z_FINISH);
 	deflateEnd(&z);

@@ -291,7 +291,8 @@ struct check {
 	uint64_t low;		/* refcounts below the references */
 	uint64_t high;		/* above them: leaks */
 	uint64_t flags;		/* wrong COPIED flags */
-	bool no_refcounts;	/* refcount blocks themselves are not counted: they will be rebuilt */
+	/* refcount blocks themselves are not counted: they will be rebuilt */
+	bool no_refcounts;
 };
 
 void check_say(struct check *c, const char *format, ...) G_GNUC_PRINTF(2, 3);

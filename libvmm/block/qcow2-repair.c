@@ -39,7 +39,8 @@ int repair_leaks(struct check *c)
 }
 
 struct rebuild {
-	uint64_t blocks, table_clusters, first;	/* first: cluster of the new blocks, then the table */
+	/* first: cluster of the new blocks, then the table */
+	uint64_t blocks, table_clusters, first;
 	uint64_t *table;
 };
 
@@ -78,7 +79,8 @@ static int rebuild_blocks(struct check *c, struct rebuild *b)
 	struct qcow2 *q = c->q;
 	g_autofree uint8_t *data = g_try_malloc(q->cluster_bytes);
 	uint64_t per_block = 1ull << q->refblock_bits;
-	uint64_t max = q->h.refcount_order == 6 ? UINT64_MAX : (1ull << (1u << q->h.refcount_order)) - 1;
+	uint64_t max =
+		q->h.refcount_order == 6 ? UINT64_MAX : (1ull << (1u << q->h.refcount_order)) - 1;
 
 	if (!data)
 		return -ENOMEM;

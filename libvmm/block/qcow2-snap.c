@@ -40,7 +40,8 @@ static uint64_t snapshot_read(struct qcow2 *q, uint64_t off, struct qcow2_snapsh
 	s->date_sec = GUINT32_FROM_BE(d.date_sec);
 	s->date_nsec = GUINT32_FROM_BE(d.date_nsec);
 	s->vm_clock_ns = GUINT64_FROM_BE(d.vm_clock_ns);
-	s->vm_state_bytes = extra_bytes >= 8 ? GUINT64_FROM_BE(extra[0]) : GUINT32_FROM_BE(d.vm_state_bytes);
+	s->vm_state_bytes =
+		extra_bytes >= 8 ? GUINT64_FROM_BE(extra[0]) : GUINT32_FROM_BE(d.vm_state_bytes);
 	s->disk_bytes = extra_bytes >= 16 ? GUINT64_FROM_BE(extra[1]) : q->bytes;
 	at += extra_bytes;
 	s->id = read_text(q, at, GUINT16_FROM_BE(d.id_bytes));
@@ -62,9 +63,11 @@ bool snapshots_load(struct qcow2 *q, unsigned flags, GError **error)
 
 	if (!q->h.n_snapshots)
 		return true;
-	if (off > q->file->end || q->h.n_snapshots > (q->file->end - off) / sizeof(struct qcow2_snapshot_disk))
+	if (off > q->file->end ||
+	    q->h.n_snapshots > (q->file->end - off) / sizeof(struct qcow2_snapshot_disk))
 		return error_set(error, VMM_ERR_INVALID_ARG,
-				 "image '%s' is truncated: its snapshot table is missing", q->file->path);
+				 "image '%s' is truncated: its snapshot table is missing",
+				 q->file->path);
 	q->snapshots = g_new0(struct qcow2_snapshot, q->h.n_snapshots);
 	for (unsigned i = 0; i < q->h.n_snapshots; i++) {
 		struct qcow2_snapshot *s = &q->snapshots[i];
@@ -75,7 +78,8 @@ bool snapshots_load(struct qcow2 *q, unsigned flags, GError **error)
 		if (!bytes || off - q->h.snapshots_off > QCOW2_SNAPSHOT_BYTES_MAX ||
 		    (!snapshot_fits(q, s) && !(flags & OPEN_INFO)))
 			return error_set(error, VMM_ERR_INVALID_ARG,
-					 "image '%s': its snapshot table is damaged", q->file->path);
+					 "image '%s': its snapshot table is damaged",
+					 q->file->path);
 	}
 	q->snapshots_bytes = off - q->h.snapshots_off;
 	return true;

@@ -178,7 +178,8 @@ static uint64_t bitmap_with_data(const struct qcow2 *q, uint64_t bitmap, uint64_
 	return (bitmap | set) & ~(set << 32);
 }
 
-static int link_one(struct qcow2 *q, uint64_t cluster_off, uint64_t host, uint64_t from, uint64_t to)
+static int link_one(struct qcow2 *q, uint64_t cluster_off, uint64_t host, uint64_t from,
+		    uint64_t to)
 {
 	struct entry old, new = { .e = host | ENTRY_COPIED };
 	int r = map_entry_get(q, cluster_off, &old);
@@ -208,7 +209,8 @@ int map_link(struct layer *l, const struct plan *plan)
 		int r = map_l2_writable(q, from);
 
 		if (r == 0)
-			r = link_one(q, from - in, host - in, in, round_up(in + n, 1ull << q->sub_bits));
+			r = link_one(q, from - in, host - in, in,
+				     round_up(in + n, 1ull << q->sub_bits));
 		if (r < 0)
 			return r;
 		from += n;
@@ -237,7 +239,8 @@ void map_abandon(struct layer *l, const struct plan *plan)
 /* ---- zeroes ---- */
 
 /* The granule bits of [from, to) within a cluster read as zeroes and hold nothing. */
-static struct entry with_zero_granules(const struct qcow2 *q, struct entry n, uint64_t from, uint64_t to)
+static struct entry with_zero_granules(const struct qcow2 *q, struct entry n, uint64_t from,
+				       uint64_t to)
 {
 	unsigned lo = from >> q->sub_bits, hi = to >> q->sub_bits;
 	uint64_t set = ((1ull << (hi - lo)) - 1) << lo;

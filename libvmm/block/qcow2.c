@@ -30,7 +30,8 @@ int qcow2_corrupt(struct qcow2 *q, const char *what, uint64_t off)
 	if (q->corrupt)
 		return -EIO;
 	q->corrupt = true;
-	g_message("image '%s' is corrupt: %s (offset 0x%" G_GINT64_MODIFIER "x)", q->file->path, what, off);
+	g_message("image '%s' is corrupt: %s (offset 0x%" G_GINT64_MODIFIER "x)", q->file->path,
+		  what, off);
 	if (q->rw && header_set_incompat(q, q->h.incompat | INCOMPAT_CORRUPT) == 0)
 		file_sync(q->file);
 	return -EIO;
@@ -89,15 +90,17 @@ static int layer_sync(struct layer *l)
 
 /* ---- tables ---- */
 
-static uint64_t *table_read(struct qcow2 *q, uint64_t off, uint32_t n, const char *what, GError **error)
+static uint64_t *table_read(struct qcow2 *q, uint64_t off, uint32_t n, const char *what,
+			    GError **error)
 {
 	g_autofree uint64_t *t = NULL;
 	int r;
 
 	if (off > q->file->end || n * 8ull > q->file->end - off) {
 		error_set(error, VMM_ERR_INVALID_ARG,
-			  "image '%s' is truncated: its %s at %" G_GUINT64_FORMAT " does not fit in %"
-			  G_GUINT64_FORMAT " bytes", q->file->path, what, off, q->file->end);
+			  "image '%s' is truncated: its %s at %" G_GUINT64_FORMAT
+			  " does not fit in %" G_GUINT64_FORMAT " bytes",
+			  q->file->path, what, off, q->file->end);
 		return NULL;
 	}
 	t = g_try_new(uint64_t, MAX(n, 1));
@@ -244,10 +247,11 @@ static bool prepare_write(struct qcow2 *q, GError **error)
 	int r;
 
 	if (q->file->direct && q->file->align > 1u << q->sub_bits)
-		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
-				 "image '%s': (sub)clusters of %u bytes are smaller than the %u that direct "
-				 "I/O needs here; use cache='writeback'", q->file->path, 1u << q->sub_bits,
-				 q->file->align);
+		return error_set(
+			error, VMM_ERR_OPERATION_UNSUPPORTED,
+			"image '%s': (sub)clusters of %u bytes are smaller than the %u that direct "
+			"I/O needs here; use cache='writeback'",
+			q->file->path, 1u << q->sub_bits, q->file->align);
 	if (q->h.incompat & INCOMPAT_DIRTY && !repair_dirty(q, error))
 		return false;
 	/* We keep no bitmaps: once we write, they are stale (spec, "autoclear_features"). */

@@ -74,8 +74,10 @@ bool raw_open(struct layer *l, GError **error)
 	l->cluster_bytes = 512;
 	l->zero_bytes = MAX(l->file->align, 512);
 	if (!l->read_only && l->file->direct && l->bytes % l->file->align)
-		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
-				 "image '%s': its size is not a multiple of %u, which direct I/O needs here; "
-				 "use cache='writeback'", l->file->path, l->file->align);
+		return error_set(
+			error, VMM_ERR_OPERATION_UNSUPPORTED,
+			"image '%s': its size is not a multiple of %u, which direct I/O needs "
+			"here; use cache='writeback'",
+			l->file->path, l->file->align);
 	return true;
 }

@@ -53,12 +53,14 @@ struct block {
 	struct ring *ring;
 	GMainContext *ctx;
 	GSource *source;		/* the ring's completions */
-	GSource *write_back;		/* a while after the first change of the map since a flush */
+	/* a while after the first change of the map since a flush */
+	GSource *write_back;
 	bool write_back_armed, write_back_busy;
 	struct block_req write_back_req;
 	bool read_only, discard, writethrough;
 	uint64_t bytes;
-	uint32_t serial_bytes;		/* requests that share such a unit are not in flight together */
+	/* requests that share such a unit are not in flight together */
+	uint32_t serial_bytes;
 	struct req *first, *last;	/* submitted, not ended; in order */
 	unsigned n_waiting;
 	struct req *ended, **ended_last;

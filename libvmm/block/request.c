@@ -118,7 +118,8 @@ static int zero_by_writing(struct block *b, struct req *rq, uint64_t bytes)
 		return r;
 	if (ext.type != EXTENT_ZERO)
 		return piece_write(b, rq, bytes);
-	if (!piece_unlinked(b, rq->pos, 1))	/* a write to this cluster has not reached the map */
+	/* a write to this cluster has not reached the map */
+	if (!piece_unlinked(b, rq->pos, 1))
 		return STEP_STALL;
 	rq->pos += piece_unlinked(b, rq->pos, ext.bytes);
 	return STEP_DONE;
@@ -327,7 +328,8 @@ static gboolean on_write_back(GSource *source, GSourceFunc fn, void *opaque)
 	g_source_set_ready_time(source, -1);
 	if (b->write_back_armed && !b->write_back_busy) {
 		b->write_back_busy = true;
-		b->write_back_req = (struct block_req){ .op = BLOCK_FLUSH, .done = write_back_done };
+		b->write_back_req =
+			(struct block_req){ .op = BLOCK_FLUSH, .done = write_back_done };
 		block_submit(b, &b->write_back_req);
 		block_kick(b);
 	}

@@ -12,8 +12,10 @@
 struct ring {
 	bool uring;
 	struct io_uring io;
-	unsigned unsubmitted, in_flight;	/* in_flight includes what the kernel has not seen */
-	struct ring_op *first, **last;		/* ended without the kernel, or waiting for a place */
+	/* in_flight includes what the kernel has not seen */
+	unsigned unsubmitted, in_flight;
+	/* ended without the kernel, or waiting for a place */
+	struct ring_op *first, **last;
 	struct ring_op *backlog, **backlog_last;
 };
 
