@@ -18,7 +18,8 @@ struct virtio_device;
 /* <driver error_policy=, rerror_policy=>: what an I/O error does. */
 enum blk_policy {
 	BLK_POLICY_REPORT,	/* the guest sees it */
-	BLK_POLICY_STOP,	/* the request waits for the machine to be resumed, and is tried again */
+	/* the request waits for the machine to be resumed, and is tried again */
+	BLK_POLICY_STOP,
 	BLK_POLICY_ENOSPACE,	/* STOP when the host's disk is full, else REPORT */
 	BLK_POLICY_IGNORE,	/* the guest is told that all is well */
 };

@@ -123,8 +123,8 @@ static size_t port_room(void *dev)
 		return 0;
 	virtqueue_unpop(vq, 1);
 	if (chain.in_bytes == 0)
-		virtio_broken(&p->console->vdev, "port %u has an input buffer that cannot be written",
-			      p->id);
+		virtio_broken(&p->console->vdev,
+			      "port %u has an input buffer that cannot be written", p->id);
 	return chain.in_bytes;
 }
 
@@ -360,7 +360,8 @@ static void console_start(struct virtio_device *dev)
 		hub_ready(c->ports[i].hub);
 }
 
-static void console_config_write(struct virtio_device *dev, size_t off, const void *data, size_t len)
+static void console_config_write(struct virtio_device *dev, size_t off, const void *data,
+				 size_t len)
 {
 	struct console *c = console_of(dev);
 
@@ -371,7 +372,8 @@ static void console_config_write(struct virtio_device *dev, size_t off, const vo
 static void port_resize(void *dev, unsigned cols, unsigned rows)
 {
 	struct port *p = dev;
-	uint16_t size[] = { GUINT16_TO_LE(MIN(cols, UINT16_MAX)), GUINT16_TO_LE(MIN(rows, UINT16_MAX)) };
+	uint16_t size[] = { GUINT16_TO_LE(MIN(cols, UINT16_MAX)),
+			    GUINT16_TO_LE(MIN(rows, UINT16_MAX)) };
 
 	if (p->channel || (p->cols == cols && p->rows == rows))
 		return;

@@ -154,7 +154,10 @@ void hub_listeners_run(struct hub *hub)
 
 void hub_listener_client_left(struct hub_listener *l)
 {
-	/* The next round polls for another: there is one, for this one's end is being dealt with. */
+	/*
+	 * The next round polls for another: there is one, for this
+	 * one's end is being dealt with.
+	 */
 	hub_wake(l->client->hub);
 	l->client = NULL;
 }
@@ -191,7 +194,8 @@ bool hub_listen_fd(struct hub *hub, int fd, uint64_t replay_bytes, GError **erro
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 || !listening) {
 		fd_close(&fd);
 		return error_set(error, VMM_ERR_INVALID_ARG,
-				 "console '%s': the descriptor is not a listening socket", hub->name);
+				 "console '%s': the descriptor is not a listening socket",
+				 hub->name);
 	}
 	listener_add(hub, fd, replay_bytes);
 	return true;

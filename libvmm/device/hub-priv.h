@@ -22,13 +22,15 @@ struct hub_reader {
 	bool restore_out;
 	int in_fd;		/* -1: none; may be out_fd */
 	int out_fd;
-	int keep_fd;		/* a pty's slave: without it the master hangs up when nobody has it open */
+	/* a pty's slave: without it the master hangs up when nobody has it open */
+	int keep_fd;
 	void *in_tag;		/* GSource tags, while polled; not used when in_fd is out_fd */
 	void *out_tag;
 	struct hub_listener *listener;
 	uint64_t pos;		/* the next byte of output that it wants */
 	uint64_t missed_bytes;	/* what the notice tells */
-	char notice[64];	/* "N bytes missed": goes before pos; notice_len 0: nothing missed */
+	/* "N bytes missed": goes before pos; notice_len 0: nothing missed */
+	char notice[64];
 	unsigned notice_len;
 	unsigned notice_off;
 };

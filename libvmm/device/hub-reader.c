@@ -172,7 +172,8 @@ static void reader_read(struct hub_reader *r)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0)
-		r->input_ended = true;	/* half closed: it may go on reading; HUP tells of the rest */
+		/* half closed: it may go on reading; HUP tells of the rest */
+		r->input_ended = true;
 	else if (r->writes)
 		reader_input(r, buf, (size_t)n);
 }

@@ -66,7 +66,10 @@ char *hub_attach_pty(struct hub *hub, GError **error);
 bool hub_listen_fd(struct hub *hub, int fd, uint64_t replay_bytes, GError **error);
 bool hub_listen_unix(struct hub *hub, const char *path, uint64_t replay_bytes, GError **error);
 
-/* This byte, typed into a descriptor of hub_attach_fd(), calls fn (once per byte) and stays here. */
+/*
+ * This byte, typed into a descriptor of hub_attach_fd(), calls fn (once
+ * per byte) and stays here.
+ */
 void hub_set_escape(struct hub *hub, uint8_t byte, void (*fn)(void *arg), void *arg);
 
 /* The writer's window changed; no-op if the device has no notion of it. */

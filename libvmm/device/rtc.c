@@ -57,7 +57,8 @@ enum {				/* registers */
 
 #define RAM_BYTES 128
 #define LATCH_US 50000
-#define PERIODIC_HZ_MAX 1024	/* faster ones are run at this rate: a guest must not burn our loop */
+/* faster ones are run at this rate: a guest must not burn our loop */
+#define PERIODIC_HZ_MAX 1024
 #define IRQ_FLAGS (RTC_PF | RTC_AF | RTC_UF)
 
 struct rtc {
@@ -258,7 +259,10 @@ static bool is_ticking(const struct rtc *rtc)
 	return rtc->ram[RTC_REG_B] & (RTC_AIE | RTC_UIE) && !is_set_mode(rtc);
 }
 
-/* Flags are set whether or not they interrupt; the line goes up when the first one that does comes. */
+/*
+ * Flags are set whether or not they interrupt; the line goes up when the
+ * first one that does comes.
+ */
 static void rtc_flag(struct rtc *rtc, uint8_t flags)
 {
 	uint8_t *c = &rtc->ram[RTC_REG_C];
@@ -388,7 +392,8 @@ static void rtc_write(void *dev, uint64_t off, const void *data, unsigned len)
 	pthread_mutex_lock(&rtc->lock);
 	for (unsigned i = 0; i < len; i++) {
 		if (off + i == 0)
-			rtc->index = bytes[i] & 0x7f;	/* bit 7 masks NMIs, of which we have none */
+			/* bit 7 masks NMIs, of which we have none */
+			rtc->index = bytes[i] & 0x7f;
 		else
 			reg_write(rtc, rtc->index, bytes[i]);
 	}

@@ -31,7 +31,8 @@
 #include "libvmm/util/cleanup.h"
 
 #define FIFO_BYTES 16
-#define FIFO_LOW 4		/* refilled from here on: one wake-up of the main loop for many bytes */
+/* refilled from here on: one wake-up of the main loop for many bytes */
+#define FIFO_LOW 4
 #define MSR_LINE (UART_MSR_CTS | UART_MSR_DSR | UART_MSR_DCD)	/* somebody is there */
 
 enum cause {			/* bits of causes, in order of priority */

@@ -14,7 +14,10 @@
 struct bus;
 
 struct bus_ops {
-	/* off counts from the start of the range; len is 1, 2, 4 or 8 and off + len lies inside it. */
+	/*
+	 * off counts from the start of the range; len is 1, 2, 4 or 8 and
+	 * off + len lies inside it.
+	 */
 	void (*read)(void *dev, uint64_t off, void *data, unsigned len);
 	void (*write)(void *dev, uint64_t off, const void *data, unsigned len);
 };

@@ -17,7 +17,10 @@
 /* Routes every GSI to its IOAPIC pin; once, before the guest runs.  kvm_new() does it. */
 bool irq_init(struct kvm *kvm, GError **error);
 
-/* Writes to event_fd raise gsi.  The descriptor stays the caller's, who may close it: KVM keeps it. */
+/*
+ * Writes to event_fd raise gsi.  The descriptor stays the caller's, who
+ * may close it: KVM keeps it.
+ */
 bool irq_attach(struct kvm *kvm, unsigned gsi, int event_fd, GError **error);
 bool irq_detach(struct kvm *kvm, unsigned gsi, int event_fd, GError **error);
 /* A new eventfd, attached: the caller's.  -1 and *error on failure. */

@@ -61,4 +61,5 @@ struct vcpus {
 /* Runs the guest until it is woken or cannot go on; on its thread. */
 void vcpu_run(struct vcpu *v);
 /* Tells the owner that v cannot go on; holds the others. */
-void vcpu_report_stop(struct vcpu *v, enum vcpu_cause cause, const char *format, ...) G_GNUC_PRINTF(3, 4);
+void vcpu_report_stop(struct vcpu *v, enum vcpu_cause cause, const char *format, ...)
+	G_GNUC_PRINTF(3, 4);

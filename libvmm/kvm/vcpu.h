@@ -76,7 +76,10 @@ void vcpus_pause(struct vcpus *vcpus, vcpus_done_fn *done, void *arg);
 void vcpus_hold(struct vcpus *vcpus);
 bool vcpus_parked(struct vcpus *vcpus);
 
-/* Back to the power-on state, irqchip too; only while parked.  Memory and devices are the caller's. */
+/*
+ * Back to the power-on state, irqchip too; only while parked.  Memory and
+ * devices are the caller's.
+ */
 bool vcpus_reset(struct vcpus *vcpus, GError **error);
 
 struct vcpu_stats {

@@ -23,10 +23,11 @@ struct boot_load {
 };
 
 /* [off, off + len) of the file; an error names the file. */
-bool boot_file_read(const struct boot_file *f, uint64_t off, void *to, uint64_t len, GError **error);
+bool boot_file_read(const struct boot_file *f, uint64_t off, void *to, uint64_t len,
+		    GError **error);
 /* The same straight into guest memory, which must be RAM from 1 MiB on. */
-bool boot_file_place(const struct boot_load *l, const struct boot_file *f, uint64_t off, uint64_t gpa,
-		     uint64_t len, GError **error);
+bool boot_file_place(const struct boot_load *l, const struct boot_file *f, uint64_t off,
+		     uint64_t gpa, uint64_t len, GError **error);
 
 /* Below 4 GiB: where RAM ends. */
 uint64_t boot_low_end(const struct guest_memory *mem);
@@ -47,7 +48,8 @@ unsigned boot_memmap(const struct guest_memory *mem, struct boot_range ret[BOOT_
 bool boot_is_bzimage(const struct boot_file *f);
 bool boot_bzimage(struct boot_load *l, GError **error);
 /* The zero page with header hdr, GDT and page tables, for an entry in long mode. */
-bool boot_put_zero_page(struct boot_load *l, const struct setup_header *hdr, uint64_t rip, GError **error);
+bool boot_put_zero_page(struct boot_load *l, const struct setup_header *hdr, uint64_t rip,
+			GError **error);
 
 bool boot_is_elf(const struct boot_file *f);
 bool boot_elf(struct boot_load *l, GError **error);

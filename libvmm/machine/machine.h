@@ -23,7 +23,10 @@ struct machine_host {
 	struct block_opener opener;	/* kernel, initrd, disks, /dev/kvm, output files */
 	/* A listening Unix socket at path, replacing a dead one. */
 	int (*listen)(void *opaque, const char *path, GError **error);
-	/* alias: the interface's; ret_fds has room for `queues`; *ret_ifname is the caller's to free. */
+	/*
+	 * alias: the interface's; ret_fds has room for `queues`;
+	 * *ret_ifname is the caller's to free.
+	 */
 	bool (*open_tap)(void *opaque, const char *alias, unsigned queues, int *ret_fds,
 			 char **ret_ifname, GError **error);
 	void *opaque;
@@ -63,7 +66,8 @@ void machine_powerdown(struct machine *m);
  * Power-on state again: memory zero, devices reset, the kernel loaded anew.
  * The vCPUs are stopped first, done() is called in the paused machine.
  */
-void machine_reset(struct machine *m, void (*done)(void *opaque, const GError *error), void *opaque);
+void machine_reset(struct machine *m, void (*done)(void *opaque, const GError *error),
+		   void *opaque);
 
 /* By alias ("serial0", "console1", "channel0") or channel name; "" is the first; NULL if none. */
 struct hub *machine_hub(struct machine *m, const char *device);

@@ -16,10 +16,12 @@
 #include <sys/uio.h>
 
 #define NET_QUEUES_MAX 8	/* pairs */
-#define NET_HDR_BYTES 12	/* struct virtio_net_hdr_v1, before each frame if the backend has vnet_hdr */
+/* struct virtio_net_hdr_v1, before each frame if the backend has vnet_hdr */
+#define NET_HDR_BYTES 12
 #define NET_FRAME_MAX (65535 + 14 + 4)
 
-enum net_offload {		/* what the guest takes in received frames; TUNSETOFFLOAD's meaning */
+/* what the guest takes in received frames; TUNSETOFFLOAD's meaning */
+enum net_offload {
 	NET_OFFLOAD_CSUM = 1,
 	NET_OFFLOAD_TSO4 = 2,
 	NET_OFFLOAD_TSO6 = 4,
@@ -30,7 +32,10 @@ enum net_offload {		/* what the guest takes in received frames; TUNSETOFFLOAD's 
 struct net_backend;
 
 struct net_ops {
-	/* One frame.  0, -EAGAIN (ask by want_write, then try again), or another -errno: it is lost. */
+	/*
+	 * One frame.  0, -EAGAIN (ask by want_write, then try again), or
+	 * another -errno: it is lost.
+	 */
 	int (*send)(struct net_backend *b, unsigned queue, const struct iovec *iov, unsigned n);
 	/* One frame into iov: its bytes (more than iov holds: it was cut), or -EAGAIN. */
 	ssize_t (*recv)(struct net_backend *b, unsigned queue, const struct iovec *iov, unsigned n);

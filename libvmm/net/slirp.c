@@ -240,7 +240,8 @@ static GSourceFuncs slirp_source_funcs = {
 
 /* --- the backend --- */
 
-static int slirp_net_send(struct net_backend *b, unsigned queue, const struct iovec *iov, unsigned n)
+static int slirp_net_send(struct net_backend *b, unsigned queue, const struct iovec *iov,
+			  unsigned n)
 {
 	struct slirp_net *s = slirp_of(b);
 	size_t len = 0;
@@ -336,8 +337,8 @@ static bool config_ipv4(const struct slirp_opts *opts, SlirpConfig *c, GError **
 	struct in_addr net;
 
 	if (inet_pton(AF_INET, opts->network ? opts->network : "10.0.2.0", &net) != 1)
-		return error_set(error, VMM_ERR_INVALID_ARG, "user network: '%s' is no IPv4 address",
-				 opts->network);
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "user network: '%s' is no IPv4 address", opts->network);
 	if (prefix < 8 || prefix > 27)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 				 "user network: a prefix of %u; it can be 8 to 27", prefix);
@@ -356,8 +357,8 @@ static bool config_ipv6(const struct slirp_opts *opts, SlirpConfig *c, GError **
 		return true;
 	if (inet_pton(AF_INET6, opts->network6 ? opts->network6 : "fec0::",
 		      &c->vprefix_addr6) != 1)
-		return error_set(error, VMM_ERR_INVALID_ARG, "user network: '%s' is no IPv6 address",
-				 opts->network6);
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "user network: '%s' is no IPv6 address", opts->network6);
 	c->vprefix_len = (uint8_t)(opts->prefix6 ? opts->prefix6 : 64);
 	if (c->vprefix_len > 126)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
@@ -381,8 +382,8 @@ static bool config_fill(const struct slirp_opts *opts, SlirpConfig *c, GError **
 	};
 	if (opts->mtu && (opts->mtu < MTU_MIN || opts->mtu > MTU_MAX))
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "user network: an MTU of %u; it can be %d to %d", opts->mtu, MTU_MIN,
-				 MTU_MAX);
+				 "user network: an MTU of %u; it can be %d to %d", opts->mtu,
+				 MTU_MIN, MTU_MAX);
 	return config_ipv4(opts, c, error) && config_ipv6(opts, c, error);
 }
 

@@ -48,7 +48,8 @@ static bool tun_set_failed(int err, const char *ifname, GError **error)
 	case EPERM:
 		return error_set(error, VMM_ERR_SYSTEM,
 				 "interface '%s' needs CAP_NET_ADMIN: run vmmd as root, or make it "
-				 "first with 'ip tuntap add dev %s mode tap user USER'", ifname, ifname);
+				 "first with 'ip tuntap add dev %s mode tap user USER'",
+				 ifname, ifname);
 	case EBUSY:
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
 				 "interface '%s' is in use by another process", ifname);

@@ -4,8 +4,12 @@
 
 #include "libvmm/vmm.h"	/* VMM_ERROR, enum vmm_error: users see the same */
 
-/* Set *error (if error is not NULL) and return false, so that a function can "return error_set(...)". */
-gboolean error_set(GError **error, enum vmm_error code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/*
+ * Set *error (if error is not NULL) and return false, so that a function
+ * can "return error_set(...)".
+ */
+gboolean error_set(GError **error, enum vmm_error code, const char *format, ...)
+	G_GNUC_PRINTF(3, 4);
 
 /*
  * The same for a failed system call: VMM_ERR_SYSTEM and "TEXT: strerror".
