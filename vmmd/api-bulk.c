@@ -79,7 +79,8 @@ static void add_state(const struct domain *dom, GArray *params)
 	params_int(params, (int)state_to_wire(dom->state), "state.state");
 	params_int(params, (int)dom->reason, "state.reason");
 	if (dom->link && dom->state != DOMAIN_STARTING)
-		params_uhyper(params, MAX(g_get_real_time() - dom->started_us, 0) / G_USEC_PER_SEC, "vmm.uptime");
+		params_uhyper(params, MAX(g_get_real_time() - dom->started_us, 0) / G_USEC_PER_SEC,
+			      "vmm.uptime");
 }
 
 static void add_cpu(const worker_stats_ret *stats, GArray *params)
@@ -92,8 +93,10 @@ static void add_cpu(const worker_stats_ret *stats, GArray *params)
 static void add_balloon(const struct domain *dom, const worker_stats_ret *stats, GArray *params)
 {
 	static const char *const tags[] = {
-		"swap_in", "swap_out", "major_fault", "minor_fault", "unused", "available", NULL, "rss",
-		"usable", "last-update", "disk_caches", "hugetlb_pgalloc", "hugetlb_pgfail",
+		"swap_in",	  "swap_out",	 "major_fault", "minor_fault",
+		"unused",	  "available",	 NULL,		"rss",
+		"usable",	  "last-update", "disk_caches", "hugetlb_pgalloc",
+		"hugetlb_pgfail",
 	};
 
 	params_uhyper(params, stats->balloon_kib, "balloon.current");
@@ -237,10 +240,13 @@ static void get_all_stats(struct call *call, const void *argp)
 	g_autoptr(GPtrArray) list = NULL;
 	struct bulk *b;
 
-	if (!api_flags(call, args->flags, STATS_LIST_FLAGS | STATS_NOWAIT | STATS_BACKING | STATS_ENFORCE))
+	if (!api_flags(call, args->flags,
+		       STATS_LIST_FLAGS | STATS_NOWAIT | STATS_BACKING | STATS_ENFORCE))
 		return;
-	if (args->stats & ~(args->flags & STATS_ENFORCE ? (unsigned)STATS_OURS : (unsigned)STATS_KNOWN)) {
-		call_fail_text(call, VMM_ERR_ARG_UNSUPPORTED, "argument unsupported: groups of statistics 0x%x",
+	if (args->stats &
+	    ~(args->flags & STATS_ENFORCE ? (unsigned)STATS_OURS : (unsigned)STATS_KNOWN)) {
+		call_fail_text(call, VMM_ERR_ARG_UNSUPPORTED,
+			       "argument unsupported: groups of statistics 0x%x",
 			       args->stats & ~(unsigned)STATS_OURS);
 		return;
 	}

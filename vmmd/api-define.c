@@ -34,7 +34,8 @@ static void define(struct call *call, const char *xml, unsigned flags)
 			domain_drop(dom);
 		return;
 	}
-	event_lifecycle(dom, LIFECYCLE_DEFINED, updated ? LIFECYCLE_DEFINED_UPDATED : LIFECYCLE_DEFINED_ADDED);
+	event_lifecycle(dom, LIFECYCLE_DEFINED,
+			updated ? LIFECYCLE_DEFINED_UPDATED : LIFECYCLE_DEFINED_ADDED);
 	call_reply(call, &(remote_dom_ret){ .dom = api_ref(dom) });
 }
 
@@ -61,8 +62,10 @@ static void undefine(struct call *call, const remote_domain *ref, unsigned flags
 	if (!dom || !api_flags(call, flags, UNDEFINE_KNOWN))
 		return;
 	if (!dom->persistent) {
-		call_fail_text(call, VMM_ERR_OPERATION_INVALID,
-			       "Requested operation is not valid: domain '%s' is transient: destroy it", dom->name);
+		call_fail_text(
+			call, VMM_ERR_OPERATION_INVALID,
+			"Requested operation is not valid: domain '%s' is transient: destroy it",
+			dom->name);
 		return;
 	}
 	if (!domain_forget(dom, &error)) {
@@ -98,9 +101,11 @@ static void set_autostart(struct call *call, const void *argp)
 	if (!dom)
 		return;
 	if (!dom->persistent)
-		error_set(&error, VMM_ERR_OPERATION_INVALID,
-			  "Requested operation is not valid: cannot set autostart for transient domain '%s'",
-			  dom->name);
+		error_set(
+			&error, VMM_ERR_OPERATION_INVALID,
+			"Requested operation is not valid: cannot set autostart for transient "
+			"domain '%s'",
+			dom->name);
 	else
 		domain_set_autostart(dom, args->num != 0, &error);
 	api_done(dom, error, call);
@@ -109,10 +114,14 @@ static void set_autostart(struct call *call, const void *argp)
 static bool rename_permitted(struct domain *dom, const char *name, GError **error)
 {
 	if (!name || !domain_name_check(name, error))
-		return name ? false : error_set(error, VMM_ERR_INVALID_ARG, "invalid argument: no new name");
+		return name ? false :
+			      error_set(error, VMM_ERR_INVALID_ARG,
+					"invalid argument: no new name");
 	if (state_is_active(dom->state))
-		return error_set(error, VMM_ERR_OPERATION_INVALID,
-				 "Requested operation is not valid: cannot rename active domain '%s'", dom->name);
+		return error_set(
+			error, VMM_ERR_OPERATION_INVALID,
+			"Requested operation is not valid: cannot rename active domain '%s'",
+			dom->name);
 	if (domain_find_name(dom->daemon->domains, name))
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
 				 "operation failed: domain '%s' already exists", name);
@@ -149,11 +158,13 @@ enum metadata_type { METADATA_DESCRIPTION, METADATA_TITLE, METADATA_ELEMENT, N_M
 static bool metadata_type_fit(struct call *call, int type, const remote_opt_text uri)
 {
 	if (type < 0 || type >= N_METADATA_TYPES) {
-		call_fail_text(call, VMM_ERR_INVALID_ARG, "invalid argument: unknown metadata type %d", type);
+		call_fail_text(call, VMM_ERR_INVALID_ARG,
+			       "invalid argument: unknown metadata type %d", type);
 		return false;
 	}
 	if (type == METADATA_ELEMENT && !uri) {
-		call_fail_text(call, VMM_ERR_INVALID_ARG, "invalid argument: a metadata element needs its uri");
+		call_fail_text(call, VMM_ERR_INVALID_ARG,
+			       "invalid argument: a metadata element needs its uri");
 		return false;
 	}
 	return true;
@@ -168,7 +179,8 @@ static void get_metadata(struct call *call, const void *argp)
 	unsigned affect;
 
 	if (!dom || !api_flags(call, args->flags, API_LIVE | API_CONFIG) ||
-	    !metadata_type_fit(call, args->type, args->uri) || !api_affect(call, dom, args->flags, &affect))
+	    !metadata_type_fit(call, args->type, args->uri) ||
+	    !api_affect(call, dom, args->flags, &affect))
 		return;
 	def = affect & API_LIVE ? dom->live : dom->saved;
 	if (args->type == METADATA_DESCRIPTION)
@@ -201,12 +213,14 @@ static bool metadata_apply(domain_def *def, const remote_set_metadata_args *args
 		return true;
 	case METADATA_TITLE:
 		if (text && strchr(text, '\n'))
-			return error_set(error, VMM_ERR_INVALID_ARG,
-					 "invalid argument: a domain's title can't contain newlines");
+			return error_set(
+				error, VMM_ERR_INVALID_ARG,
+				"invalid argument: a domain's title can't contain newlines");
 		text_set(&def->title, text);
 		return true;
 	default:
-		if (!metadata_set(def->metadata, *args->uri, args->key ? *args->key : NULL, text, &whole, error))
+		if (!metadata_set(def->metadata, *args->uri, args->key ? *args->key : NULL, text,
+				  &whole, error))
 			return false;
 		g_free(def->metadata);
 		def->metadata = whole;
@@ -214,13 +228,14 @@ static bool metadata_apply(domain_def *def, const remote_set_metadata_args *args
 	}
 }
 
-static bool metadata_set_both(struct domain *dom, const remote_set_metadata_args *args, unsigned affect,
-			      GError **error)
+static bool metadata_set_both(struct domain *dom, const remote_set_metadata_args *args,
+			      unsigned affect, GError **error)
 {
 	g_autoptr(domain_def) saved = affect & API_CONFIG ? domain_def_copy(dom->saved) : NULL;
 	g_autoptr(domain_def) live = affect & API_LIVE ? domain_def_copy(dom->live) : NULL;
 
-	if ((saved && !metadata_apply(saved, args, error)) || (live && !metadata_apply(live, args, error)))
+	if ((saved && !metadata_apply(saved, args, error)) ||
+	    (live && !metadata_apply(live, args, error)))
 		return false;
 	if (saved && !domain_save(dom, g_steal_pointer(&saved), error))
 		return false;
@@ -237,7 +252,8 @@ static void set_metadata(struct call *call, const void *argp)
 	unsigned affect;
 
 	if (!dom || !api_flags(call, args->flags, API_LIVE | API_CONFIG) ||
-	    !metadata_type_fit(call, args->type, args->uri) || !api_affect(call, dom, args->flags, &affect))
+	    !metadata_type_fit(call, args->type, args->uri) ||
+	    !api_affect(call, dom, args->flags, &affect))
 		return;
 	if (metadata_set_both(dom, args, affect, &error))
 		event_metadata(dom, args->type, args->uri ? *args->uri : NULL);

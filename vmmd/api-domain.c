@@ -8,7 +8,10 @@
 
 /* ---- lists ---- */
 
-/* CONNECT_LIST_ALL_DOMAINS: bits of a group are or-ed, groups are and-ed, an empty group does not filter. */
+/*
+ * CONNECT_LIST_ALL_DOMAINS: bits of a group are or-ed, groups are and-ed, an
+ * empty group does not filter.
+ */
 enum list_filter {
 	LIST_ACTIVE = 1, LIST_INACTIVE = 2,
 	LIST_PERSISTENT = 4, LIST_TRANSIENT = 8,
@@ -23,7 +26,9 @@ enum list_filter {
 static unsigned list_bits(const struct domain *dom)
 {
 	static const unsigned state_bits[] = {
-		[WIRE_RUNNING] = LIST_RUNNING, [WIRE_PAUSED] = LIST_PAUSED, [WIRE_SHUTOFF] = LIST_SHUTOFF,
+		[WIRE_RUNNING] = LIST_RUNNING,
+		[WIRE_PAUSED] = LIST_PAUSED,
+		[WIRE_SHUTOFF] = LIST_SHUTOFF,
 		[WIRE_CRASHED] = LIST_OTHER,
 	};
 	unsigned state = state_bits[state_to_wire(dom->state)] ?: LIST_OTHER;
@@ -127,13 +132,14 @@ static void list_names(struct call *call, const void *argp)
 
 /* ---- look-ups ---- */
 
-static void reply_domain(struct call *call, struct domain *dom, const char *what, const char *wanted)
+static void reply_domain(struct call *call, struct domain *dom, const char *what,
+			 const char *wanted)
 {
 	if (dom)
 		call_reply(call, &(remote_dom_ret){ .dom = api_ref(dom) });
 	else
-		call_fail_text(call, VMM_ERR_NO_DOMAIN, "Domain not found: no domain with matching %s '%s'",
-			       what, wanted);
+		call_fail_text(call, VMM_ERR_NO_DOMAIN,
+			       "Domain not found: no domain with matching %s '%s'", what, wanted);
 }
 
 static void lookup_name(struct call *call, const void *argp)
@@ -149,7 +155,8 @@ static void lookup_uuid(struct call *call, const void *argp)
 	char text[UUID_TEXT_BYTES];
 
 	uuid_to_text((const uint8_t *)args->uuid, text);
-	reply_domain(call, domain_find_uuid(call->daemon->domains, (const uint8_t *)args->uuid), "uuid", text);
+	reply_domain(call, domain_find_uuid(call->daemon->domains, (const uint8_t *)args->uuid),
+		     "uuid", text);
 }
 
 static void lookup_id(struct call *call, const void *argp)
@@ -252,7 +259,8 @@ static void get_state(struct call *call, const void *argp)
 	struct domain *dom = api_domain_of(call, &args->dom);
 
 	if (dom && api_flags(call, args->flags, 0))
-		call_reply(call, &(remote_state_ret){ (int)state_to_wire(dom->state), (int)dom->reason });
+		call_reply(call,
+			   &(remote_state_ret){ (int)state_to_wire(dom->state), (int)dom->reason });
 }
 
 /* 0: ready for commands, 2: busy with its start or end. */
@@ -316,7 +324,8 @@ static void get_xml(struct call *call, const void *argp)
 	g_autofree char *made = NULL;
 	const char *xml;
 
-	if (!dom || !api_flags(call, args->flags, XML_SECURE | XML_INACTIVE | XML_UPDATE_CPU | XML_MIGRATABLE))
+	if (!dom || !api_flags(call, args->flags,
+			       XML_SECURE | XML_INACTIVE | XML_UPDATE_CPU | XML_MIGRATABLE))
 		return;
 	if (args->flags & XML_SECURE && session_readonly(call->session)) {
 		call_fail_text(call, VMM_ERR_OPERATION_DENIED,
@@ -333,7 +342,8 @@ static void get_xml(struct call *call, const void *argp)
 		call_reply(call, &(remote_text_ret){ .text = (char *)xml });
 	else
 		call_fail_text(call, VMM_ERR_OPERATION_FAILED,
-			       "operation failed: the worker of domain '%s' does not answer", dom->name);
+			       "operation failed: the worker of domain '%s' does not answer",
+			       dom->name);
 }
 
 const struct api_entry api_domain[] = {

@@ -10,7 +10,8 @@ static void add(struct call *call, enum event_class class, int event, const uint
 	g_autoptr(GError) error = NULL;
 	remote_int_ret ret;
 
-	if (event_register(call->daemon->events, call->session, class, event, uuid, &ret.num, &error))
+	if (event_register(call->daemon->events, call->session, class, event, uuid, &ret.num,
+			   &error))
 		call_reply(call, &ret);
 	else
 		call_fail(call, error);
@@ -29,7 +30,10 @@ static void register_domain(struct call *call, const void *argp)
 	add(call, EVENTS_DOMAIN, args->eventID, dom ? dom->uuid : NULL);
 }
 
-/* There are no networks, pools and devices: they have no events, and nobody needs an error for that. */
+/*
+ * There are no networks, pools and devices: they have no events, and
+ * nobody needs an error for that.
+ */
 static void register_network(struct call *call, const void *argp)
 {
 	const remote_register_network_args *args = argp;

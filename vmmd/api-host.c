@@ -13,7 +13,10 @@ enum feature {
 	FEATURE_EVENT_IDS = 14, FEATURE_CLOSE_CALLBACK = 15, FEATURE_NETWORK_UPDATE_ORDER = 16,
 };
 
-/* The second and third are libvirt's client's notes to itself (own daemon, may start it), sent all the same. */
+/*
+ * The second and third are libvirt's client's notes to itself (own daemon, may
+ * start it), sent all the same.
+ */
 enum open_flags { OPEN_READ_ONLY = 1, OPEN_USER = 2, OPEN_AUTOSTART = 4, OPEN_KNOWN = 7 };
 
 static void reply_int(struct call *call, int num)
@@ -58,7 +61,10 @@ static void supports_feature(struct call *call, const void *argp)
 
 static const char *const schemes[] = { "vmm", "qemu" };
 
-/* "vmm:///system": the scheme says that we are meant, the path that we are the one that is meant. */
+/*
+ * "vmm:///system": the scheme says that we are meant, the path that we
+ * are the one that is meant.
+ */
 static bool uri_is_ours(const struct daemon *daemon, const char *uri, GError **error)
 {
 	g_autofree char *scheme = g_uri_parse_scheme(uri);
@@ -76,14 +82,16 @@ static bool uri_is_ours(const struct daemon *daemon, const char *uri, GError **e
 static void connect_open(struct call *call, const void *argp)
 {
 	const remote_open_args *args = argp;
-	g_autofree char *ours = g_strdup_printf("vmm:///%s", call->daemon->system_mode ? "system" : "session");
+	g_autofree char *ours =
+		g_strdup_printf("vmm:///%s", call->daemon->system_mode ? "system" : "session");
 	const char *uri = args->name && **args->name ? *args->name : ours;
 	g_autoptr(GError) error = NULL;
 
 	if (!api_flags(call, args->flags, OPEN_KNOWN))
 		return;
 	if (session_is_open(call->session)) {
-		call_fail_text(call, VMM_ERR_INTERNAL, "internal error: the connection is already open");
+		call_fail_text(call, VMM_ERR_INTERNAL,
+			       "internal error: the connection is already open");
 		return;
 	}
 	if (!uri_is_ours(call->daemon, uri, &error)) {
@@ -158,7 +166,8 @@ static void get_max_vcpus(struct call *call, const void *argp)
 	const remote_opt_text_args *args = argp;
 
 	if (args->text && g_ascii_strcasecmp(*args->text, "kvm") != 0)
-		call_fail_text(call, VMM_ERR_INVALID_ARG, "invalid argument: unknown type '%s'", *args->text);
+		call_fail_text(call, VMM_ERR_INVALID_ARG, "invalid argument: unknown type '%s'",
+			       *args->text);
 	else
 		reply_int(call, CAPS_VCPUS_MAX);
 }
@@ -226,18 +235,21 @@ static void get_cells_free_memory(struct call *call, const void *argp)
 	u_quad_t cells[NODE_CELLS_MAX];
 	unsigned n = 0;
 
-	if (args->startCell < 0 || args->maxcells <= 0 || (unsigned)args->startCell >= topo->cells->len) {
-		call_fail_text(call, VMM_ERR_INVALID_ARG, "invalid argument: cells %d, %d of %u", args->startCell,
-			       args->maxcells, topo->cells->len);
+	if (args->startCell < 0 || args->maxcells <= 0 ||
+	    (unsigned)args->startCell >= topo->cells->len) {
+		call_fail_text(call, VMM_ERR_INVALID_ARG, "invalid argument: cells %d, %d of %u",
+			       args->startCell, args->maxcells, topo->cells->len);
 		return;
 	}
-	for (unsigned i = (unsigned)args->startCell; i < topo->cells->len && n < (unsigned)args->maxcells; i++)
+	for (unsigned i = (unsigned)args->startCell;
+	     i < topo->cells->len && n < (unsigned)args->maxcells; i++)
 		cells[n++] = g_array_index(topo->cells, struct node_cell, i).free_kib * 1024;
 	call_reply(call, &(remote_cells_ret){ .cells = { n, cells } });
 }
 
 /* Two-phase: asked for none, it tells how many there are. */
-static void reply_node_stats(struct call *call, const remote_node_stat *stats, unsigned n, int asked)
+static void reply_node_stats(struct call *call, const remote_node_stat *stats, unsigned n,
+			     int asked)
 {
 	remote_node_stats_ret ret = { .nparams = (int)n };
 
@@ -262,8 +274,9 @@ static void get_cpu_stats(struct call *call, const void *argp)
 		return;
 	}
 	const remote_node_stat stats[] = {
-		{ (char *)"kernel", t.kernel_ns }, { (char *)"user", t.user_ns }, { (char *)"idle", t.idle_ns },
-		{ (char *)"iowait", t.iowait_ns }, { (char *)"intr", t.intr_ns },
+		{ (char *)"kernel", t.kernel_ns }, { (char *)"user", t.user_ns },
+		{ (char *)"idle", t.idle_ns },	   { (char *)"iowait", t.iowait_ns },
+		{ (char *)"intr", t.intr_ns },
 	};
 	reply_node_stats(call, stats, ARRAY_SIZE(stats), args->nparams);
 }

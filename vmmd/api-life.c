@@ -10,7 +10,10 @@
 #include "vmmd/link.h"
 #include "vmmd/supervisor.h"
 
-/* Saved memory and NVRAM, which the last two discard, do not exist; the cache is the disks' own matter. */
+/*
+ * Saved memory and NVRAM, which the last two discard, do not exist; the cache
+ * is the disks' own matter.
+ */
 enum start_flags {
 	START_PAUSED = 1, START_AUTODESTROY = 2, START_BYPASS_CACHE = 4, START_FORCE_BOOT = 8,
 	START_VALIDATE = 0x10, START_RESET_NVRAM = 0x20,
@@ -47,7 +50,8 @@ static void start(struct call *call, const remote_domain *ref, unsigned flags, l
 		return;
 	}
 	lifecycle_start(dom, NULL, flags & START_PAUSED, done, call);
-	belong_to_client(session, domain_find_uuid(daemon->domains, (const uint8_t *)ref->uuid), flags);
+	belong_to_client(session, domain_find_uuid(daemon->domains, (const uint8_t *)ref->uuid),
+			 flags);
 }
 
 static void create(struct call *call, const void *argp)
@@ -147,8 +151,10 @@ static bool button_wanted(struct call *call, unsigned flags)
 		call_fail_text(call, VMM_ERR_AGENT,
 			       "Guest agent is not responding: QEMU guest agent is not connected");
 	else
-		call_fail_text(call, VMM_ERR_ARG_UNSUPPORTED,
-			       "argument unsupported: this machine has the ACPI power button only: use --mode acpi");
+		call_fail_text(
+			call, VMM_ERR_ARG_UNSUPPORTED,
+			"argument unsupported: this machine has the ACPI power button only: use "
+			"--mode acpi");
 	return false;
 }
 
@@ -181,15 +187,16 @@ static void reboot(struct call *call, const void *argp)
 
 static bool action_set(domain_def *def, unsigned type, unsigned action, GError **error)
 {
-	enum domain_action *const actions[] = { &def->on_poweroff, &def->on_reboot, &def->on_crash };
+	enum domain_action *const actions[] = { &def->on_poweroff, &def->on_reboot,
+						&def->on_crash };
 
 	*actions[type] = action;
 	return domain_def_check(def, error);
 }
 
 /* True when the live definition was changed as well: then the worker must be told. */
-static bool actions_change(struct domain *dom, const remote_dom_lifecycle_args *args, unsigned affect,
-			   GError **error)
+static bool actions_change(struct domain *dom, const remote_dom_lifecycle_args *args,
+			   unsigned affect, GError **error)
 {
 	g_autoptr(domain_def) saved = affect & API_CONFIG ? domain_def_copy(dom->saved) : NULL;
 	g_autoptr(domain_def) live = affect & API_LIVE ? domain_def_copy(dom->live) : NULL;
@@ -214,8 +221,9 @@ static void set_lifecycle_action(struct call *call, const void *argp)
 	if (!dom || !api_flags(call, args->flags, API_LIVE | API_CONFIG))
 		return;
 	if (args->type > 2 || args->action >= N_DOMAIN_ACTIONS) {
-		call_fail_text(call, VMM_ERR_INVALID_ARG, "invalid argument: lifecycle type %u, action %u",
-			       args->type, args->action);
+		call_fail_text(call, VMM_ERR_INVALID_ARG,
+			       "invalid argument: lifecycle type %u, action %u", args->type,
+			       args->action);
 		return;
 	}
 	if (!api_affect(call, dom, args->flags, &affect))
@@ -252,7 +260,8 @@ static void open_channel(struct call *call, const void *argp)
 	if (!dom || !api_flags(call, args->flags, CONSOLE_FORCE))
 		return;
 	if (!dom->live || dom->live->channels->len == 0) {
-		call_fail_text(call, VMM_ERR_INVALID_ARG, "invalid argument: domain '%s' has no channel", dom->name);
+		call_fail_text(call, VMM_ERR_INVALID_ARG,
+			       "invalid argument: domain '%s' has no channel", dom->name);
 		return;
 	}
 	first = g_ptr_array_index(dom->live->channels, 0);

@@ -40,8 +40,8 @@ static void no_network_named(struct call *call, const void *argp)
 {
 	const remote_name_args *args = argp;
 
-	call_fail_text(call, VMM_ERR_NO_NETWORK, "Network not found: no network with matching name '%s'",
-		       args->name);
+	call_fail_text(call, VMM_ERR_NO_NETWORK,
+		       "Network not found: no network with matching name '%s'", args->name);
 }
 
 static void no_network(struct call *call, const void *argp)

@@ -41,8 +41,10 @@ static void no_snapshot_named(struct call *call, const void *argp)
 	const remote_dom_text_flags_args *args = argp;
 
 	if (api_domain_of(call, &args->dom))
-		call_fail_text(call, VMM_ERR_NO_SNAPSHOT, "Domain snapshot not found: no domain snapshot with "
-			       "matching name '%s'", args->text);
+		call_fail_text(call, VMM_ERR_NO_SNAPSHOT,
+			       "Domain snapshot not found: no domain snapshot with "
+			       "matching name '%s'",
+			       args->text);
 }
 
 static void no_current(struct call *call, const void *argp)
@@ -51,8 +53,10 @@ static void no_current(struct call *call, const void *argp)
 	struct domain *dom = api_domain_of(call, &args->dom);
 
 	if (dom)
-		call_fail_text(call, VMM_ERR_NO_SNAPSHOT, "Domain snapshot not found: domain '%s' has no "
-			       "current snapshot", dom->name);
+		call_fail_text(call, VMM_ERR_NO_SNAPSHOT,
+			       "Domain snapshot not found: domain '%s' has no "
+			       "current snapshot",
+			       dom->name);
 }
 
 static void job_info(struct call *call, const void *argp)
@@ -85,8 +89,10 @@ static void no_job_to_abort(struct call *call, const void *argp)
 	struct domain *dom = api_active_of(call, &args->dom);
 
 	if (dom)
-		call_fail_text(call, VMM_ERR_OPERATION_INVALID, "Requested operation is not valid: no job is "
-			       "active on domain '%s'", dom->name);
+		call_fail_text(call, VMM_ERR_OPERATION_INVALID,
+			       "Requested operation is not valid: no job is "
+			       "active on domain '%s'",
+			       dom->name);
 }
 
 const struct api_entry api_snapshot[] = {

@@ -98,7 +98,8 @@ static void get_vcpus(struct call *call, const void *argp)
 	struct domain *dom = api_active_of(call, &args->dom);
 
 	if (dom)
-		query_stats(call, dom, NULL, (unsigned)CLAMP(args->maxinfo, 0, REMOTE_VCPUS_MAX), on_vcpus);
+		query_stats(call, dom, NULL, (unsigned)CLAMP(args->maxinfo, 0, REMOTE_VCPUS_MAX),
+			    on_vcpus);
 }
 
 /* ---- disks ---- */
@@ -131,8 +132,9 @@ static bool block_sum(const struct query *q, const worker_stats_ret *stats, work
 
 	*ret = (worker_block_stats){ 0 };
 	if (q->device && !one)
-		return error_set(error, VMM_ERR_INVALID_ARG, "invalid argument: domain '%s' has no disk '%s'",
-				 q->dom->name, q->device);
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "invalid argument: domain '%s' has no disk '%s'", q->dom->name,
+				 q->device);
 	for (unsigned i = 0; i < stats->blocks.blocks_len; i++) {
 		const worker_block_stats *b = &stats->blocks.blocks_val[i];
 
@@ -154,8 +156,8 @@ static void on_block_stats(const void *data, const GError *error, void *opaque)
 	if (error || !block_sum(q, data, &b, &own))
 		call_fail(q->call, error ?: own);
 	else
-		call_reply(q->call, &(remote_block_stats_ret){ b.rd_reqs, b.rd_bytes, b.wr_reqs, b.wr_bytes,
-							       b.errs });
+		call_reply(q->call, &(remote_block_stats_ret){ b.rd_reqs, b.rd_bytes, b.wr_reqs,
+							       b.wr_bytes, b.errs });
 }
 
 static const char *device_or_all(const char *path)
@@ -188,9 +190,15 @@ static void on_block_stats_flags(const void *data, const GError *error, void *op
 		const char *name;
 		int64_t value;
 	} values[BLOCK_PARAMS] = {
-		{ "rd_operations", b.rd_reqs }, { "rd_bytes", b.rd_bytes }, { "rd_total_times", b.rd_ns },
-		{ "wr_operations", b.wr_reqs }, { "wr_bytes", b.wr_bytes }, { "wr_total_times", b.wr_ns },
-		{ "flush_operations", b.fl_reqs }, { "flush_total_times", b.fl_ns }, { "errs", b.errs },
+		{ "rd_operations", b.rd_reqs },
+		{ "rd_bytes", b.rd_bytes },
+		{ "rd_total_times", b.rd_ns },
+		{ "wr_operations", b.wr_reqs },
+		{ "wr_bytes", b.wr_bytes },
+		{ "wr_total_times", b.wr_ns },
+		{ "flush_operations", b.fl_reqs },
+		{ "flush_total_times", b.fl_ns },
+		{ "errs", b.errs },
 	};
 	remote_param wire[BLOCK_PARAMS];
 	unsigned n = MIN((unsigned)BLOCK_PARAMS, q->max);
@@ -211,7 +219,8 @@ static void block_stats_flags(struct call *call, const void *argp)
 	if (args->num <= 0)
 		call_reply(call, &(remote_params_ret){ .nparams = BLOCK_PARAMS });
 	else
-		query_stats(call, dom, device_or_all(args->text), (unsigned)args->num, on_block_stats_flags);
+		query_stats(call, dom, device_or_all(args->text), (unsigned)args->num,
+			    on_block_stats_flags);
 }
 
 static void block_info(struct call *call, const void *argp)
@@ -225,12 +234,13 @@ static void block_info(struct call *call, const void *argp)
 	if (!dom || !api_flags(call, args->flags, 0))
 		return;
 	if (!d)
-		error_set(&error, VMM_ERR_INVALID_ARG, "invalid argument: domain '%s' has no disk '%s'",
-			  dom->name, args->text);
+		error_set(&error, VMM_ERR_INVALID_ARG,
+			  "invalid argument: domain '%s' has no disk '%s'", dom->name, args->text);
 	if (error || !image_size(d, &size, &error))
 		call_fail(call, error);
 	else
-		call_reply(call, &(remote_block_info_ret){ size.allocation, size.capacity, size.physical });
+		call_reply(call, &(remote_block_info_ret){ size.allocation, size.capacity,
+							   size.physical });
 }
 
 static void disk_errors(struct call *call, const void *argp)
@@ -245,8 +255,9 @@ static void disk_errors(struct call *call, const void *argp)
 
 static bool iface_is(const struct iface_def *iface, const char *device)
 {
-	g_autofree char *mac = g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", iface->mac[0], iface->mac[1],
-					       iface->mac[2], iface->mac[3], iface->mac[4], iface->mac[5]);
+	g_autofree char *mac =
+		g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", iface->mac[0], iface->mac[1],
+				iface->mac[2], iface->mac[3], iface->mac[4], iface->mac[5]);
 
 	return g_strcmp0(iface->target, device) == 0 || g_strcmp0(iface->alias, device) == 0 ||
 	       g_ascii_strcasecmp(mac, device) == 0;
@@ -271,8 +282,9 @@ static void on_net_stats(const void *data, const GError *error, void *opaque)
 	if (error)
 		call_fail(q->call, error);
 	else if (!n)
-		call_fail_text(q->call, VMM_ERR_INVALID_ARG, "invalid argument: domain '%s' has no interface '%s'",
-			       q->dom->name, q->device);
+		call_fail_text(q->call, VMM_ERR_INVALID_ARG,
+			       "invalid argument: domain '%s' has no interface '%s'", q->dom->name,
+			       q->device);
 	else
 		call_reply(q->call, &(remote_interface_stats_ret){
 			n->rx_bytes, n->rx_packets, n->rx_errs, n->rx_drop,

@@ -23,8 +23,10 @@ static void no_pool_named(struct call *call, const void *argp)
 {
 	const remote_name_args *args = argp;
 
-	call_fail_text(call, VMM_ERR_NO_POOL, "Storage pool not found: no storage pool with matching name "
-		       "or path '%s'", args->name);
+	call_fail_text(call, VMM_ERR_NO_POOL,
+		       "Storage pool not found: no storage pool with matching name "
+		       "or path '%s'",
+		       args->name);
 }
 
 static void no_pool(struct call *call, const void *argp)
@@ -36,8 +38,10 @@ static void no_volume(struct call *call, const void *argp)
 {
 	const remote_name_args *args = argp;
 
-	call_fail_text(call, VMM_ERR_NO_VOLUME, "Storage volume not found: no storage vol with matching key "
-		       "or path '%s'", args->name);
+	call_fail_text(call, VMM_ERR_NO_VOLUME,
+		       "Storage volume not found: no storage vol with matching key "
+		       "or path '%s'",
+		       args->name);
 }
 
 const struct api_entry api_storage[] = {

@@ -35,8 +35,9 @@ static bool memory_fits(const domain_def *def, uint64_t kib, GError **error)
 	if (kib > 0 && kib <= def->memory_bytes / 1024)
 		return true;
 	return error_set(error, VMM_ERR_INVALID_ARG,
-			 "invalid argument: %" G_GUINT64_FORMAT " KiB is not between 1 and the maximum, %"
-			 G_GUINT64_FORMAT " KiB", kib, def->memory_bytes / 1024);
+			 "invalid argument: %" G_GUINT64_FORMAT
+			 " KiB is not between 1 and the maximum, %" G_GUINT64_FORMAT " KiB",
+			 kib, def->memory_bytes / 1024);
 }
 
 static bool memory_save(struct domain *dom, uint64_t kib, bool maximum, GError **error)
@@ -44,8 +45,10 @@ static bool memory_save(struct domain *dom, uint64_t kib, bool maximum, GError *
 	g_autoptr(domain_def) def = domain_def_copy(dom->saved);
 
 	if (maximum && kib > DOMAIN_MEMORY_MAX_BYTES / 1024)
-		return error_set(error, VMM_ERR_INVALID_ARG, "invalid argument: %" G_GUINT64_FORMAT " KiB "
-				 "is more than a domain can have", kib);
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "invalid argument: %" G_GUINT64_FORMAT " KiB "
+				 "is more than a domain can have",
+				 kib);
 	if (!maximum && !memory_fits(def, kib, error))
 		return false;
 	if (maximum) {
@@ -67,9 +70,11 @@ static void set_memory(struct call *call, const remote_domain *ref, uint64_t kib
 	    !api_affect(call, dom, flags, &affect))
 		return;
 	if (flags & MEMORY_MAXIMUM && affect & API_LIVE)
-		error_set(&error, VMM_ERR_OPERATION_INVALID,
-			  "Requested operation is not valid: the maximum memory of running domain '%s' can't be "
-			  "changed: use --config", dom->name);
+		error_set(
+			&error, VMM_ERR_OPERATION_INVALID,
+			"Requested operation is not valid: the maximum memory of running domain "
+			"'%s' can't be changed: use --config",
+			dom->name);
 	else if (!(affect & API_LIVE) || memory_fits(dom->live, kib, &error))
 		if (affect & API_CONFIG)
 			memory_save(dom, kib, flags & MEMORY_MAXIMUM, &error);
@@ -147,7 +152,8 @@ static void get_vcpus(struct call *call, const void *argp)
 	const domain_def *def;
 	unsigned affect;
 
-	if (!dom || !api_flags(call, args->flags, API_LIVE | API_CONFIG | VCPU_MAXIMUM | VCPU_GUEST) ||
+	if (!dom ||
+	    !api_flags(call, args->flags, API_LIVE | API_CONFIG | VCPU_MAXIMUM | VCPU_GUEST) ||
 	    !api_affect(call, dom, args->flags, &affect))
 		return;
 	if (args->flags & VCPU_GUEST) {
@@ -166,8 +172,8 @@ static bool vcpus_save(struct domain *dom, unsigned n, bool maximum, GError **er
 
 	if (n < 1 || n > DOMAIN_VCPUS_MAX || (!maximum && n > def->vcpus_max))
 		return error_set(error, VMM_ERR_INVALID_ARG,
-				 "invalid argument: %u vCPUs are not between 1 and the maximum, %u", n,
-				 maximum ? DOMAIN_VCPUS_MAX : def->vcpus_max);
+				 "invalid argument: %u vCPUs are not between 1 and the maximum, %u",
+				 n, maximum ? DOMAIN_VCPUS_MAX : def->vcpus_max);
 	if (maximum) {
 		def->vcpus_max = n;
 		def->vcpus = MIN(def->vcpus, n);
@@ -187,9 +193,11 @@ static void set_vcpus(struct call *call, const remote_domain *ref, unsigned n, u
 	    !api_affect(call, dom, flags, &affect))
 		return;
 	if (affect & API_LIVE)
-		error_set(&error, VMM_ERR_OPERATION_UNSUPPORTED,
-			  "Operation not supported: the vCPUs of running domain '%s' can't be changed: use --config",
-			  dom->name);
+		error_set(
+			&error, VMM_ERR_OPERATION_UNSUPPORTED,
+			"Operation not supported: the vCPUs of running domain '%s' can't be "
+			"changed: use --config",
+			dom->name);
 	else
 		vcpus_save(dom, n, flags & VCPU_MAXIMUM, &error);
 	api_done(dom, error, call);

@@ -19,10 +19,11 @@ struct api_entry {
 };
 
 /* Tables end with procedure 0. */
-extern const struct api_entry api_host[], api_domain[], api_define[], api_life[], api_tune[], api_stats[], api_bulk[],
-	api_events[], api_network[], api_storage[], api_snapshot[];
+extern const struct api_entry api_host[], api_domain[], api_define[], api_life[], api_tune[],
+	api_stats[], api_bulk[], api_events[], api_network[], api_storage[], api_snapshot[];
 
-enum api_affect { API_LIVE = 1, API_CONFIG = 2 };	/* flags of many procedures; neither: what it is now */
+/* flags of many procedures; neither: what it is now */
+enum api_affect { API_LIVE = 1, API_CONFIG = 2 };
 
 /* Each of these has answered the call when it gives NULL or false. */
 struct domain *api_domain_of(struct call *call, const remote_domain *ref);

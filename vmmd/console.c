@@ -145,7 +145,10 @@ static void console_finish(struct stream *stream, bool abort)
 {
 	struct console *c = container_of(stream, struct console, stream);
 
-	/* A guest that reads nothing would hold up the answer for ever: what it has not taken is lost. */
+	/*
+	 * A guest that reads nothing would hold up the answer for ever: what
+	 * it has not taken is lost.
+	 */
 	if (!abort && c->fd >= 0)
 		input_write(c);
 	rpc_stream_finish(session_conn(stream->session), &stream->hdr);
@@ -153,7 +156,10 @@ static void console_finish(struct stream *stream, bool abort)
 }
 
 static const struct stream_ops console_ops = {
-	.data = console_data, .finish = console_finish, .drained = console_drained, .free = console_free,
+	.data = console_data,
+	.finish = console_finish,
+	.drained = console_drained,
+	.free = console_free,
 };
 
 /* ---- opening ---- */

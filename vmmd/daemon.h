@@ -7,7 +7,8 @@
 
 struct daemon {
 	GMainLoop *loop;
-	bool system_mode;		/* root, with the well-known folders; else a user's session */
+	/* root, with the well-known folders; else a user's session */
+	bool system_mode;
 	char *state_dir, *run_dir, *log_dir;
 	char *worker_path;		/* the program vmm-worker */
 	unsigned start_timeout_ms;	/* for a worker's answer to START */

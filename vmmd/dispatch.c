@@ -23,8 +23,8 @@ static const struct procedure procedures[REMOTE_PROC_MAX + 1] = { REMOTE_PROCEDU
 static api_fn *handler_find(int procedure)
 {
 	static const struct api_entry *const tables[] = {
-		api_domain, api_life, api_stats, api_bulk, api_host, api_events, api_define, api_tune, api_network,
-		api_storage, api_snapshot,
+		api_domain, api_life, api_stats,   api_bulk,	api_host,     api_events,
+		api_define, api_tune, api_network, api_storage, api_snapshot,
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(tables); i++)
@@ -39,7 +39,8 @@ static bool permitted(struct call *call, const struct procedure *p)
 	struct session *s = call->session;
 
 	if (p->need >= REMOTE_READ && !session_is_open(s)) {
-		call_fail_text(call, VMM_ERR_INTERNAL, "internal error: the connection is not open");
+		call_fail_text(call, VMM_ERR_INTERNAL,
+			       "internal error: the connection is not open");
 		return false;
 	}
 	if (p->need == REMOTE_WRITE && session_readonly(s)) {
@@ -67,7 +68,8 @@ void dispatch(struct call *call, struct rpc_message *msg)
 	fn = handler_find(nr);
 	if (!fn) {
 		call_fail_text(call, VMM_ERR_NO_SUPPORT,
-			       "this function is not supported by the connection driver: %s", p->name);
+			       "this function is not supported by the connection driver: %s",
+			       p->name);
 		return;
 	}
 	args = g_malloc0(p->args_bytes);
@@ -90,8 +92,8 @@ struct domain *api_domain_of(struct call *call, const remote_domain *ref)
 	if (dom)
 		return dom;
 	uuid_to_text((const uint8_t *)ref->uuid, uuid);
-	call_fail_text(call, VMM_ERR_NO_DOMAIN, "Domain not found: no domain with matching uuid '%s' (%s)",
-		       uuid, ref->name);
+	call_fail_text(call, VMM_ERR_NO_DOMAIN,
+		       "Domain not found: no domain with matching uuid '%s' (%s)", uuid, ref->name);
 	return NULL;
 }
 
@@ -110,8 +112,9 @@ bool api_flags(struct call *call, unsigned flags, unsigned known)
 {
 	if ((flags & ~known) == 0)
 		return true;
-	call_fail_text(call, VMM_ERR_INVALID_ARG, "invalid argument: unsupported flags (0x%x) in procedure %s",
-		       flags & ~known, procedures[call->hdr.procedure].name);
+	call_fail_text(call, VMM_ERR_INVALID_ARG,
+		       "invalid argument: unsupported flags (0x%x) in procedure %s", flags & ~known,
+		       procedures[call->hdr.procedure].name);
 	return false;
 }
 
@@ -124,12 +127,14 @@ bool api_affect(struct call *call, struct domain *dom, unsigned flags, unsigned 
 		affect = active ? API_LIVE : API_CONFIG;
 	if (affect & API_LIVE && !active) {
 		call_fail_text(call, VMM_ERR_OPERATION_INVALID,
-			       "Requested operation is not valid: domain '%s' is not running", dom->name);
+			       "Requested operation is not valid: domain '%s' is not running",
+			       dom->name);
 		return false;
 	}
 	if (affect & API_LIVE && !dom->live) {
 		call_fail_text(call, VMM_ERR_OPERATION_FAILED,
-			       "operation failed: the worker of domain '%s' does not answer", dom->name);
+			       "operation failed: the worker of domain '%s' does not answer",
+			       dom->name);
 		return false;
 	}
 	if (affect & API_CONFIG && !dom->saved) {

@@ -98,13 +98,15 @@ static void load_one(const struct store_domain *row, void *opaque)
 	dom->created_s = row->created_s;
 	dom->state = row->state == DOMAIN_SAVED ? DOMAIN_SAVED : DOMAIN_OFF;
 	/* Of a state that was not an end nobody has said how it ended. */
-	dom->reason = row->state == DOMAIN_OFF || row->state == DOMAIN_SAVED ? (enum wire_reason)row->reason
-									     : REASON_UNKNOWN;
+	dom->reason = row->state == DOMAIN_OFF || row->state == DOMAIN_SAVED ?
+			      (enum wire_reason)row->reason :
+			      REASON_UNKNOWN;
 	dom->saved_xml = g_strdup(row->xml);
 	dom->saved = domain_def_parse(row->xml, 0, &error);
 	if (dom->saved)
 		return;
-	g_warning("domain '%s': its stored definition can't be used: %s", row->name, error->message);
+	g_warning("domain '%s': its stored definition can't be used: %s", row->name,
+		  error->message);
 	dom->saved_fault = g_strdup(error->message);
 }
 
@@ -148,7 +150,8 @@ GPtrArray *domain_table_list(struct domain_table *t)
 	return list;
 }
 
-bool domain_match(struct domain_table *t, const domain_def *def, struct domain **ret, GError **error)
+bool domain_match(struct domain_table *t, const domain_def *def, struct domain **ret,
+		  GError **error)
 {
 	struct domain *same_uuid = domain_find_uuid(t, def->uuid);
 	struct domain *same_name = domain_find_name(t, def->name);
@@ -159,8 +162,8 @@ bool domain_match(struct domain_table *t, const domain_def *def, struct domain *
 	}
 	if (same_name)
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
-				 "operation failed: domain '%s' already exists with uuid %s", def->name,
-				 same_name->uuid_text);
+				 "operation failed: domain '%s' already exists with uuid %s",
+				 def->name, same_name->uuid_text);
 	return error_set(error, VMM_ERR_OPERATION_FAILED,
 			 "operation failed: domain '%s' is already defined with uuid %s",
 			 same_uuid->name, same_uuid->uuid_text);
@@ -277,7 +280,8 @@ bool domain_may(const struct domain *dom, enum domain_event event, GError **erro
 			 state_refusal(dom->state, event));
 }
 
-bool domain_step(struct domain *dom, enum domain_event event, int cause, const char *detail, GError **error)
+bool domain_step(struct domain *dom, enum domain_event event, int cause, const char *detail,
+		 GError **error)
 {
 	enum domain_state to;
 

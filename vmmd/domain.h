@@ -25,7 +25,8 @@ struct domain {
 	enum wire_reason reason;
 	char *detail;			/* what the reason means in words; NULL */
 	int64_t state_since_us;		/* monotonic */
-	int64_t started_us;		/* real time, of the worker's START; means nothing while off */
+	/* real time, of the worker's START; means nothing while off */
+	int64_t started_us;
 
 	bool persistent, autostart;
 	int64_t created_s;
@@ -61,7 +62,8 @@ void domain_drop(struct domain *dom);
  * May this definition's name and uuid be used?  *ret is the domain that has
  * both, or NULL when there is none; a clash is an error.
  */
-bool domain_match(struct domain_table *t, const domain_def *def, struct domain **ret, GError **error);
+bool domain_match(struct domain_table *t, const domain_def *def, struct domain **ret,
+		  GError **error);
 /* Stores def (taken) as the saved definition, on disk first. */
 bool domain_save(struct domain *dom, domain_def *def, GError **error);
 /* No longer in the database; it goes on while it runs. */
@@ -83,4 +85,5 @@ domain_def *domain_need_saved(struct domain *dom, GError **error);
 /* Is `event` allowed now?  Changes nothing. */
 bool domain_may(const struct domain *dom, enum domain_event event, GError **error);
 /* Do it: new state, reason and detail. A refusal is VMM_ERR_OPERATION_INVALID. */
-bool domain_step(struct domain *dom, enum domain_event event, int cause, const char *detail, GError **error);
+bool domain_step(struct domain *dom, enum domain_event event, int cause, const char *detail,
+		 GError **error);

@@ -75,7 +75,10 @@ void event_hub_free(struct event_hub *hub)
 static void history_add(struct event_hub *hub, const struct domain *dom, int event, int detail)
 {
 	struct store_event ev = {
-		.at_us = g_get_real_time(), .name = g_strdup(dom->name), .event = event, .detail = detail,
+		.at_us = g_get_real_time(),
+		.name = g_strdup(dom->name),
+		.event = event,
+		.detail = detail,
 	};
 
 	memcpy(ev.uuid, dom->uuid, UUID_BYTES);
@@ -100,14 +103,15 @@ static bool event_known(enum event_class class, int event)
 	return event >= 0 && event <= last[class];
 }
 
-bool event_register(struct event_hub *hub, struct session *session, enum event_class class, int event,
-		    const uint8_t *uuid, int *ret_id, GError **error)
+bool event_register(struct event_hub *hub, struct session *session, enum event_class class,
+		    int event, const uint8_t *uuid, int *ret_id, GError **error)
 {
 	struct registration r = { .session = session, .class = class, .event = event };
 	unsigned had = 0;
 
 	if (!event_known(class, event))
-		return error_set(error, VMM_ERR_INTERNAL, "internal error: unsupported event ID %d", event);
+		return error_set(error, VMM_ERR_INTERNAL, "internal error: unsupported event ID %d",
+				 event);
 	for (unsigned i = 0; i < hub->registrations->len; i++)
 		had += g_array_index(hub->registrations, struct registration, i).session == session;
 	if (had >= REGISTRATIONS_MAX)
@@ -125,8 +129,8 @@ bool event_register(struct event_hub *hub, struct session *session, enum event_c
 	return true;
 }
 
-bool event_deregister(struct event_hub *hub, struct session *session, enum event_class class, int id,
-		      GError **error)
+bool event_deregister(struct event_hub *hub, struct session *session, enum event_class class,
+		      int id, GError **error)
 {
 	for (unsigned i = 0; i < hub->registrations->len; i++) {
 		struct registration *r = &g_array_index(hub->registrations, struct registration, i);
@@ -136,7 +140,8 @@ bool event_deregister(struct event_hub *hub, struct session *session, enum event
 		g_array_remove_index(hub->registrations, i);
 		return true;
 	}
-	return error_set(error, VMM_ERR_INTERNAL, "internal error: event callback %d is not registered", id);
+	return error_set(error, VMM_ERR_INTERNAL,
+			 "internal error: event callback %d is not registered", id);
 }
 
 void event_forget(struct event_hub *hub, struct session *session)
@@ -162,7 +167,8 @@ static void event_send(struct domain *dom, int event, int message, xdrproc_t pro
 	struct event_hub *hub = dom->daemon->events;
 
 	for (unsigned i = 0; i < hub->registrations->len; i++) {
-		const struct registration *r = &g_array_index(hub->registrations, struct registration, i);
+		const struct registration *r =
+			&g_array_index(hub->registrations, struct registration, i);
 
 		if (r->class != EVENTS_DOMAIN || r->event != event ||
 		    (r->filtered && memcmp(r->uuid, dom->uuid, UUID_BYTES) != 0))
@@ -172,9 +178,9 @@ static void event_send(struct domain *dom, int event, int message, xdrproc_t pro
 	}
 }
 
-#define EVENT_SEND(dom, name, type, data) \
-	event_send(dom, REMOTE_EVENT_##name, REMOTE_EVENT_MSG_##name, (xdrproc_t)xdr_remote_##type, \
-		   &(data)->callbackID)
+#define EVENT_SEND(dom, name, type, data)                             \
+	event_send(dom, REMOTE_EVENT_##name, REMOTE_EVENT_MSG_##name, \
+		   (xdrproc_t)xdr_remote_##type, &(data)->callbackID)
 
 void event_lifecycle(struct domain *dom, enum lifecycle_event event, enum lifecycle_detail detail)
 {
@@ -199,11 +205,16 @@ void event_balloon(struct domain *dom, uint64_t kib)
 	EVENT_SEND(dom, BALLOON_CHANGE, event_dom_hyper, &ev);
 }
 
-void event_io_error(struct domain *dom, const char *path, const char *alias, bool paused, bool no_space)
+void event_io_error(struct domain *dom, const char *path, const char *alias, bool paused,
+		    bool no_space)
 {
 	int action = paused ? 1 : 2;
 	remote_event_io_error ev = { 0, event_domain(dom), (char *)path, (char *)alias, action };
-	remote_event_io_error_reason why = { 0, event_domain(dom), (char *)path, (char *)alias, action,
+	remote_event_io_error_reason why = { 0,
+					     event_domain(dom),
+					     (char *)path,
+					     (char *)alias,
+					     action,
 					     (char *)(no_space ? "enospc" : "") };
 
 	EVENT_SEND(dom, IO_ERROR, event_io_error, &ev);

@@ -11,12 +11,24 @@
 struct session;
 struct event_hub;
 
-enum event_class { EVENTS_DOMAIN, EVENTS_NETWORK, EVENTS_POOL, EVENTS_NODE_DEVICE, N_EVENT_CLASSES };
+enum event_class {
+	EVENTS_DOMAIN,
+	EVENTS_NETWORK,
+	EVENTS_POOL,
+	EVENTS_NODE_DEVICE,
+	N_EVENT_CLASSES
+};
 
 /* Numbers of the wire: libvirt's lifecycle events and their details. */
 enum lifecycle_event {
-	LIFECYCLE_DEFINED = 0, LIFECYCLE_UNDEFINED = 1, LIFECYCLE_STARTED = 2, LIFECYCLE_SUSPENDED = 3,
-	LIFECYCLE_RESUMED = 4, LIFECYCLE_STOPPED = 5, LIFECYCLE_SHUTDOWN = 6, LIFECYCLE_CRASHED = 8,
+	LIFECYCLE_DEFINED = 0,
+	LIFECYCLE_UNDEFINED = 1,
+	LIFECYCLE_STARTED = 2,
+	LIFECYCLE_SUSPENDED = 3,
+	LIFECYCLE_RESUMED = 4,
+	LIFECYCLE_STOPPED = 5,
+	LIFECYCLE_SHUTDOWN = 6,
+	LIFECYCLE_CRASHED = 8,
 };
 enum lifecycle_detail {
 	LIFECYCLE_DEFINED_ADDED = 0, LIFECYCLE_DEFINED_UPDATED = 1, LIFECYCLE_DEFINED_RENAMED = 2,
@@ -35,15 +47,16 @@ struct event_hub *event_hub_new(struct daemon *daemon);
 void event_hub_free(struct event_hub *hub);
 
 /* uuid NULL: of all domains.  *ret_id is the callback's id, unique in this daemon. */
-bool event_register(struct event_hub *hub, struct session *session, enum event_class class, int event,
-		    const uint8_t *uuid, int *ret_id, GError **error);
-bool event_deregister(struct event_hub *hub, struct session *session, enum event_class class, int id,
-		      GError **error);
+bool event_register(struct event_hub *hub, struct session *session, enum event_class class,
+		    int event, const uint8_t *uuid, int *ret_id, GError **error);
+bool event_deregister(struct event_hub *hub, struct session *session, enum event_class class,
+		      int id, GError **error);
 void event_forget(struct event_hub *hub, struct session *session);
 
 /* Lifecycle events also go into the database's history. */
 void event_lifecycle(struct domain *dom, enum lifecycle_event event, enum lifecycle_detail detail);
 void event_reboot(struct domain *dom);
 void event_balloon(struct domain *dom, uint64_t kib);
-void event_io_error(struct domain *dom, const char *path, const char *alias, bool paused, bool no_space);
+void event_io_error(struct domain *dom, const char *path, const char *alias, bool paused,
+		    bool no_space);
 void event_metadata(struct domain *dom, int type, const char *uri);

@@ -22,8 +22,8 @@ static bool qcow2_capacity(int fd, const char *path, uint64_t *ret, GError **err
 	uint64_t be;
 
 	if (pread(fd, head, sizeof(head), 0) != sizeof(head) || memcmp(head, "QFI\xfb", 4) != 0)
-		return error_set(error, VMM_ERR_OPERATION_FAILED, "operation failed: '%s' is not a qcow2 image",
-				 path);
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "operation failed: '%s' is not a qcow2 image", path);
 	memcpy(&be, head + QCOW2_SIZE_AT, sizeof(be));
 	*ret = be64toh(be);
 	return true;
@@ -46,7 +46,8 @@ bool image_size(const struct disk_def *disk, struct image_size *ret, GError **er
 		size.allocation = (uint64_t)st.st_blocks * 512;
 	}
 	size.capacity = size.physical;
-	if (disk->format == DISK_FORMAT_QCOW2 && !qcow2_capacity(fd, disk->path, &size.capacity, error))
+	if (disk->format == DISK_FORMAT_QCOW2 &&
+	    !qcow2_capacity(fd, disk->path, &size.capacity, error))
 		return false;
 	*ret = size;
 	return true;

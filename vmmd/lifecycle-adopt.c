@@ -44,7 +44,8 @@ static void on_adopted(const void *ret, const GError *error, void *opaque)
 		return;
 	}
 	if (hello->state == WORKER_EMPTY || hello->state == WORKER_STOPPED) {
-		link_kill(dom->link);		/* vmmd was killed before START, or it is ending anyhow */
+		/* vmmd was killed before START, or it is ending anyhow */
+		link_kill(dom->link);
 		return;
 	}
 	adopt_live(dom, hello);

@@ -25,12 +25,15 @@ static void start_fail_by(struct domain *dom, const GError *error)
 {
 	GError *why = NULL;
 
-	if (dom->state == DOMAIN_STOPPING)	/* destroyed meanwhile: that is not its worker's fault */
+	/* destroyed meanwhile: that is not its worker's fault */
+	if (dom->state == DOMAIN_STOPPING)
 		return;
 	if (g_error_matches(error, VMM_ERROR, VMM_ERR_RPC))
-		error_set(&why, VMM_ERR_OPERATION_FAILED,
-			  "operation failed: the worker of domain '%s' ended before its machine was built (%s): "
-			  "see %s/%s.log", dom->name, error->message, dom->daemon->log_dir, dom->name);
+		error_set(
+			&why, VMM_ERR_OPERATION_FAILED,
+			"operation failed: the worker of domain '%s' ended before its machine was "
+			"built (%s): see %s/%s.log",
+			dom->name, error->message, dom->daemon->log_dir, dom->name);
 	else
 		why = g_error_copy(error);
 	start_fail(dom, why);
@@ -41,10 +44,13 @@ static gboolean on_start_timeout(void *opaque)
 	struct domain *dom = opaque;
 
 	dom->life->timer = 0;
-	start_fail(dom, g_error_new(VMM_ERROR, VMM_ERR_TIMEOUT,
-				    "operation timed out: the worker of domain '%s' did not answer within %u ms: "
-				    "see %s/%s.log", dom->name, dom->daemon->start_timeout_ms,
-				    dom->daemon->log_dir, dom->name));
+	start_fail(
+		dom,
+		g_error_new(
+			VMM_ERROR, VMM_ERR_TIMEOUT,
+			"operation timed out: the worker of domain '%s' did not answer within %u "
+			"ms: see %s/%s.log",
+			dom->name, dom->daemon->start_timeout_ms, dom->daemon->log_dir, dom->name));
 	return G_SOURCE_REMOVE;
 }
 
@@ -81,13 +87,17 @@ static void on_hello(const void *ret, const GError *error, void *opaque)
 	if (error)
 		start_fail_by(dom, error);
 	else if (hello->protocol != WORKER_PROTOCOL_VERSION)
-		start_fail(dom, g_error_new(VMM_ERROR, VMM_ERR_OPERATION_FAILED,
-					    "operation failed: '%s' speaks version %u of the worker's protocol, "
-					    "vmmd version %u: install them together",
-					    dom->daemon->worker_path, hello->protocol,
-					    WORKER_PROTOCOL_VERSION));
+		start_fail(
+			dom,
+			g_error_new(
+				VMM_ERROR, VMM_ERR_OPERATION_FAILED,
+				"operation failed: '%s' speaks version %u of the worker's "
+				"protocol, vmmd version %u: install them together",
+				dom->daemon->worker_path, hello->protocol,
+				WORKER_PROTOCOL_VERSION));
 	else if (dom->state == DOMAIN_STARTING)
-		link_start(dom->link, dom->live_xml, dom->id, dom->life->start_paused, 0, on_started, dom);
+		link_start(dom->link, dom->live_xml, dom->id, dom->life->start_paused, 0,
+			   on_started, dom);
 }
 
 /* Sockets of channels that name none are in the run folder, and end with it. */

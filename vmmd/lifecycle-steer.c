@@ -20,9 +20,11 @@ static gboolean on_stop_timeout(void *opaque)
 		link_kill(dom->link);
 		return G_SOURCE_REMOVE;
 	}
-	error_set(&error, VMM_ERR_OPERATION_FAILED,
-		  "operation failed: the worker of domain '%s' does not stop; destroy it without --graceful",
-		  dom->name);
+	error_set(
+		&error, VMM_ERR_OPERATION_FAILED,
+		"operation failed: the worker of domain '%s' does not stop; destroy it without "
+		"--graceful",
+		dom->name);
 	life_tell_enders(dom, error);
 	return G_SOURCE_REMOVE;
 }
@@ -56,7 +58,8 @@ void lifecycle_destroy(struct domain *dom, bool graceful, lifecycle_done *done, 
 	}
 	life->timer = g_timeout_add(dom->daemon->stop_timeout_ms, on_stop_timeout, dom);
 	if (from != DOMAIN_STOPPING)
-		link_command(dom->link, WORKER_PROC_STOP, dom->daemon->stop_timeout_ms, on_stop_answered, dom);
+		link_command(dom->link, WORKER_PROC_STOP, dom->daemon->stop_timeout_ms,
+			     on_stop_answered, dom);
 }
 
 /* ---- commands that the worker answers ---- */
@@ -74,8 +77,8 @@ static void on_command(const void *ret, const GError *error, void *opaque)
 	c->waiter.done(c->dom, error, c->waiter.opaque);
 }
 
-static struct command *command_new(struct domain *dom, enum domain_event event, lifecycle_done *done,
-				   void *opaque)
+static struct command *command_new(struct domain *dom, enum domain_event event,
+				   lifecycle_done *done, void *opaque)
 {
 	g_autoptr(GError) error = NULL;
 	struct command *c;
@@ -89,8 +92,8 @@ static struct command *command_new(struct domain *dom, enum domain_event event, 
 	return c;
 }
 
-static void command_run(struct domain *dom, enum domain_event event, int procedure, lifecycle_done *done,
-			void *opaque)
+static void command_run(struct domain *dom, enum domain_event event, int procedure,
+			lifecycle_done *done, void *opaque)
 {
 	struct command *c = command_new(dom, event, done, opaque);
 
@@ -119,7 +122,8 @@ static gboolean on_powerdown_ignored(void *opaque)
 
 	dom->life->powerdown_timer = 0;
 	dom->life->by_host = false;
-	domain_step(dom, EV_IGNORED, WORKER_CAUSE_NONE, "the guest did not heed the power button", NULL);
+	domain_step(dom, EV_IGNORED, WORKER_CAUSE_NONE, "the guest did not heed the power button",
+		    NULL);
 	return G_SOURCE_REMOVE;
 }
 

@@ -153,8 +153,8 @@ static int on_open(const char *path, unsigned flags, void *opaque, GError **erro
 	return -1;
 }
 
-static bool on_open_tap(const char *alias, unsigned queues, int *fds, char **ret_ifname, void *opaque,
-			GError **error)
+static bool on_open_tap(const char *alias, unsigned queues, int *fds, char **ret_ifname,
+			void *opaque, GError **error)
 {
 	struct domain *dom = opaque;
 
@@ -228,8 +228,8 @@ static void tell_waiters(struct domain *dom)
 	g_autoptr(GError) error = g_steal_pointer(&dom->life->start_error);
 
 	if (!error)
-		error_set(&error, VMM_ERR_ABORTED, "operation aborted: domain '%s' was stopped while it started",
-			  dom->name);
+		error_set(&error, VMM_ERR_ABORTED,
+			  "operation aborted: domain '%s' was stopped while it started", dom->name);
 	life_tell_starter(dom, error);
 	life_tell_enders(dom, NULL);
 }
@@ -238,7 +238,8 @@ static void on_gone(const char *how, void *opaque)
 {
 	struct domain *dom = opaque;
 	struct lifecycle *life = dom->life;
-	bool had_started = dom->state != DOMAIN_STARTING && !life->start_error && !life->starter.done;
+	bool had_started =
+		dom->state != DOMAIN_STARTING && !life->start_error && !life->starter.done;
 	g_autofree char *detail = NULL;
 	struct supervisor_end end;
 	int cause;

@@ -65,7 +65,10 @@ static char *end_describe(int pidfd)
 			       g_strsignal(info.si_status));
 }
 
-/* No message can come any more: pending calls are told before anybody forgets what they were about. */
+/*
+ * No message can come any more: pending calls are told before anybody
+ * forgets what they were about.
+ */
 static void link_end(struct link *l)
 {
 	g_autofree char *how = end_describe(l->pidfd);
@@ -178,7 +181,8 @@ static void link_open(struct link *l, struct rpc_message *msg)
 	if (fd < 0)
 		rpc_reply_error(l->conn, &msg->hdr, error);
 	else
-		rpc_reply_fds(l->conn, &msg->hdr, (xdrproc_t)xdr_remote_none, &(remote_none){ 0 }, &fd, 1);
+		rpc_reply_fds(l->conn, &msg->hdr, (xdrproc_t)xdr_remote_none, &(remote_none){ 0 },
+			      &fd, 1);
 }
 
 static void link_open_tap(struct link *l, struct rpc_message *msg)
@@ -275,7 +279,8 @@ union result {
 	remote_none none;
 };
 
-static void on_reply(struct rpc_conn *conn, struct rpc_message *reply, const GError *error, void *opaque)
+static void on_reply(struct rpc_conn *conn, struct rpc_message *reply, const GError *error,
+		     void *opaque)
 {
 	g_autofree struct pending *p = opaque;
 	g_autoptr(GError) bad = NULL;
@@ -288,13 +293,15 @@ static void on_reply(struct rpc_conn *conn, struct rpc_message *reply, const GEr
 		frame_free(p->proc, &ret);
 }
 
-static void on_fd_reply(struct rpc_conn *conn, struct rpc_message *reply, const GError *error, void *opaque)
+static void on_fd_reply(struct rpc_conn *conn, struct rpc_message *reply, const GError *error,
+			void *opaque)
 {
 	g_autofree struct pending *p = opaque;
 	g_autoptr(GError) bad = NULL;
 
 	if (!error && reply->n_fds != 1) {
-		error_set(&bad, VMM_ERR_RPC, "the worker sent %u descriptors instead of one", reply->n_fds);
+		error_set(&bad, VMM_ERR_RPC, "the worker sent %u descriptors instead of one",
+			  reply->n_fds);
 		error = bad;
 	}
 	p->fd_done(error ? -1 : TAKE_FD(reply->fds[0]), error, p->opaque);
@@ -379,8 +386,8 @@ void link_set_stats_period(struct link *l, int seconds, link_done *done, void *o
 
 void link_set_actions(struct link *l, const worker_actions *actions, link_done *done, void *opaque)
 {
-	link_call(l, WORKER_PROC_SET_ACTIONS, (xdrproc_t)xdr_worker_actions, actions, CALL_TIMEOUT_MS,
-		  (struct pending)VOID_RESULT);
+	link_call(l, WORKER_PROC_SET_ACTIONS, (xdrproc_t)xdr_worker_actions, actions,
+		  CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
 }
 
 void link_console(struct link *l, const worker_console_args *args, link_fd_done *done, void *opaque)

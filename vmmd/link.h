@@ -21,8 +21,8 @@ struct link_ops {
 	void (*io_error)(const worker_event_io_error *ev, void *opaque);
 	/* What START asks for: descriptors, or an error. */
 	int (*open)(const char *path, unsigned flags, void *opaque, GError **error);
-	bool (*open_tap)(const char *alias, unsigned queues, int *fds, char **ret_ifname, void *opaque,
-			 GError **error);
+	bool (*open_tap)(const char *alias, unsigned queues, int *fds, char **ret_ifname,
+			 void *opaque, GError **error);
 	/* how: "was killed by signal 9", "exited with status 1". */
 	void (*gone)(const char *how, void *opaque);
 };
@@ -37,16 +37,21 @@ void link_kill(struct link *link);
  * no connection left, the callback runs before the call returns.
  */
 typedef void link_done(const void *ret, const GError *error, void *opaque);
-typedef void link_fd_done(int fd, const GError *error, void *opaque);	/* the descriptor is taken */
+/* the descriptor is taken */
+typedef void link_fd_done(int fd, const GError *error, void *opaque);
 
-void link_hello(struct link *link, unsigned timeout_ms, link_done *done, void *opaque); /* worker_hello_ret */
+/* worker_hello_ret */
+void link_hello(struct link *link, unsigned timeout_ms, link_done *done, void *opaque);
 void link_start(struct link *link, const char *xml, int id, bool paused, unsigned timeout_ms,
 		link_done *done, void *opaque);
 /* RESUME, PAUSE, RESET, STOP: no arguments, no result. */
-void link_command(struct link *link, int procedure, unsigned timeout_ms, link_done *done, void *opaque);
+void link_command(struct link *link, int procedure, unsigned timeout_ms, link_done *done,
+		  void *opaque);
 void link_powerdown(struct link *link, bool restart, link_done *done, void *opaque);
 void link_stats(struct link *link, link_done *done, void *opaque);	/* worker_stats_ret */
 void link_set_balloon(struct link *link, uint64_t kib, link_done *done, void *opaque);
 void link_set_stats_period(struct link *link, int seconds, link_done *done, void *opaque);
-void link_set_actions(struct link *link, const worker_actions *actions, link_done *done, void *opaque);
-void link_console(struct link *link, const worker_console_args *args, link_fd_done *done, void *opaque);
+void link_set_actions(struct link *link, const worker_actions *actions, link_done *done,
+		      void *opaque);
+void link_console(struct link *link, const worker_console_args *args, link_fd_done *done,
+		  void *opaque);

@@ -26,7 +26,8 @@
 #define START_TIMEOUT_MS 30000
 #define STOP_TIMEOUT_MS 5000
 #define POWERDOWN_TIMEOUT_MS 180000
-#define ADOPT_WAIT_MS 700		/* so that clients are served within a second, whatever the workers do */
+/* so that clients are served within a second, whatever the workers do */
+#define ADOPT_WAIT_MS 700
 #define SOCKET_GROUP "vmm"
 #define LIBVIRT_FOLDER "/run/libvirt"	/* where clients look when no socket is named */
 
@@ -36,15 +37,21 @@ static struct {
 } opts;
 
 static const GOptionEntry entries[] = {
-	{ "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.state_dir, "Keep the database here", "DIR" },
-	{ "run-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.run_dir, "Sockets and workers' folders", "DIR" },
+	{ "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.state_dir, "Keep the database here",
+	  "DIR" },
+	{ "run-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.run_dir, "Sockets and workers' folders",
+	  "DIR" },
 	{ "log-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.log_dir, "Workers' logs", "DIR" },
-	{ "session", 0, 0, G_OPTION_ARG_NONE, &opts.session, "Serve this user only, in the XDG folders", NULL },
+	{ "session", 0, 0, G_OPTION_ARG_NONE, &opts.session,
+	  "Serve this user only, in the XDG folders", NULL },
 	{ "libvirt-compat", 0, 0, G_OPTION_ARG_NONE, &opts.libvirt_compat,
 	  "Also listen where libvirt's clients look for a vmm:///system without socket=", NULL },
-	{ "daemon", 'd', 0, G_OPTION_ARG_NONE, &opts.daemonize, "Go to the background when ready", NULL },
-	{ "foreground", 'f', 0, G_OPTION_ARG_NONE, &opts.foreground, "Stay in the foreground (default)", NULL },
-	{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &opts.verbose, "Log every change of state and failed call", NULL },
+	{ "daemon", 'd', 0, G_OPTION_ARG_NONE, &opts.daemonize, "Go to the background when ready",
+	  NULL },
+	{ "foreground", 'f', 0, G_OPTION_ARG_NONE, &opts.foreground,
+	  "Stay in the foreground (default)", NULL },
+	{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &opts.verbose,
+	  "Log every change of state and failed call", NULL },
 	{ "version", 0, 0, G_OPTION_ARG_NONE, &opts.version, "Print the version", NULL },
 	{ NULL },
 };
@@ -67,13 +74,16 @@ static void folders_choose(struct daemon *d)
 	bool own_state = opts.state_dir || state;
 
 	d->system_mode = geteuid() == 0 && !opts.session;
-	d->state_dir = folder_choose(opts.state_dir, state, d->system_mode ? g_strdup("/var/lib/vmm") :
-				     g_build_filename(g_get_user_state_dir(), "vmm", NULL));
+	d->state_dir = folder_choose(opts.state_dir, state,
+				     d->system_mode ?
+					     g_strdup("/var/lib/vmm") :
+					     g_build_filename(g_get_user_state_dir(), "vmm", NULL));
 	d->run_dir = folder_choose(opts.run_dir, run, d->system_mode ? g_strdup("/run/vmm") :
 				   g_build_filename(g_get_user_runtime_dir(), "vmm", NULL));
 	d->log_dir = folder_choose(opts.log_dir, g_getenv("VMM_LOG_DIR"),
-				   own_state || !d->system_mode ? g_build_filename(d->state_dir, "log", NULL)
-								: g_strdup("/var/log/vmm"));
+				   own_state || !d->system_mode ?
+					   g_build_filename(d->state_dir, "log", NULL) :
+					   g_strdup("/var/log/vmm"));
 }
 
 static bool folders_make(const struct daemon *d, GError **error)
@@ -94,8 +104,9 @@ static unsigned env_ms(const char *name, unsigned otherwise)
 	const char *text = g_getenv(name);
 	guint64 value;
 
-	return text && g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT, &value, NULL) ? (unsigned)value
-										      : otherwise;
+	return text && g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT, &value, NULL) ?
+		       (unsigned)value :
+		       otherwise;
 }
 
 /*
@@ -115,8 +126,8 @@ static int lock_take(const char *folder, GError **error)
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (pread(fd, pid, sizeof(pid) - 1, 0) <= 0)
 			g_strlcpy(pid, "?", sizeof(pid));
-		error_set(error, VMM_ERR_OPERATION_FAILED, "vmmd is already running (pid %s) with '%s'",
-			  g_strchomp(pid), folder);
+		error_set(error, VMM_ERR_OPERATION_FAILED,
+			  "vmmd is already running (pid %s) with '%s'", g_strchomp(pid), folder);
 		return -1;
 	}
 	return TAKE_FD(fd);
@@ -168,7 +179,8 @@ static void listen_for_libvirt(struct daemon *d)
 
 	if (g_mkdir_with_parents(LIBVIRT_FOLDER, 0755) < 0 ||
 	    !listen_pair(d, LIBVIRT_FOLDER, "virtvmmd-sock", &error))
-		g_warning("no sockets in " LIBVIRT_FOLDER ": %s", error ? error->message : g_strerror(errno));
+		g_warning("no sockets in " LIBVIRT_FOLDER ": %s",
+			  error ? error->message : g_strerror(errno));
 }
 
 static bool listen_all(struct daemon *d, GError **error)
@@ -263,13 +275,15 @@ static int background(int *ret_fd)
 static void background_log(struct daemon *d)
 {
 	g_autofree char *path = g_build_filename(d->log_dir, "vmmd.log", NULL);
-	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	auto_close int fd =
+		open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd >= 0)
 		dup2(fd, STDERR_FILENO);
 }
 
-static GLogWriterOutput log_write(GLogLevelFlags level, const GLogField *fields, gsize n, void *opaque)
+static GLogWriterOutput log_write(GLogLevelFlags level, const GLogField *fields, gsize n,
+				  void *opaque)
 {
 	if (level & (G_LOG_LEVEL_INFO | G_LOG_LEVEL_DEBUG) && !opts.verbose)
 		return G_LOG_WRITER_HANDLED;
@@ -325,9 +339,11 @@ static bool options_parse(int *argc, char ***argv, GError **error)
 	if (!g_option_context_parse(context, argc, argv, error))
 		return false;
 	if (*argc > 1)
-		return error_set(error, VMM_ERR_INVALID_ARG, "what is '%s'? vmmd takes options only", (*argv)[1]);
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "what is '%s'? vmmd takes options only", (*argv)[1]);
 	if (opts.daemonize && opts.foreground)
-		return error_set(error, VMM_ERR_INVALID_ARG, "--daemon and --foreground exclude each other");
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "--daemon and --foreground exclude each other");
 	return true;
 }
 
@@ -339,7 +355,8 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);	/* a write beyond the file size limit is an error, not our end */
+	/* a write beyond the file size limit is an error, not our end */
+	signal(SIGXFSZ, SIG_IGN);
 	umask(022);
 	if (!options_parse(&argc, &argv, &error)) {
 		fprintf(stderr, "vmmd: %s\n", error->message);

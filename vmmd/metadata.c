@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* <metadata> is other programs' data: only its top elements and their namespaces mean anything here. */
+/*
+ * <metadata> is other programs' data: only its top elements and their
+ * namespaces mean anything here.
+ */
 #include "config.h"
 #include "vmmd/metadata.h"
 
@@ -8,19 +11,22 @@
 
 #include "libvmm/util/error.h"
 
-#define PARSE_OPTIONS (XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS)
+#define PARSE_OPTIONS \
+	(XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS)
 
 static xmlDoc *parse(const char *text)
 {
 	size_t len = strlen(text);
 
-	return len > G_MAXINT ? NULL : xmlReadMemory(text, (int)len, "metadata.xml", NULL, PARSE_OPTIONS);
+	return len > G_MAXINT ? NULL :
+				xmlReadMemory(text, (int)len, "metadata.xml", NULL, PARSE_OPTIONS);
 }
 
 static xmlNode *find(xmlNode *root, const char *uri)
 {
 	for (xmlNode *n = root ? root->children : NULL; n; n = n->next)
-		if (n->type == XML_ELEMENT_NODE && n->ns && g_strcmp0((const char *)n->ns->href, uri) == 0)
+		if (n->type == XML_ELEMENT_NODE && n->ns &&
+		    g_strcmp0((const char *)n->ns->href, uri) == 0)
 			return n;
 	return NULL;
 }
@@ -89,7 +95,8 @@ char *metadata_get(const char *metadata, const char *uri)
 	return text;
 }
 
-static xmlNode *element_new(xmlDoc *doc, const char *uri, const char *key, const char *element, GError **error)
+static xmlNode *element_new(xmlDoc *doc, const char *uri, const char *key, const char *element,
+			    GError **error)
 {
 	xmlDoc *from = parse(element);
 	xmlNode *node;
@@ -104,7 +111,8 @@ static xmlNode *element_new(xmlDoc *doc, const char *uri, const char *key, const
 	ns = xmlNewNs(node, (const xmlChar *)uri, (const xmlChar *)key);
 	if (!ns) {
 		xmlFreeNode(node);
-		error_set(error, VMM_ERR_INVALID_ARG, "invalid argument: '%s' can't be the prefix of '%s'", key, uri);
+		error_set(error, VMM_ERR_INVALID_ARG,
+			  "invalid argument: '%s' can't be the prefix of '%s'", key, uri);
 		return NULL;
 	}
 	namespace_change(node, NULL, ns);
@@ -116,8 +124,8 @@ static bool key_is_fit(const char *key)
 	return key && *key && xmlValidateNCName((const xmlChar *)key, 0) == 0;
 }
 
-bool metadata_set(const char *metadata, const char *uri, const char *key, const char *element, char **ret,
-		  GError **error)
+bool metadata_set(const char *metadata, const char *uri, const char *key, const char *element,
+		  char **ret, GError **error)
 {
 	xmlDoc *doc = parse(metadata ?: "<metadata/>");
 	xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
@@ -125,9 +133,11 @@ bool metadata_set(const char *metadata, const char *uri, const char *key, const 
 	bool ok = root != NULL;
 
 	if (!ok)
-		error_set(error, VMM_ERR_INTERNAL, "internal error: the stored metadata is not well-formed");
+		error_set(error, VMM_ERR_INTERNAL,
+			  "internal error: the stored metadata is not well-formed");
 	if (ok && element && !key_is_fit(key))
-		ok = error_set(error, VMM_ERR_INVALID_ARG, "invalid argument: a metadata key must be an XML name");
+		ok = error_set(error, VMM_ERR_INVALID_ARG,
+			       "invalid argument: a metadata key must be an XML name");
 	if (ok && element) {
 		node = element_new(doc, uri, key, element, error);
 		ok = node != NULL;

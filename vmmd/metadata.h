@@ -12,5 +12,5 @@ char *metadata_get(const char *metadata, const char *uri);
  * (a document, put into that namespace with prefix `key`), or removed when it
  * is NULL.  *ret is NULL when nothing is left.
  */
-bool metadata_set(const char *metadata, const char *uri, const char *key, const char *element, char **ret,
-		  GError **error);
+bool metadata_set(const char *metadata, const char *uri, const char *key, const char *element,
+		  char **ret, GError **error);

@@ -3,7 +3,13 @@
 #include "config.h"
 #include "vmmd/params.h"
 
-enum param_type { PARAM_INT = 1, PARAM_UINT = 2, PARAM_HYPER = 3, PARAM_UHYPER = 4, PARAM_TEXT = 7 };
+enum param_type {
+	PARAM_INT = 1,
+	PARAM_UINT = 2,
+	PARAM_HYPER = 3,
+	PARAM_UHYPER = 4,
+	PARAM_TEXT = 7
+};
 
 static void param_clear(void *p)
 {
@@ -22,7 +28,8 @@ GArray *params_new(void)
 	return params;
 }
 
-static remote_param *params_add(GArray *params, enum param_type type, const char *format, va_list args)
+static remote_param *params_add(GArray *params, enum param_type type, const char *format,
+				va_list args)
 {
 	remote_param param = { .value.type = (int)type };
 

@@ -22,7 +22,8 @@
 #include "libvmm/util/error.h"
 #include "libvmm/util/io.h"
 
-#define CHAIN_MAX 256			/* images in all that one start may open by way of headers */
+/* images in all that one start may open by way of headers */
+#define CHAIN_MAX 256
 #define QCOW2_MAGIC 0x514649fb
 #define QCOW2_EXT_BACKING_FORMAT 0xe2792aca
 #define QCOW2_HEADER_MAX 65536
@@ -141,7 +142,8 @@ static void permit_backing(struct permit *p, const char *path, int fd)
 		return;
 	at = be64(head + 8);
 	len = be32(head + 16);
-	if (at == 0 || len == 0 || len > QCOW2_NAME_MAX || at > (uint64_t)n || len > (uint64_t)n - at)
+	if (at == 0 || len == 0 || len > QCOW2_NAME_MAX || at > (uint64_t)n ||
+	    len > (uint64_t)n - at)
 		return;
 	name = g_strndup((const char *)head + at, len);
 	if (g_str_has_prefix(name, "file:"))
@@ -156,8 +158,8 @@ static void permit_backing(struct permit *p, const char *path, int fd)
 static bool flags_permitted(unsigned kind, unsigned flags)
 {
 	unsigned mode = flags & O_ACCMODE;
-	unsigned known = O_ACCMODE | O_CLOEXEC | O_DIRECT | O_DSYNC | O_SYNC | O_NOCTTY | O_NONBLOCK |
-			 O_LARGEFILE | O_NOFOLLOW | O_NOATIME;
+	unsigned known = O_ACCMODE | O_CLOEXEC | O_DIRECT | O_DSYNC | O_SYNC | O_NOCTTY |
+			 O_NONBLOCK | O_LARGEFILE | O_NOFOLLOW | O_NOATIME;
 
 	if (kind & PERMIT_CREATE)
 		known |= O_CREAT | O_TRUNC | O_APPEND;
@@ -184,7 +186,8 @@ static bool file_is_fit(int fd, unsigned kind, const char *path, GError **error)
 			 "'%s' is neither a file nor a block device", path);
 }
 
-static int file_open(struct permit *p, const char *path, unsigned kind, unsigned flags, GError **error)
+static int file_open(struct permit *p, const char *path, unsigned kind, unsigned flags,
+		     GError **error)
 {
 	auto_close int fd = open(path, (int)(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), 0600);
 
@@ -236,5 +239,6 @@ bool permit_open_tap(struct permit *p, const char *alias, unsigned queues, int *
 		*ret_ifname = g_strdup(ifname);
 		return true;
 	}
-	return error_set(error, VMM_ERR_ACCESS_DENIED, "the domain has no tap interface '%s'", alias);
+	return error_set(error, VMM_ERR_ACCESS_DENIED, "the domain has no tap interface '%s'",
+			 alias);
 }

@@ -270,7 +270,8 @@ static const struct rpc_conn_ops conn_ops = {
  */
 static bool peer_permitted(struct listener *l, const struct ucred *cred)
 {
-	return l->server->daemon->system_mode || l->readonly || cred->uid == 0 || cred->uid == geteuid();
+	return l->server->daemon->system_mode || l->readonly || cred->uid == 0 ||
+	       cred->uid == geteuid();
 }
 
 static bool user_is_full(const struct server *server, uid_t uid)
@@ -294,7 +295,8 @@ static void session_new(struct listener *l, int fd)
 	s->conn = rpc_conn_new(fd, NULL, &conn_ops, s);
 	rpc_conn_set_message_max(s->conn, FRAME_UNTRUSTED_MAX);
 	rpc_conn_set_output_limits(s->conn, OUTPUT_PAUSE_BYTES, OUTPUT_CLOSE_BYTES);
-	if (!rpc_conn_peer(s->conn, &cred, NULL) || !peer_permitted(l, &cred) || user_is_full(l->server, cred.uid)) {
+	if (!rpc_conn_peer(s->conn, &cred, NULL) || !peer_permitted(l, &cred) ||
+	    user_is_full(l->server, cred.uid)) {
 		g_warning("refused a client of uid %u", cred.uid);
 		session_free(s);
 		return;
@@ -352,7 +354,8 @@ void server_free(struct server *server)
 	g_free(server);
 }
 
-bool server_listen(struct server *server, const char *path, mode_t mode, bool readonly, GError **error)
+bool server_listen(struct server *server, const char *path, mode_t mode, bool readonly,
+		   GError **error)
 {
 	struct listener *l = g_new0(struct listener, 1);
 

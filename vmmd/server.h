@@ -25,7 +25,8 @@ struct call {
 struct server *server_new(struct daemon *daemon);
 /* Ends all sessions. */
 void server_free(struct server *server);
-bool server_listen(struct server *server, const char *path, mode_t mode, bool readonly, GError **error);
+bool server_listen(struct server *server, const char *path, mode_t mode, bool readonly,
+		   GError **error);
 
 struct rpc_conn *session_conn(struct session *session);
 bool session_readonly(const struct session *session);
@@ -42,7 +43,8 @@ void session_close(struct session *session);
 struct stream;
 struct stream_ops {
 	void (*data)(struct stream *stream, const void *data, size_t bytes);
-	void (*finish)(struct stream *stream, bool abort);	/* answer, then session_remove_stream() */
+	/* answer, then session_remove_stream() */
+	void (*finish)(struct stream *stream, bool abort);
 	void (*drained)(struct stream *stream);		/* the connection's output is sent */
 	void (*free)(struct stream *stream);		/* session or stream has ended */
 };

@@ -79,7 +79,8 @@ const char *state_refusal(enum domain_state state, enum domain_event event)
 	case DOMAIN_CRASHED:
 		return "has crashed: reset or destroy it";
 	case DOMAIN_PAUSED:
-		return event == EV_START ? "is already running (paused)" : "is paused: resume it first";
+		return event == EV_START ? "is already running (paused)" :
+					   "is paused: resume it first";
 	default:
 		return "is already running";
 	}

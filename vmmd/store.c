@@ -31,8 +31,10 @@ static const char *const statements[] = {
 	[ST_REMOVE_DOMAIN] = "DELETE FROM domains WHERE uuid = ?1",
 	[ST_SET_AUTOSTART] = "UPDATE domains SET autostart = ?2 WHERE uuid = ?1",
 	[ST_SET_STATE] = "UPDATE domains SET state = ?2, reason = ?3 WHERE uuid = ?1",
-	[ST_NEXT_ID] = "UPDATE counters SET value = value + 1 WHERE name = 'domain-id' RETURNING value",
-	[ST_ADD_EVENT] = "INSERT INTO events(at, uuid, name, event, detail) VALUES(?1, ?2, ?3, ?4, ?5)",
+	[ST_NEXT_ID] =
+		"UPDATE counters SET value = value + 1 WHERE name = 'domain-id' RETURNING value",
+	[ST_ADD_EVENT] =
+		"INSERT INTO events(at, uuid, name, event, detail) VALUES(?1, ?2, ?3, ?4, ?5)",
 	[ST_TRIM_EVENTS] = "DELETE FROM events WHERE seq <= (SELECT max(seq) FROM events) - ?1",
 };
 static_assert(ARRAY_SIZE(statements) == N_STATEMENTS, "each statement has its text");
@@ -72,25 +74,29 @@ static bool store_error(struct store *s, const char *what, GError **error)
 	switch (rc) {
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
-		return error_set(error, VMM_ERR_OPERATION_FAILED,
-				 "%s: database '%s' can't be written: it, or its folder, is read-only",
-				 what, s->path);
+		return error_set(
+			error, VMM_ERR_OPERATION_FAILED,
+			"%s: database '%s' can't be written: it, or its folder, is read-only", what,
+			s->path);
 	case SQLITE_FULL:
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
-				 "%s: no space is left on the disk of database '%s'", what, s->path);
+				 "%s: no space is left on the disk of database '%s'", what,
+				 s->path);
 	case SQLITE_CANTOPEN:
-		return error_set(error, VMM_ERR_OPERATION_FAILED, "%s: can't open database '%s': %s", what,
-				 s->path, g_strerror(sqlite3_system_errno(s->db)));
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "%s: can't open database '%s': %s", what, s->path,
+				 g_strerror(sqlite3_system_errno(s->db)));
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
-		return error_set(error, VMM_ERR_OPERATION_FAILED, "%s: '%s' is damaged or no database: %s",
-				 what, s->path, sqlite3_errmsg(s->db));
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "%s: '%s' is damaged or no database: %s", what, s->path,
+				 sqlite3_errmsg(s->db));
 	case SQLITE_BUSY:
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
 				 "%s: another process has locked database '%s'", what, s->path);
 	default:
-		return error_set(error, VMM_ERR_OPERATION_FAILED, "%s: database '%s': %s", what, s->path,
-				 sqlite3_errmsg(s->db));
+		return error_set(error, VMM_ERR_OPERATION_FAILED, "%s: database '%s': %s", what,
+				 s->path, sqlite3_errmsg(s->db));
 	}
 }
 
@@ -153,10 +159,11 @@ static bool store_migrate(struct store *s, GError **error)
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
 				 "'%s' is the database of another program", s->path);
 	if (version < 0 || version > STORE_VERSION)
-		return error_set(error, VMM_ERR_OPERATION_FAILED,
-				 "database '%s' has version %d, but this vmmd (%s) knows versions up to %d: "
-				 "use the newer vmmd that wrote it", s->path, version, PACKAGE_VERSION,
-				 STORE_VERSION);
+		return error_set(
+			error, VMM_ERR_OPERATION_FAILED,
+			"database '%s' has version %d, but this vmmd (%s) knows versions up to %d: "
+			"use the newer vmmd that wrote it",
+			s->path, version, PACKAGE_VERSION, STORE_VERSION);
 	for (; version < STORE_VERSION; version++)
 		if (!store_migrate_step(s, version, error))
 			return false;
@@ -166,18 +173,22 @@ static bool store_migrate(struct store *s, GError **error)
 static bool store_prepare(struct store *s, GError **error)
 {
 	for (unsigned i = 0; i < N_STATEMENTS; i++)
-		if (sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->st[i],
-				       NULL) != SQLITE_OK)
+		if (sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
+				       &s->st[i], NULL) != SQLITE_OK)
 			return store_error(s, "open", error);
 	return true;
 }
 
-/* An open of a read-only file succeeds; that it can't be used must be known now, not at a define. */
+/*
+ * An open of a read-only file succeeds; that it can't be used must be
+ * known now, not at a define.
+ */
 static bool store_writable(struct store *s, GError **error)
 {
 	if (sqlite3_db_readonly(s->db, "main") > 0)
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
-				 "database '%s' can't be written: it, or its folder, is read-only", s->path);
+				 "database '%s' can't be written: it, or its folder, is read-only",
+				 s->path);
 	if (sqlite3_exec(s->db, "BEGIN IMMEDIATE; ROLLBACK", NULL, NULL, NULL) != SQLITE_OK)
 		return store_error(s, "open", error);
 	return true;
@@ -194,7 +205,10 @@ struct store *store_open(const char *path, GError **error)
 		goto fail;
 	}
 	sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
-	/* The version first: nothing, not even the journal mode, is changed in a newer one's file. */
+	/*
+	 * The version first: nothing, not even the journal mode, is
+	 * changed in a newer one's file.
+	 */
 	if (!store_migrate(s, error) ||
 	    !store_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 			   "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF", error) ||

@@ -43,9 +43,11 @@ bool store_domains(struct store *store, store_domain_fn *fn, void *opaque, GErro
 /* New, or new name and XML of the same uuid (its state and autostart stay as they are). */
 bool store_put_domain(struct store *store, const struct store_domain *row, GError **error);
 bool store_remove_domain(struct store *store, const uint8_t uuid[UUID_BYTES], GError **error);
-bool store_set_autostart(struct store *store, const uint8_t uuid[UUID_BYTES], bool on, GError **error);
+bool store_set_autostart(struct store *store, const uint8_t uuid[UUID_BYTES], bool on,
+			 GError **error);
 bool store_set_state(struct store *store, const uint8_t uuid[UUID_BYTES], int state, int reason,
 		     GError **error);
 /* An id that no domain has had before. */
 bool store_next_id(struct store *store, int *ret, GError **error);
-bool store_add_events(struct store *store, const struct store_event *events, size_t n, GError **error);
+bool store_add_events(struct store *store, const struct store_event *events, size_t n,
+		      GError **error);

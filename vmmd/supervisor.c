@@ -37,7 +37,8 @@ static bool socket_address(int folder, struct sockaddr_un *ret)
 			  folder) < (int)sizeof(ret->sun_path);
 }
 
-static int folder_open(const struct daemon *daemon, const char *uuid_text, bool make, GError **error)
+static int folder_open(const struct daemon *daemon, const char *uuid_text, bool make,
+		       GError **error)
 {
 	g_autofree char *path = supervisor_folder(daemon, uuid_text);
 	int fd;
@@ -129,10 +130,11 @@ static bool spawn(const struct daemon *daemon, const char *name, const char *uui
 	sources[0] = control;
 	sources[1] = status;
 	if (g_spawn_async_with_pipes_and_fds(daemon->run_dir, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
-					     child_set_up, NULL, null, log, log, sources, targets, 2,
-					     ret, NULL, NULL, NULL, &why))
+					     child_set_up, NULL, null, log, log, sources, targets,
+					     2, ret, NULL, NULL, NULL, &why))
 		return true;
-	return error_set(error, VMM_ERR_SYSTEM, "start '%s': %s", daemon->worker_path, why->message);
+	return error_set(error, VMM_ERR_SYSTEM, "start '%s': %s", daemon->worker_path,
+			 why->message);
 }
 
 static int pidfd_of(pid_t pid)
@@ -149,7 +151,8 @@ bool supervisor_spawn(const struct daemon *daemon, const char *name, const char 
 
 	if (folder < 0 || !spawn(daemon, name, uuid_text, folder, &pid, error))
 		return false;
-	pidfd = pidfd_of(pid);	/* a child is not reaped before we do it: the pid is still its own */
+	/* a child is not reaped before we do it: the pid is still its own */
+	pidfd = pidfd_of(pid);
 	if (pidfd < 0)
 		error_errno(error, errno, "watch the worker");
 	else if (pid_write(folder, pid, error))
@@ -206,7 +209,8 @@ static pid_t pid_search(const char *uuid_text)
 	return 0;
 }
 
-bool supervisor_find(const struct daemon *daemon, const char *uuid_text, int *ret_fd, int *ret_pidfd)
+bool supervisor_find(const struct daemon *daemon, const char *uuid_text, int *ret_fd,
+		     int *ret_pidfd)
 {
 	auto_close int folder = folder_open(daemon, uuid_text, false, NULL);
 	auto_close int pidfd = -1;
@@ -241,7 +245,8 @@ char **supervisor_scan(const struct daemon *daemon)
 bool supervisor_mark(const struct daemon *daemon, const char *uuid_text, const char *mark)
 {
 	auto_close int folder = folder_open(daemon, uuid_text, false, NULL);
-	auto_close int fd = folder < 0 ? -1 : openat(folder, mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	auto_close int fd =
+		folder < 0 ? -1 : openat(folder, mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
 	return fd >= 0;
 }

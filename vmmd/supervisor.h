@@ -19,7 +19,8 @@
 #define SUPERVISOR_AUTODESTROY "autodestroy"
 
 struct supervisor_end {			/* how a worker ended, as far as it could say */
-	int cause;			/* enum worker_cause; WORKER_CAUSE_NONE when it said nothing */
+	/* enum worker_cause; WORKER_CAUSE_NONE when it said nothing */
+	int cause;
 	char *detail;
 };
 
@@ -28,10 +29,12 @@ char *supervisor_folder(const struct daemon *daemon, const char *uuid_text);
 bool supervisor_spawn(const struct daemon *daemon, const char *name, const char *uuid_text,
 		      int *ret_fd, int *ret_pidfd, GError **error);
 /* To a worker that another vmmd has started; *ret_fd is -1 when it does not take connections. */
-bool supervisor_find(const struct daemon *daemon, const char *uuid_text, int *ret_fd, int *ret_pidfd);
+bool supervisor_find(const struct daemon *daemon, const char *uuid_text, int *ret_fd,
+		     int *ret_pidfd);
 /* The uuids that have a folder: NULL-terminated. */
 char **supervisor_scan(const struct daemon *daemon);
 bool supervisor_mark(const struct daemon *daemon, const char *uuid_text, const char *mark);
 bool supervisor_marked(const struct daemon *daemon, const char *uuid_text, const char *mark);
 /* Reads the last words, then removes the folder. */
-void supervisor_bury(const struct daemon *daemon, const char *uuid_text, struct supervisor_end *ret);
+void supervisor_bury(const struct daemon *daemon, const char *uuid_text,
+		     struct supervisor_end *ret);

@@ -63,7 +63,8 @@ struct ask {
 	char *ifname;
 };
 
-static void ask_done(struct rpc_conn *conn, struct rpc_message *reply, const GError *error, void *opaque)
+static void ask_done(struct rpc_conn *conn, struct rpc_message *reply, const GError *error,
+		     void *opaque)
 {
 	struct ask *a = opaque;
 
@@ -313,7 +314,8 @@ static void do_console_open(struct control *c, struct rpc_message *msg)
 	if (rpc_message_decode(msg, (xdrproc_t)xdr_worker_console_args, &args, &error)) {
 		hub = machine_hub(c->w.machine, args.device);
 		if (!hub)
-			error_set(&error, VMM_ERR_INVALID_ARG, "there is no console '%s'", args.device);
+			error_set(&error, VMM_ERR_INVALID_ARG, "there is no console '%s'",
+				  args.device);
 		else if (args.mode >= ARRAY_SIZE(modes))
 			error_set(&error, VMM_ERR_INVALID_ARG, "console mode %u", args.mode);
 		else
@@ -339,7 +341,8 @@ static void stats_devices(struct machine *m, worker_stats_ret *ret)
 		struct machine_vcpu_stats s;
 
 		machine_vcpu_stats(m, i, &s);
-		ret->vcpus.vcpus_val[i] = (worker_vcpu_stats){ s.halted ? 2 : 1, s.cpu_ns, s.exits };
+		ret->vcpus.vcpus_val[i] =
+			(worker_vcpu_stats){ s.halted ? 2 : 1, s.cpu_ns, s.exits };
 	}
 	ret->blocks.blocks_len = machine_n_disks(m);
 	ret->blocks.blocks_val = g_new0(worker_block_stats, ret->blocks.blocks_len);
@@ -395,7 +398,8 @@ static void do_set_balloon(struct control *c, struct rpc_message *msg)
 	g_autoptr(GError) error = NULL;
 
 	if (rpc_message_decode(msg, (xdrproc_t)xdr_worker_balloon_args, &args, &error) &&
-	    machine_set_balloon(c->w.machine, args.kib > UINT64_MAX / 1024 ? UINT64_MAX : args.kib * 1024,
+	    machine_set_balloon(c->w.machine,
+				args.kib > UINT64_MAX / 1024 ? UINT64_MAX : args.kib * 1024,
 				&error))
 		rpc_reply_none(c->link, &msg->hdr);
 	else
@@ -480,7 +484,8 @@ static void event_rebooted(void *opaque)
 	struct control *c = opaque;
 
 	if (c->link)
-		rpc_event(c->link, WORKER_PROGRAM, WORKER_PROC_EVENT_REBOOT, (xdrproc_t)xdr_remote_none, NULL);
+		rpc_event(c->link, WORKER_PROGRAM, WORKER_PROC_EVENT_REBOOT,
+			  (xdrproc_t)xdr_remote_none, NULL);
 }
 
 static void event_balloon(uint64_t kib, void *opaque)
@@ -558,7 +563,8 @@ static gboolean on_signal(int fd, GIOCondition condition, void *opaque)
 	struct control *c = opaque;
 
 	if (c->w.machine)
-		worker_stop(&c->w, WORKER_CAUSE_DESTROYED, "the worker was told to end by a signal");
+		worker_stop(&c->w, WORKER_CAUSE_DESTROYED,
+			    "the worker was told to end by a signal");
 	g_main_loop_quit(c->w.loop);
 	return G_SOURCE_REMOVE;
 }

@@ -32,7 +32,8 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 
-#define JAIL_DIR "/tmp"		/* any folder that exists: a tmpfs covers it in our namespace only */
+/* any folder that exists: a tmpfs covers it in our namespace only */
+#define JAIL_DIR "/tmp"
 #define RESOLV_CONF "/etc/resolv.conf"
 
 static bool file_write(const char *path, const char *text)
@@ -51,7 +52,8 @@ static bool user_namespace_enter(void)
 	if (unshare(CLONE_NEWUSER) < 0)
 		return false;
 	return file_write("/proc/self/setgroups", "deny") &&
-	       file_write("/proc/self/uid_map", uid_map) && file_write("/proc/self/gid_map", gid_map);
+	       file_write("/proc/self/uid_map", uid_map) &&
+	       file_write("/proc/self/gid_map", gid_map);
 }
 
 static void resolv_conf_bind(void)

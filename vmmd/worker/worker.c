@@ -97,7 +97,8 @@ static void on_ended(void *opaque, enum machine_end end, const char *detail)
 
 	switch (end) {
 	case MACHINE_POWEROFF:
-		end_follow(w, w->restart_at_poweroff ? WORKER_ACTION_RESTART : w->actions.on_poweroff,
+		end_follow(w,
+			   w->restart_at_poweroff ? WORKER_ACTION_RESTART : w->actions.on_poweroff,
 			   WORKER_CAUSE_GUEST_POWEROFF, detail);
 		return;
 	case MACHINE_RESET:

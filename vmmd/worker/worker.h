@@ -29,14 +29,16 @@ struct worker_front {
 struct worker {
 	GMainLoop *loop;
 	const struct worker_front *front;
-	int status_fd;			/* one line about the end, for a vmmd that comes later; or -1 */
+	/* one line about the end, for a vmmd that comes later; or -1 */
+	int status_fd;
 
 	struct domain_def *def;		/* owned; NULL before start */
 	struct machine *machine;	/* owned; NULL before start and after the end */
 	struct worker_actions actions;
 	bool restart_at_poweroff;	/* a reboot by the power button */
 	bool restarting;
-	unsigned quick_crashes;		/* restarts after a crash, in a row, each soon after the last */
+	/* restarts after a crash, in a row, each soon after the last */
+	unsigned quick_crashes;
 	int64_t last_restart_us;	/* monotonic */
 
 	enum worker_state state;
