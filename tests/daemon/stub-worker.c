@@ -51,7 +51,8 @@ struct stub {
 
 static bool told_to(const struct stub *s, const char *word)
 {
-	g_auto(GStrv) words = g_strsplit(s->def && s->def->os.cmdline ? s->def->os.cmdline : "", " ", -1);
+	g_auto(GStrv) words =
+		g_strsplit(s->def && s->def->os.cmdline ? s->def->os.cmdline : "", " ", -1);
 
 	return g_strv_contains((const char *const *)words, word);
 }
@@ -63,7 +64,8 @@ static void state_set(struct stub *s, int state, int cause)
 	s->state = state;
 	s->cause = cause;
 	if (s->link)
-		rpc_event(s->link, WORKER_PROGRAM, WORKER_PROC_EVENT_STATE, (xdrproc_t)xdr_worker_event_state, &ev);
+		rpc_event(s->link, WORKER_PROGRAM, WORKER_PROC_EVENT_STATE,
+			  (xdrproc_t)xdr_worker_event_state, &ev);
 }
 
 static void stop(struct stub *s, int cause, const char *detail)
@@ -99,8 +101,8 @@ static void restart(struct stub *s)
 	s->restart_at_poweroff = false;
 	state_set(s, WORKER_RUNNING, WORKER_CAUSE_BOOTED);
 	if (s->link)
-		rpc_event(s->link, WORKER_PROGRAM, WORKER_PROC_EVENT_REBOOT, (xdrproc_t)xdr_remote_none,
-			  &(remote_none){ 0 });
+		rpc_event(s->link, WORKER_PROGRAM, WORKER_PROC_EVENT_REBOOT,
+			  (xdrproc_t)xdr_remote_none, &(remote_none){ 0 });
 }
 
 static gboolean on_poweroff(void *opaque)
@@ -145,7 +147,8 @@ static void start_answer(struct stub *s)
 	if (told_to(s, "stub:mute"))
 		return;
 	if (told_to(s, "stub:fail")) {
-		g_autoptr(GError) error = g_error_new(VMM_ERROR, VMM_ERR_CONFIG_UNSUPPORTED, "no such kernel");
+		g_autoptr(GError) error =
+			g_error_new(VMM_ERROR, VMM_ERR_CONFIG_UNSUPPORTED, "no such kernel");
 
 		rpc_reply_error(s->link, &s->start, error);
 		stop(s, WORKER_CAUSE_FAILED, error->message);
@@ -160,7 +163,8 @@ static void start_answer(struct stub *s)
 		g_timeout_add(END_MS, on_crash, s);
 }
 
-static void on_opened(struct rpc_conn *conn, struct rpc_message *reply, const GError *error, void *opaque)
+static void on_opened(struct rpc_conn *conn, struct rpc_message *reply, const GError *error,
+		      void *opaque)
 {
 	struct stub *s = opaque;
 	char head[16] = "";
@@ -202,8 +206,9 @@ static void do_start(struct stub *s, struct rpc_message *msg)
 	if (path) {
 		worker_open_args open_args = { (char *)path + strlen("stub:open="), O_RDONLY };
 
-		rpc_conn_call(s->link, WORKER_PROGRAM, WORKER_PROC_OPEN, (xdrproc_t)xdr_worker_open_args,
-			      &open_args, NULL, 0, 5000, on_opened, s);
+		rpc_conn_call(s->link, WORKER_PROGRAM, WORKER_PROC_OPEN,
+			      (xdrproc_t)xdr_worker_open_args, &open_args, NULL, 0, 5000, on_opened,
+			      s);
 	} else {
 		start_answer(s);
 	}
@@ -214,8 +219,13 @@ static void do_start(struct stub *s, struct rpc_message *msg)
 static void do_hello(struct stub *s, struct rpc_message *msg)
 {
 	worker_hello_ret ret = {
-		.protocol = WORKER_PROTOCOL_VERSION, .pid = (unsigned long)getpid(), .state = s->state,
-		.cause = s->cause, .detail = (char *)"", .id = s->id, .started_us = s->started_us,
+		.protocol = WORKER_PROTOCOL_VERSION,
+		.pid = (unsigned long)getpid(),
+		.state = s->state,
+		.cause = s->cause,
+		.detail = (char *)"",
+		.id = s->id,
+		.started_us = s->started_us,
 		.xml = s->xml ?: (char *)"",
 	};
 
@@ -250,7 +260,8 @@ static void do_console(struct stub *s, struct rpc_message *msg)
 	if (fd < 0)
 		rpc_reply_error(s->link, &msg->hdr, error);
 	else
-		rpc_reply_fds(s->link, &msg->hdr, (xdrproc_t)xdr_remote_none, &(remote_none){ 0 }, &fd, 1);
+		rpc_reply_fds(s->link, &msg->hdr, (xdrproc_t)xdr_remote_none, &(remote_none){ 0 },
+			      &fd, 1);
 }
 
 static void do_stats(struct stub *s, struct rpc_message *msg)
@@ -260,9 +271,14 @@ static void do_stats(struct stub *s, struct rpc_message *msg)
 	worker_block_stats blocks[] = { { (char *)"vda", 10, 4096, 5, 20, 8192, 6, 3, 7, 0 } };
 	worker_net_stats nets[] = { { (char *)"net0", 1, 2, 3, 4, 5, 6, 7, 8 } };
 	worker_stats_ret ret = {
-		.cpu_ns = 2000000000, .user_ns = 1500000000, .system_ns = 500000000,
-		.balloon_kib = s->balloon_kib, .memory = { 2, memory }, .vcpus = { 1, vcpus },
-		.blocks = { MIN(1, s->def->disks->len), blocks }, .nets = { MIN(1, s->def->ifaces->len), nets },
+		.cpu_ns = 2000000000,
+		.user_ns = 1500000000,
+		.system_ns = 500000000,
+		.balloon_kib = s->balloon_kib,
+		.memory = { 2, memory },
+		.vcpus = { 1, vcpus },
+		.blocks = { MIN(1, s->def->disks->len), blocks },
+		.nets = { MIN(1, s->def->ifaces->len), nets },
 	};
 
 	rpc_reply(s->link, &msg->hdr, (xdrproc_t)xdr_worker_stats_ret, &ret);
@@ -276,7 +292,8 @@ static void do_set_balloon(struct stub *s, struct rpc_message *msg)
 	rpc_message_decode(msg, (xdrproc_t)xdr_worker_balloon_args, &args, NULL);
 	ev.kib = s->balloon_kib = args.kib;
 	rpc_reply_none(s->link, &msg->hdr);
-	rpc_event(s->link, WORKER_PROGRAM, WORKER_PROC_EVENT_BALLOON, (xdrproc_t)xdr_worker_event_balloon, &ev);
+	rpc_event(s->link, WORKER_PROGRAM, WORKER_PROC_EVENT_BALLOON,
+		  (xdrproc_t)xdr_worker_event_balloon, &ev);
 }
 
 static void on_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)

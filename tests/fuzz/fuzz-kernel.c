@@ -13,7 +13,9 @@
 static void load(struct guest_memory *mem, const uint8_t *data, size_t size, bool unpack)
 {
 	auto_close int fd = memfd_create("kernel", MFD_CLOEXEC);
-	struct boot_opts opts = { .kernel_fd = fd, .initrd_fd = fd, .cmdline = "quiet", .unpack = unpack };
+	struct boot_opts opts = {
+		.kernel_fd = fd, .initrd_fd = fd, .cmdline = "quiet", .unpack = unpack
+	};
 	struct boot_result r;
 
 	if (fd >= 0 && write(fd, data, size) == (ssize_t)size)

@@ -74,7 +74,8 @@ static void wire_free(struct net_backend *b)
 }
 
 static const struct net_ops wire_ops = {
-	wire_send, wire_recv, wire_want, wire_want, wire_set, wire_set_queues, wire_dropped, wire_free,
+	wire_send, wire_recv, wire_want, wire_want, wire_set, wire_set_queues, wire_dropped,
+	wire_free,
 };
 
 static void step(struct driver *d, struct wire *w, struct virtio_device *dev, struct fuzz_input *in)
@@ -112,8 +113,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = { data, size };
 	unsigned shape = (unsigned)fuzz_take(&in, 1);
-	struct wire w = { .base = { .ops = &wire_ops, .vnet_hdr = shape & 1,
-				    .offload = shape & 1 ? 31 : 0, .queues = 1 + (shape >> 1) % 3 } };
+	struct wire w = { .base = { .ops = &wire_ops,
+				    .vnet_hdr = shape & 1,
+				    .offload = shape & 1 ? 31 : 0,
+				    .queues = 1 + (shape >> 1) % 3 } };
 	struct net_opts opts = { .name = "net", .mtu = shape & 0x80 ? 9000 : 0 };
 	struct driver *d = driver_new(1);
 	struct virtio_device *dev = net_new(&w.base, &opts, d->mem, NULL, NULL);

@@ -29,8 +29,15 @@ static void use(char *path, bool read_only)
 {
 	struct block_opener opener = { .open = only_this, .opaque = path };
 	struct block_opts opts = {
-		.path = path, .format = "qcow2", .read_only = read_only, .share = true, .no_backing = true,
-		.discard = true, .no_uring = true, .cache = BLOCK_CACHE_UNSAFE, .opener = &opener,
+		.path = path,
+		.format = "qcow2",
+		.read_only = read_only,
+		.share = true,
+		.no_backing = true,
+		.discard = true,
+		.no_uring = true,
+		.cache = BLOCK_CACHE_UNSAFE,
+		.opener = &opener,
 	};
 	static uint8_t buf[128 * 1024];
 	g_autoptr(block) b = block_open(&opts, NULL);

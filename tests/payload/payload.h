@@ -24,15 +24,15 @@
 #define SEL_DATA 0x18
 
 #ifdef __ASSEMBLER__
-#define PAYLOAD(name)                                                                                                  \
-	.section .rodata.payload, "a", @progbits;                                                                      \
-	.balign 16;                                                                                                    \
-	.globl payload_##name, payload_##name##_end;                                                                   \
-	.set payload_start, .;                                                                                         \
+#define PAYLOAD(name) \
+	.section .rodata.payload, "a", @progbits; \
+	.balign 16; \
+	.globl payload_##name, payload_##name##_end; \
+	.set payload_start, .; \
 	payload_##name:
 
-#define PAYLOAD_END(name)                                                                                              \
-	payload_##name##_end:;                                                                                         \
+#define PAYLOAD_END(name) \
+	payload_##name##_end:; \
 	.section .note.GNU-stack, "", @progbits
 
 #define AT(label) (label - payload_start + PAYLOAD_BASE)

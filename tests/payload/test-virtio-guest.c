@@ -30,7 +30,8 @@ static struct device *device_add(struct payload *p, unsigned slot, struct virtio
 	g_assert_no_error(error);
 	irq_attach_kick(p->kvm, base + VIRTIO_MMIO_QUEUE_NOTIFY, 0, virtio_kick_fd(dev, 0), &error);
 	g_assert_no_error(error);
-	irq_attach_kick(p->kvm, base + VIRTIO_MMIO_INTERRUPT_ACK, 1, virtio_mmio_ack_fd(m, 1), &error);
+	irq_attach_kick(p->kvm, base + VIRTIO_MMIO_INTERRUPT_ACK, 1, virtio_mmio_ack_fd(m, 1),
+			&error);
 	g_assert_no_error(error);
 	return virtio_mmio_device(m);
 }

@@ -41,7 +41,8 @@ const char *test_path(const char *name)
 
 bool have_qemu(void)
 {
-	g_autofree char *img = g_find_program_in_path("qemu-img"), *io = g_find_program_in_path("qemu-io");
+	g_autofree char *img = g_find_program_in_path("qemu-img"),
+			*io = g_find_program_in_path("qemu-io");
 
 	if (!img || !io)
 		g_test_skip("qemu-img is not installed (package qemu-utils)");
@@ -51,15 +52,18 @@ bool have_qemu(void)
 static int run_va(const char *format, va_list ap)
 {
 	g_autofree char *command = g_strdup_vprintf(format, ap);
-	g_autofree char *line = g_strdup_printf("cd '%s' && exec 2>&1 && %s", test_folder(), command);
+	g_autofree char *line =
+		g_strdup_printf("cd '%s' && exec 2>&1 && %s", test_folder(), command);
 	g_autofree char *out = NULL, *err = NULL;
 	const char *argv[] = { "/bin/sh", "-c", line, NULL };
 	g_autoptr(GError) error = NULL;
 	int status;
 
-	g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, &err, &status, &error);
+	g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, &err, &status,
+		     &error);
 	g_assert_no_error(error);
-	if (!WIFEXITED(status) || (WEXITSTATUS(status) && WEXITSTATUS(status) != 3))	/* 3: only leaks */
+	/* 3: only leaks */
+	if (!WIFEXITED(status) || (WEXITSTATUS(status) && WEXITSTATUS(status) != 3))
 		g_test_message("%s: status %d: %s", command, status, out);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
@@ -110,7 +114,9 @@ struct block *disk_open(const char *name, const char *format)
 
 void disk_refused(const char *name, const char *format, bool read_only, const char *says)
 {
-	struct block_opts opts = { .path = test_path(name), .format = format, .read_only = read_only };
+	struct block_opts opts = { .path = test_path(name),
+				   .format = format,
+				   .read_only = read_only };
 	g_autoptr(GError) error = NULL;
 	g_autoptr(block) b = block_open(&opts, &error);
 
@@ -183,8 +189,8 @@ struct op {
 static struct op op_random(struct model *m)
 {
 	static const enum block_op mix[] = {
-		BLOCK_READ, BLOCK_READ, BLOCK_READ, BLOCK_WRITE, BLOCK_WRITE, BLOCK_WRITE, BLOCK_WRITE,
-		BLOCK_DISCARD, BLOCK_WRITE_ZEROES,
+		BLOCK_READ,  BLOCK_READ,  BLOCK_READ,	 BLOCK_WRITE,	     BLOCK_WRITE,
+		BLOCK_WRITE, BLOCK_WRITE, BLOCK_DISCARD, BLOCK_WRITE_ZEROES,
 	};
 	struct op o = { .op = mix[g_rand_int_range(m->rand, 0, ARRAY_SIZE(mix))] };
 	uint32_t max = g_rand_boolean(m->rand) ? m->max_bytes : MIN(m->max_bytes, 16 * m->align);

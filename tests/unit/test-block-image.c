@@ -35,11 +35,18 @@ static void refused(struct image_create_opts o, const char *says)
 static void what_we_create_qemu_finds_clean(void)
 {
 	static const struct image_create_opts kinds[] = {
-		{ .cluster_bytes = 0 }, { .cluster_bytes = 512 }, { .cluster_bytes = 2 << 20 },
-		{ .compat = "0.10" }, { .lazy_refcounts = true }, { .refcount_bits = 1 },
-		{ .refcount_bits = 64, .cluster_bytes = 512 }, { .extended_l2 = true },
-		{ .compression_type = "zstd" }, { .preallocation = IMAGE_PREALLOC_METADATA },
-		{ .preallocation = IMAGE_PREALLOC_FALLOC }, { .preallocation = IMAGE_PREALLOC_FULL },
+		{ .cluster_bytes = 0 },
+		{ .cluster_bytes = 512 },
+		{ .cluster_bytes = 2 << 20 },
+		{ .compat = "0.10" },
+		{ .lazy_refcounts = true },
+		{ .refcount_bits = 1 },
+		{ .refcount_bits = 64, .cluster_bytes = 512 },
+		{ .extended_l2 = true },
+		{ .compression_type = "zstd" },
+		{ .preallocation = IMAGE_PREALLOC_METADATA },
+		{ .preallocation = IMAGE_PREALLOC_FALLOC },
+		{ .preallocation = IMAGE_PREALLOC_FULL },
 	};
 
 	for (unsigned i = 0; have_qemu() && i < ARRAY_SIZE(kinds); i++) {
@@ -65,16 +72,26 @@ static void what_we_create_qemu_finds_clean(void)
 static void impossible_images_are_refused(void)
 {
 	refused((struct image_create_opts){ .format = "vmdk" }, "vmdk");
-	refused((struct image_create_opts){ .format = "qcow2", .cluster_bytes = 1000 }, "cluster_size");
-	refused((struct image_create_opts){ .format = "qcow2", .refcount_bits = 3 }, "refcount_bits");
-	refused((struct image_create_opts){ .format = "qcow2", .compat = "0.10", .lazy_refcounts = true },
+	refused((struct image_create_opts){ .format = "qcow2", .cluster_bytes = 1000 },
+		"cluster_size");
+	refused((struct image_create_opts){ .format = "qcow2", .refcount_bits = 3 },
+		"refcount_bits");
+	refused((struct image_create_opts){ .format = "qcow2",
+					    .compat = "0.10",
+					    .lazy_refcounts = true },
 		"compat=1.1");
 	refused((struct image_create_opts){ .format = "qcow2", .backing_file = "x" }, "-F raw");
-	refused((struct image_create_opts){ .format = "qcow2", .backing_file = "x", .backing_format = "raw" },
+	refused((struct image_create_opts){ .format = "qcow2",
+					    .backing_file = "x",
+					    .backing_format = "raw" },
 		"No such file");
-	refused((struct image_create_opts){ .format = "raw", .backing_file = "x", .backing_format = "raw" },
+	refused((struct image_create_opts){ .format = "raw",
+					    .backing_file = "x",
+					    .backing_format = "raw" },
 		"raw image has no backing");
-	refused((struct image_create_opts){ .format = "qcow2", .cluster_bytes = 512, .bytes = 1ull << 50 },
+	refused((struct image_create_opts){ .format = "qcow2",
+					    .cluster_bytes = 512,
+					    .bytes = 1ull << 50 },
 		"too large");
 }
 
@@ -144,7 +161,8 @@ static void make_source(void)
 	must("qemu-img create -q -f qcow2 -o cluster_size=4k sb.qcow2 9M"
 	     " && qemu-io -c 'write -P 1 0 300k' -c 'write -P 2 5M 1M' sb.qcow2"
 	     " && qemu-img create -q -f qcow2 -b sb.qcow2 -F qcow2 src.qcow2 9437696"
-	     " && qemu-io -c 'write -P 3 100k 60k' -c 'write -z 5M 200k' -c 'write -P 4 9437184 512' src.qcow2");
+	     " && qemu-io -c 'write -P 3 100k 60k' -c 'write -z 5M 200k' -c 'write -P 4 9437184 "
+	     "512' src.qcow2");
 }
 
 static void convert(struct image_convert_opts o)
@@ -167,7 +185,8 @@ static void converted_images_are_equal(void)
 		{ .target = { .format = "qcow2", .preallocation = IMAGE_PREALLOC_METADATA } },
 		{ .target = { .format = "qcow2" }, .compress = true },
 		{ .target = { .format = "qcow2", .compression_type = "zstd" }, .compress = true },
-		{ .target = { .format = "qcow2", .cluster_bytes = 4096, .compat = "0.10" }, .compress = true },
+		{ .target = { .format = "qcow2", .cluster_bytes = 4096, .compat = "0.10" },
+		  .compress = true },
 		{ .target = { .format = "qcow2", .refcount_bits = 1 }, .compress = true },
 		{ .target = { .format = "qcow2", .cluster_bytes = 512 }, .compress = true },
 	};
@@ -230,7 +249,8 @@ static void compare_names_the_first_difference(void)
 {
 	if (!have_qemu())
 		return;
-	must("head -c 3M /dev/urandom > a.raw && qemu-img convert -O qcow2 a.raw a.qcow2 && cp a.raw b.raw"
+	must("head -c 3M /dev/urandom > a.raw && qemu-img convert -O qcow2 a.raw a.qcow2 && cp "
+	     "a.raw b.raw"
 	     " && printf x | dd of=b.raw bs=1 seek=1234567 conv=notrunc status=none"
 	     " && cp a.raw c.raw && truncate -s 4M c.raw");
 	g_assert_true(compare("a.raw", "a.qcow2", false).equal);
@@ -245,9 +265,9 @@ static void compare_names_the_first_difference(void)
 
 static bool on_extent(void *opaque, const struct image_extent *e)
 {
-	g_string_append_printf(opaque, "%" G_GUINT64_FORMAT "+%" G_GUINT64_FORMAT "@%u%s%s%s%s ", e->start / 1024,
-			       e->length / 1024, e->depth, e->present ? "p" : "", e->zero ? "z" : "",
-			       e->data ? "d" : "", e->compressed ? "c" : "");
+	g_string_append_printf(opaque, "%" G_GUINT64_FORMAT "+%" G_GUINT64_FORMAT "@%u%s%s%s%s ",
+			       e->start / 1024, e->length / 1024, e->depth, e->present ? "p" : "",
+			       e->zero ? "z" : "", e->data ? "d" : "", e->compressed ? "c" : "");
 	return true;
 }
 
@@ -260,15 +280,19 @@ static void map_shows_depth_and_kind(void)
 		return;
 	must("qemu-img create -q -f qcow2 mb.qcow2 1M && qemu-io -c 'write 0 128k' mb.qcow2"
 	     " && qemu-img create -q -f qcow2 -b mb.qcow2 -F qcow2 m.qcow2"
-	     " && qemu-io -c 'write 64k 64k' -c 'write -z 256k 64k' -c 'write -c 512k 64k' m.qcow2");
+	     " && qemu-io -c 'write 64k 64k' -c 'write -z 256k 64k' -c 'write -c 512k 64k' "
+	     "m.qcow2");
 	image_map(test_path("m.qcow2"), NULL, on_extent, s, &error);
 	g_assert_no_error(error);
-	g_assert_cmpstr(s->str, ==, "0+64@1pd 64+64@0pd 128+128@1z 256+64@0pz 320+192@1z 512+64@0pdc 576+448@1z ");
+	g_assert_cmpstr(
+		s->str, ==,
+		"0+64@1pd 64+64@0pd 128+128@1z 256+64@0pz 320+192@1z 512+64@0pdc 576+448@1z ");
 }
 
 /* ---- check ---- */
 
-static void expect_check(const char *name, enum image_repair repair, uint64_t errors, uint64_t leaks)
+static void expect_check(const char *name, enum image_repair repair, uint64_t errors,
+			 uint64_t leaks)
 {
 	g_autoptr(GError) error = NULL;
 	struct image_check c;
@@ -301,7 +325,8 @@ static void check_finds_and_mends_what_qemu_finds(void)
 	expect_check("c.qcow2", IMAGE_REPAIR_ALL, 0, 0);
 	check_clean("c.qcow2", false);
 	must("qemu-io -r -c 'read -P 5 0 1M' c.qcow2");
-	poke_be64("c.qcow2", peek_be64("c.qcow2", 48), 0x123400);	/* a block that is nowhere */
+	/* a block that is nowhere */
+	poke_be64("c.qcow2", peek_be64("c.qcow2", 48), 0x123400);
 	expect_check("c.qcow2", IMAGE_REPAIR_ALL, 0, 0);
 	check_clean("c.qcow2", false);
 	must("qemu-io -r -c 'read -P 5 0 1M' c.qcow2");
@@ -335,7 +360,8 @@ static void a_grown_overlay_shows_zeroes_not_its_backing_file(void)
 		return;
 	must("qemu-img create -q -f qcow2 gb.qcow2 64M && qemu-io -c 'write -P 8 0 64M' gb.qcow2");
 	for (unsigned v2 = 0; v2 < 2; v2++) {
-		must("qemu-img create -q -f qcow2 -o cluster_size=%s -b gb.qcow2 -F qcow2 g.qcow2 1000448",
+		must("qemu-img create -q -f qcow2 -o cluster_size=%s -b gb.qcow2 -F qcow2 g.qcow2 "
+		     "1000448",
 		     v2 ? "64k,compat=0.10" : "4k");
 		g_assert_true(resize("g.qcow2", 80 << 20, false));
 		check_clean("g.qcow2", false);
@@ -360,15 +386,18 @@ static void raw_and_plain_images_are_resized(void)
 	must("test $(stat -c %%s r.raw) = 3145728");
 	g_assert_true(resize("r.qcow2", 1ull << 30, false));
 	check_clean("r.qcow2", false);
-	must("qemu-io -r -c 'read -P 3 0 1M' -c 'read -P 0 1M 8M' r.qcow2 | tee log; ! grep -i fail log");
+	must("qemu-io -r -c 'read -P 3 0 1M' -c 'read -P 0 1M 8M' r.qcow2 | tee log; ! grep -i "
+	     "fail log");
 	g_assert_true(resize("r.qcow2", 1 << 19, true));
 	check_clean("r.qcow2", false);
 }
 
 static void rebase(const char *name, const char *backing, bool unsafe)
 {
-	struct image_rebase_opts o = { .path = test_path(name), .backing_file = backing,
-				       .backing_format = backing[0] ? "qcow2" : NULL, .unsafe = unsafe };
+	struct image_rebase_opts o = { .path = test_path(name),
+				       .backing_file = backing,
+				       .backing_format = backing[0] ? "qcow2" : NULL,
+				       .unsafe = unsafe };
 	g_autoptr(GError) error = NULL;
 
 	image_rebase(&o, &error);
@@ -379,19 +408,25 @@ static void a_safe_rebase_changes_no_byte(void)
 {
 	static const char *const to[] = { "rb2.qcow2", "", "rb1.qcow2" };
 
-	static const char *const kinds[] = { "cluster_size=4k", "cluster_size=4k,compat=0.10", "extended_l2=on" };
+	static const char *const kinds[] = { "cluster_size=4k", "cluster_size=4k,compat=0.10",
+					     "extended_l2=on" };
 
 	for (unsigned k = 0; have_qemu() && k < ARRAY_SIZE(kinds); k++) {
-		must("rm -f rb*.qcow2; for i in 1 2; do qemu-img create -q -f qcow2 rb$i.qcow2 ${i}M; done"
-		     "; qemu-io -c 'write -P 1 0 700k' rb1.qcow2; qemu-io -c 'write -P 2 300k 1M' rb2.qcow2"
+		must("rm -f rb*.qcow2; for i in 1 2; do qemu-img create -q -f qcow2 rb$i.qcow2 "
+		     "${i}M; done"
+		     "; qemu-io -c 'write -P 1 0 700k' rb1.qcow2; qemu-io -c 'write -P 2 300k 1M' "
+		     "rb2.qcow2"
 		     "; qemu-img create -q -f qcow2 -o %s -b rb1.qcow2 -F qcow2 rb.qcow2 1500k"
-		     "; qemu-io -c 'write -P 3 10k 10k' rb.qcow2; qemu-img convert -O raw rb.qcow2 rb.raw",
+		     "; qemu-io -c 'write -P 3 10k 10k' rb.qcow2; qemu-img convert -O raw rb.qcow2 "
+		     "rb.raw",
 		     kinds[k]);
 		for (unsigned i = 0; i < ARRAY_SIZE(to); i++) {
 			rebase("rb.qcow2", to[i], false);
 			check_clean("rb.qcow2", false);
 			must("qemu-img compare -f raw -F qcow2 rb.raw rb.qcow2");
-			must("qemu-img info rb.qcow2 | grep 'backing file:' | grep '%s' || test -z '%s'", to[i], to[i]);
+			must("qemu-img info rb.qcow2 | grep 'backing file:' | grep '%s' || test -z "
+			     "'%s'",
+			     to[i], to[i]);
 		}
 	}
 }
@@ -403,7 +438,8 @@ static void an_unsafe_rebase_stores_name_and_format(void)
 
 	if (!have_qemu())
 		return;
-	must("qemu-img create -q -f qcow2 ub.qcow2 1M && qemu-img create -q -u -f qcow2 -b ub.qcow2 -F raw u.qcow2 1M"
+	must("qemu-img create -q -f qcow2 ub.qcow2 1M && qemu-img create -q -u -f qcow2 -b "
+	     "ub.qcow2 -F raw u.qcow2 1M"
 	     " && qemu-img bitmap --add u.qcow2 kept");
 	rebase("u.qcow2", "moved/away.qcow2", true);
 	i = image_info_new(test_path("u.qcow2"), NULL, false, &error);
@@ -418,8 +454,10 @@ static void a_rebase_onto_itself_is_a_loop(void)
 	g_autoptr(GError) error = NULL;
 
 	create((struct image_create_opts){ .path = "l1.qcow2", .bytes = 1 << 20 });
-	create((struct image_create_opts){ .path = "l2.qcow2", .backing_file = "l1.qcow2", .backing_format = "qcow2" });
-	create((struct image_create_opts){ .path = "l3.qcow2", .backing_file = "l2.qcow2", .backing_format = "qcow2" });
+	create((struct image_create_opts){
+		.path = "l2.qcow2", .backing_file = "l1.qcow2", .backing_format = "qcow2" });
+	create((struct image_create_opts){
+		.path = "l3.qcow2", .backing_file = "l2.qcow2", .backing_format = "qcow2" });
 	g_assert_false(image_rebase(&o, &error));
 	g_assert_nonnull(strstr(error->message, "loop"));
 }
@@ -433,12 +471,14 @@ static void commit_moves_the_overlay_into_its_backing_file(void)
 		return;
 	must("qemu-img create -q -f qcow2 cb.qcow2 1M && qemu-io -c 'write -P 1 0 1M' cb.qcow2"
 	     " && qemu-img create -q -f qcow2 -b cb.qcow2 -F qcow2 cm.qcow2 2M"
-	     " && qemu-io -c 'write -P 2 100k 300k' -c 'write -z 512k 64k' -c 'write -P 4 1900k 4k' cm.qcow2"
+	     " && qemu-io -c 'write -P 2 100k 300k' -c 'write -z 512k 64k' -c 'write -P 4 1900k "
+	     "4k' cm.qcow2"
 	     " && qemu-img convert -O raw cm.qcow2 cm.raw");
 	g_assert_true(image_commit(&o, &error));
 	check_clean("cb.qcow2", false);
 	check_clean("cm.qcow2", false);
-	must("qemu-img compare -f raw -F qcow2 cm.raw cb.qcow2 && qemu-img compare -f raw -F qcow2 cm.raw cm.qcow2");
+	must("qemu-img compare -f raw -F qcow2 cm.raw cb.qcow2 && qemu-img compare -f raw -F qcow2 "
+	     "cm.raw cm.qcow2");
 	must("qemu-img map cm.qcow2 | grep -c cm.qcow2 | grep -qx 0");
 }
 

@@ -53,9 +53,13 @@ static void random_requests_on_a_chain_equal_an_array(gconstpointer options)
 
 	if (have_qemu()) {
 		must("head -c 3000000 /dev/urandom > base.raw");
-		must("qemu-img create -q -f qcow2 -o cluster_size=4k -b base.raw -F raw mid.qcow2 %d", DISK);
-		must("qemu-io -c 'write -P 7 1M 300k' -c 'write -z 2M 64k' -c 'write -P 9 4M 1k' mid.qcow2");
-		must("qemu-img create -q -f qcow2 -o %s -b mid.qcow2 -F qcow2 a.qcow2", (const char *)options);
+		must("qemu-img create -q -f qcow2 -o cluster_size=4k -b base.raw -F raw mid.qcow2 "
+		     "%d",
+		     DISK);
+		must("qemu-io -c 'write -P 7 1M 300k' -c 'write -z 2M 64k' -c 'write -P 9 4M 1k' "
+		     "mid.qcow2");
+		must("qemu-img create -q -f qcow2 -o %s -b mid.qcow2 -F qcow2 a.qcow2",
+		     (const char *)options);
 		b = open_quick();
 		model_load(m, b);
 		block_close(b);
@@ -75,8 +79,9 @@ static void without_io_uring_it_is_the_same(void)
 
 	if (have_qemu()) {
 		must("qemu-img create -q -f qcow2 a.qcow2 %d", DISK);
-		struct block *b = disk_open_opts("a.qcow2", "qcow2",
-						 (struct block_opts){ .discard = true, .no_uring = true });
+		struct block *b =
+			disk_open_opts("a.qcow2", "qcow2",
+				       (struct block_opts){ .discard = true, .no_uring = true });
 
 		model_run_deep(m, b, n_ops(), 32);
 		prove(m, b, "a.qcow2");
@@ -151,7 +156,8 @@ int main(int argc, char **argv)
 		add("chain", chained[i], random_requests_on_a_chain_equal_an_array);
 	g_test_add_func("/block/no-uring", without_io_uring_it_is_the_same);
 	g_test_add_func("/block/raw", raw_is_an_array_too);
-	g_test_add_data_func("/block/bytes", GINT_TO_POINTER(BLOCK_CACHE_WRITEBACK), unaligned_requests_are_fine);
+	g_test_add_data_func("/block/bytes", GINT_TO_POINTER(BLOCK_CACHE_WRITEBACK),
+			     unaligned_requests_are_fine);
 	g_test_add_data_func("/block/bytes-direct", GINT_TO_POINTER(BLOCK_CACHE_NONE),
 			     unaligned_requests_are_fine);
 	g_test_add_data_func("/block/bytes-directsync", GINT_TO_POINTER(BLOCK_CACHE_DIRECTSYNC),

@@ -81,7 +81,8 @@ static void guest_write(struct story *s, struct block *b)
 	}
 	g_array_append_val(s->guest, g);
 	g_assert_cmpint(kind > 2 ? block_pwrite(b, g.off, g.data, bytes) :
-				   block_pwrite_zeroes(b, g.off, bytes, kind ? BLOCK_REQ_UNMAP : 0), ==, 0);
+				   block_pwrite_zeroes(b, g.off, bytes, kind ? BLOCK_REQ_UNMAP : 0),
+			==, 0);
 }
 
 static void guest_flush(struct story *s, struct block *b)
@@ -167,14 +168,17 @@ static void lose_power(struct story *s, const char *name, guint cut)
 	unsigned chance = chances[g_rand_int_range(s->rand, 0, ARRAY_SIZE(chances))];
 	guint durable = cut;
 
-	while (durable > 0 && g_array_index(s->changes, struct change, durable - 1).op != BLOCK_TAP_SYNC)
+	while (durable > 0 &&
+	       g_array_index(s->changes, struct change, durable - 1).op != BLOCK_TAP_SYNC)
 		durable--;
 	for (guint i = 0; i < cut; i++)
-		play(s, fd, &g_array_index(s->changes, struct change, i), i < durable ? 256 : chance);
+		play(s, fd, &g_array_index(s->changes, struct change, i),
+		     i < durable ? 256 : chance);
 }
 
 /* Was this what some write after the last flush, begun before the cut, put there? */
-static bool written_since(struct story *s, guint first, guint cut, uint64_t off, const uint8_t *sector)
+static bool written_since(struct story *s, guint first, guint cut, uint64_t off,
+			  const uint8_t *sector)
 {
 	static const uint8_t zeroes[SECTOR];
 
@@ -206,7 +210,8 @@ static void expect_flushed(struct story *s, const uint8_t *disk, guint cut)
 	for (uint64_t off = 0; off < DISK; off += SECTOR)
 		if (memcmp(disk + off, flushed + off, SECTOR) != 0 &&
 		    !written_since(s, first, cut, off, disk + off))
-			g_error("cut after %u of %u changes: lost at %" G_GUINT64_FORMAT, cut, s->changes->len, off);
+			g_error("cut after %u of %u changes: lost at %" G_GUINT64_FORMAT, cut,
+				s->changes->len, off);
 }
 
 static void expect_whole(const char *name, bool ask_qemu)
@@ -234,9 +239,10 @@ static void a_power_loss_leaks_at_worst(gconstpointer kind)
 
 	if (!have_qemu())
 		return;
-	must("rm -f *.qcow2; qemu-img create -q -f qcow2 base.qcow2 1M && qemu-io -c 'write -P 1 0 1M' base.qcow2"
-	     " && qemu-img create -q -f qcow2 -o %s p.qcow2 %u && %s && cp p.qcow2 p0.qcow2", k->options, DISK,
-	     k->prepare ? k->prepare : "true");
+	must("rm -f *.qcow2; qemu-img create -q -f qcow2 base.qcow2 1M"
+	     " && qemu-io -c 'write -P 1 0 1M' base.qcow2"
+	     " && qemu-img create -q -f qcow2 -o %s p.qcow2 %u && %s && cp p.qcow2 p0.qcow2",
+	     k->options, DISK, k->prepare ? k->prepare : "true");
 	s = story_tell("p.qcow2", 150, g_str_hash(k->options));
 	check_clean("p.qcow2", false);
 	for (unsigned i = 0; i < cuts; i++) {
@@ -247,7 +253,8 @@ static void a_power_loss_leaks_at_worst(gconstpointer kind)
 		lose_power(s, "cut.qcow2", cut);
 		expect_whole("cut.qcow2", i % 8 == 0);
 		/* And it can be used again. */
-		b = disk_open_opts("cut.qcow2", "qcow2", (struct block_opts){ .cache = BLOCK_CACHE_UNSAFE });
+		b = disk_open_opts("cut.qcow2", "qcow2",
+				   (struct block_opts){ .cache = BLOCK_CACHE_UNSAFE });
 		g_assert_cmpint(block_pread(b, 0, disk, DISK), ==, 0);
 		expect_flushed(s, disk, cut);
 		block_close(b);
@@ -276,7 +283,8 @@ static void child_write(const char *name, int to)
 		uint32_t slot = round * 7 % SLOTS;
 
 		slot_fill(buf, slot, round);
-		if (block_pwrite(b, (uint64_t)slot * SLOT_BYTES, buf, SLOT_BYTES) < 0 || block_flush(b) < 0)
+		if (block_pwrite(b, (uint64_t)slot * SLOT_BYTES, buf, SLOT_BYTES) < 0 ||
+		    block_flush(b) < 0)
 			_exit(1);
 		if (write(to, &round, sizeof(round)) != sizeof(round))
 			_exit(1);
@@ -308,13 +316,15 @@ static uint32_t kill_after(const char *name, unsigned ms)
 /* Each slot holds its last acknowledged round, or the one that was on its way. */
 static void expect_rounds(const char *name, uint32_t last)
 {
-	g_autoptr(block) b = disk_open_opts(name, "qcow2", (struct block_opts){ .read_only = true });
+	g_autoptr(block) b =
+		disk_open_opts(name, "qcow2", (struct block_opts){ .read_only = true });
 	uint32_t buf[SLOT_BYTES / 4], want[SLOT_BYTES / 4];
 
 	for (uint32_t round = last > SLOTS ? last - SLOTS + 1 : 1; round <= last; round++) {
 		uint32_t slot = round * 7 % SLOTS;
 
-		g_assert_cmpint(block_pread(b, (uint64_t)slot * SLOT_BYTES, buf, SLOT_BYTES), ==, 0);
+		g_assert_cmpint(block_pread(b, (uint64_t)slot * SLOT_BYTES, buf, SLOT_BYTES), ==,
+				0);
 		slot_fill(want, slot, round);
 		if (memcmp(buf, want, SLOT_BYTES) != 0)
 			g_assert_cmpuint(slot, ==, (last + 1) * 7 % SLOTS);
@@ -328,9 +338,12 @@ static void a_killed_writer_loses_nothing_that_was_flushed(void)
 	for (unsigned i = 0; i < 12; i++) {
 		uint32_t last;
 
-		must("rm -f *.qcow2; qemu-img create -q -f qcow2 kb.qcow2 1M && qemu-io -c 'write -P 1 0 1M' kb.qcow2"
+		must("rm -f *.qcow2; qemu-img create -q -f qcow2 kb.qcow2 1M"
+		     " && qemu-io -c 'write -P 1 0 1M' kb.qcow2"
 		     " && qemu-img create -q -f qcow2 -o %s -b kb.qcow2 -F qcow2 k.qcow2 2M",
-		     i % 3 == 0 ? "cluster_size=512" : i % 3 == 1 ? "lazy_refcounts=on" : "cluster_size=4k");
+		     i % 3 == 0 ? "cluster_size=512" :
+		     i % 3 == 1 ? "lazy_refcounts=on" :
+				  "cluster_size=4k");
 		last = kill_after("k.qcow2", g_test_rand_int_range(20, 250));
 		expect_rounds("k.qcow2", last);
 		check_clean("k.qcow2", true);
@@ -386,12 +399,16 @@ static void a_killed_tool_leaves_the_image_whole(void)
 	static bool (*const tools[])(void) = { tool_rebase, tool_commit, tool_flatten, tool_grow };
 
 	for (unsigned i = 0; have_qemu() && i < 24; i++) {
-		must("rm -f t*.qcow2 t.raw; for k in 1 2; do qemu-img create -q -f qcow2 tb$k.qcow2 2M"
-		     " && qemu-io -c \"write -P $k 100k ${k}M\" tb$k.qcow2; done; qemu-img create -q -f qcow2"
-		     " -o cluster_size=4k -b tb1.qcow2 -F qcow2 t.qcow2 3M && qemu-io -c 'write -P 7 300k 500k' t.qcow2"
+		must("rm -f t*.qcow2 t.raw; for k in 1 2"
+		     "; do qemu-img create -q -f qcow2 tb$k.qcow2 2M"
+		     " && qemu-io -c \"write -P $k 100k ${k}M\" tb$k.qcow2; done"
+		     "; qemu-img create -q -f qcow2"
+		     " -o cluster_size=4k -b tb1.qcow2 -F qcow2 t.qcow2 3M"
+		     " && qemu-io -c 'write -P 7 300k 500k' t.qcow2"
 		     " && qemu-img convert -O raw t.qcow2 t.raw");
 		kill_tool(tools[i % 4], g_test_rand_int_range(500, 60000));
-		block_close(disk_open_opts("t.qcow2", "qcow2", (struct block_opts){ .read_only = true }));
+		block_close(disk_open_opts("t.qcow2", "qcow2",
+					   (struct block_opts){ .read_only = true }));
 		check_clean("t.qcow2", true);
 		must("qemu-img compare -f raw -F qcow2 t.raw t.qcow2");
 	}
@@ -422,7 +439,8 @@ static void a_full_host_is_an_error_not_a_corruption(void)
 
 		must("rm -f *.qcow2; qemu-img create -q -f qcow2 -o cluster_size=%s f.qcow2 %u",
 		     n % 2 ? "512" : "4k", DISK);
-		b = disk_open_opts("f.qcow2", "qcow2", (struct block_opts){ .tap = &tap, .discard = true });
+		b = disk_open_opts("f.qcow2", "qcow2",
+				   (struct block_opts){ .tap = &tap, .discard = true });
 		left = n;
 		for (unsigned i = 0; i < 40; i++) {
 			memset(buf, i + 1, sizeof(buf));
@@ -448,16 +466,23 @@ static void a_full_host_is_an_error_not_a_corruption(void)
 
 int main(int argc, char **argv)
 {
-	static const char snapshot[] = "qemu-io -c 'write -P 5 0 1M' p.qcow2 && qemu-img snapshot -c one p.qcow2";
-	static const char packed[] = "qemu-io -c 'write -P 5 0 1M' p.qcow2 && mv p.qcow2 q.qcow2"
-				     " && qemu-img convert -c -O qcow2 -o cluster_size=16k q.qcow2 p.qcow2";
+	static const char snapshot[] =
+		"qemu-io -c 'write -P 5 0 1M' p.qcow2 && qemu-img snapshot -c one p.qcow2";
+	static const char packed[] =
+		"qemu-io -c 'write -P 5 0 1M' p.qcow2 && mv p.qcow2 q.qcow2"
+		" && qemu-img convert -c -O qcow2 -o cluster_size=16k q.qcow2 p.qcow2";
 	static const struct kind kinds[] = {
-		{ "cluster_size=512" }, { "cluster_size=4k" }, { "cluster_size=64k" },
-		{ "cluster_size=4k,lazy_refcounts=on" }, { "cluster_size=512,refcount_bits=64" },
-		{ "cluster_size=16k,extended_l2=on" }, { "compat=0.10,cluster_size=1k" },
+		{ "cluster_size=512" },
+		{ "cluster_size=4k" },
+		{ "cluster_size=64k" },
+		{ "cluster_size=4k,lazy_refcounts=on" },
+		{ "cluster_size=512,refcount_bits=64" },
+		{ "cluster_size=16k,extended_l2=on" },
+		{ "compat=0.10,cluster_size=1k" },
 		{ "cluster_size=4k,backing_file=base.qcow2,backing_fmt=qcow2" },
 		{ "cluster_size=16k,extended_l2=on,backing_file=base.qcow2,backing_fmt=qcow2" },
-		{ "cluster_size=1k", snapshot }, { "cluster_size=16k,extended_l2=on,refcount_bits=8", snapshot },
+		{ "cluster_size=1k", snapshot },
+		{ "cluster_size=16k,extended_l2=on,refcount_bits=8", snapshot },
 		{ "cluster_size=16k", packed },
 	};
 	int r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Images that qemu-img made are read right; damaged, hostile and locked ones are refused with reason. */
+/* Images of qemu-img are read right; damaged, hostile and locked ones refused with reason. */
 #include "config.h"
 
 #include <errno.h>
@@ -16,9 +16,22 @@
 
 #define MIB (1u << 20)
 
-enum { AT_VERSION = 4, AT_BACKING = 8, AT_CLUSTER_BITS = 20, AT_SIZE = 24, AT_CRYPT = 32, AT_L1_SIZE = 36,
-       AT_L1 = 40, AT_REFT = 48, AT_REFT_CLUSTERS = 56, AT_INCOMPAT = 72, AT_COMPAT = 80, AT_AUTOCLEAR = 88,
-       AT_REFCOUNT_ORDER = 96, AT_HEADER = 100 };
+enum {
+	AT_VERSION = 4,
+	AT_BACKING = 8,
+	AT_CLUSTER_BITS = 20,
+	AT_SIZE = 24,
+	AT_CRYPT = 32,
+	AT_L1_SIZE = 36,
+	AT_L1 = 40,
+	AT_REFT = 48,
+	AT_REFT_CLUSTERS = 56,
+	AT_INCOMPAT = 72,
+	AT_COMPAT = 80,
+	AT_AUTOCLEAR = 88,
+	AT_REFCOUNT_ORDER = 96,
+	AT_HEADER = 100
+};
 
 static uint64_t first_l2(const char *name)
 {
@@ -29,7 +42,8 @@ static uint64_t first_l2(const char *name)
 
 static void expect_equals_raw(const char *name, const char *raw)
 {
-	g_autoptr(block) b = disk_open_opts(name, "qcow2", (struct block_opts){ .read_only = true });
+	g_autoptr(block) b =
+		disk_open_opts(name, "qcow2", (struct block_opts){ .read_only = true });
 	g_autofree char *want = NULL;
 	g_autofree uint8_t *got = NULL;
 	gsize n;
@@ -44,7 +58,8 @@ static void expect_equals_raw(const char *name, const char *raw)
 /* Half of it compressible, some zeroes, some noise. */
 static void make_raw(void)
 {
-	must("(head -c 700k /dev/urandom; head -c 1M /dev/zero; seq 1 200000; head -c 300k /dev/urandom) > src.raw"
+	must("(head -c 700k /dev/urandom; head -c 1M /dev/zero; seq 1 200000"
+	     "; head -c 300k /dev/urandom) > src.raw"
 	     " && truncate -s 5M src.raw");
 }
 
@@ -84,17 +99,22 @@ static void snapshots_are_kept_while_the_disk_changes(gconstpointer options)
 
 	if (have_qemu()) {
 		make_raw();
-		must("qemu-img convert -f raw -O qcow2 %s src.raw s.qcow2 && qemu-img snapshot -c one s.qcow2"
-		     " && qemu-io -c 'write -P 9 1M 700k' s.qcow2 && qemu-img convert -O raw s.qcow2 two.raw"
-		     " && qemu-img snapshot -c two s.qcow2", (const char *)options);
+		must("qemu-img convert -f raw -O qcow2 %s src.raw s.qcow2"
+		     " && qemu-img snapshot -c one s.qcow2"
+		     " && qemu-io -c 'write -P 9 1M 700k' s.qcow2"
+		     " && qemu-img convert -O raw s.qcow2 two.raw"
+		     " && qemu-img snapshot -c two s.qcow2",
+		     (const char *)options);
 		b = disk_open("s.qcow2", "qcow2");
 		model_load(m, b);
 		model_run_deep(m, b, 1000, 8);
 		block_close(b);
 		check_clean("s.qcow2", false);
 		model_compare_qemu(m, "s.qcow2", "qcow2");
-		must("qemu-img snapshot -a one s.qcow2 && qemu-img compare -f raw -F qcow2 src.raw s.qcow2");
-		must("qemu-img snapshot -a two s.qcow2 && qemu-img compare -f raw -F qcow2 two.raw s.qcow2");
+		must("qemu-img snapshot -a one s.qcow2"
+		     " && qemu-img compare -f raw -F qcow2 src.raw s.qcow2");
+		must("qemu-img snapshot -a two s.qcow2"
+		     " && qemu-img compare -f raw -F qcow2 two.raw s.qcow2");
 		check_clean("s.qcow2", false);
 	}
 	model_free(m);
@@ -115,7 +135,8 @@ static void the_refcount_table_grows(void)
 	}
 	block_close(b);
 	check_clean("g.qcow2", false);
-	must("qemu-io -r -c 'read -P 1 0 1M' -c 'read -P 24 46M 1M' -c 'read -P 0 47M 1M' g.qcow2 | tee log; ! grep fail log");
+	must("qemu-io -r -c 'read -P 1 0 1M' -c 'read -P 24 46M 1M' -c 'read -P 0 47M 1M' g.qcow2 "
+	     "| tee log; ! grep fail log");
 }
 
 /* ---- flags ---- */
@@ -142,7 +163,8 @@ static void a_dirty_image_gets_its_refcounts_back(void)
 
 	if (!have_qemu())
 		return;
-	must("qemu-img create -q -f qcow2 -o lazy_refcounts=on d.qcow2 4M && qemu-io -c 'write -P 3 0 1M' d.qcow2");
+	must("qemu-img create -q -f qcow2 -o lazy_refcounts=on d.qcow2 4M"
+	     " && qemu-io -c 'write -P 3 0 1M' d.qcow2");
 	counts = peek_be64("d.qcow2", peek_be64("d.qcow2", AT_REFT));
 	poke_be64("d.qcow2", counts + 12, 0);
 	poke_be64("d.qcow2", AT_INCOMPAT, 1);
@@ -171,7 +193,8 @@ static void corruption_seen_while_writing_is_marked(void)
 	if (!have_qemu())
 		return;
 	must("qemu-img create -q -f qcow2 c.qcow2 4M && qemu-io -c 'write -P 3 0 64k' c.qcow2");
-	poke_be64("c.qcow2", first_l2("c.qcow2"), peek_be64("c.qcow2", AT_L1) | 1ull << 63);	/* onto L1 */
+	/* onto L1 */
+	poke_be64("c.qcow2", first_l2("c.qcow2"), peek_be64("c.qcow2", AT_L1) | 1ull << 63);
 	b = disk_open("c.qcow2", "qcow2");
 	g_assert_cmpint(block_pwrite(b, 0, buf, sizeof(buf)), ==, -EIO);
 	g_assert_cmpint(block_pwrite(b, 2 * MIB, buf, sizeof(buf)), ==, -EIO);
@@ -216,15 +239,34 @@ static void what_we_cannot_do_is_named(void)
 
 static void impossible_headers_are_refused(void)
 {
-	static const struct { unsigned at; uint32_t v; const char *says; } bad[] = {
-		{ 0, 0x12345678, "not a qcow2" }, { AT_VERSION, 4, "version 4" }, { AT_VERSION, 1, "version 1" },
-		{ AT_CLUSTER_BITS, 8, "2^8" }, { AT_CLUSTER_BITS, 22, "2^22" }, { AT_CLUSTER_BITS, 0xffffffff, "clusters of" },
-		{ AT_SIZE, 0x7fffffff, "disk size" }, { AT_SIZE + 4, 0xffffffff, "too small" }, { AT_L1_SIZE, 0, "too small" },
-		{ AT_L1_SIZE, 0x7fffffff, "too large" }, { AT_L1 + 4, 0x30001, "impossible place" }, { AT_L1, 0x30000, "truncated" },
-		{ AT_REFT + 4, 0x123, "impossible place" }, { AT_REFT, 1, "truncated" }, { AT_REFT_CLUSTERS, 0, "refcount table" },
-		{ AT_REFT_CLUSTERS, 0x10000, "refcount table" }, { AT_REFCOUNT_ORDER, 7, "64 bits" }, { AT_HEADER, 96, "header length" },
-		{ AT_HEADER, 105, "header length" }, { AT_HEADER, 1u << 20, "header length" }, { 60, 1, "snapshot" },
-		{ AT_CRYPT, 1, "encryption" }, { 116, 0x7fffffff, "extension" },
+	static const struct {
+		unsigned at;
+		uint32_t v;
+		const char *says;
+	} bad[] = {
+		{ 0, 0x12345678, "not a qcow2" },
+		{ AT_VERSION, 4, "version 4" },
+		{ AT_VERSION, 1, "version 1" },
+		{ AT_CLUSTER_BITS, 8, "2^8" },
+		{ AT_CLUSTER_BITS, 22, "2^22" },
+		{ AT_CLUSTER_BITS, 0xffffffff, "clusters of" },
+		{ AT_SIZE, 0x7fffffff, "disk size" },
+		{ AT_SIZE + 4, 0xffffffff, "too small" },
+		{ AT_L1_SIZE, 0, "too small" },
+		{ AT_L1_SIZE, 0x7fffffff, "too large" },
+		{ AT_L1 + 4, 0x30001, "impossible place" },
+		{ AT_L1, 0x30000, "truncated" },
+		{ AT_REFT + 4, 0x123, "impossible place" },
+		{ AT_REFT, 1, "truncated" },
+		{ AT_REFT_CLUSTERS, 0, "refcount table" },
+		{ AT_REFT_CLUSTERS, 0x10000, "refcount table" },
+		{ AT_REFCOUNT_ORDER, 7, "64 bits" },
+		{ AT_HEADER, 96, "header length" },
+		{ AT_HEADER, 105, "header length" },
+		{ AT_HEADER, 1u << 20, "header length" },
+		{ 60, 1, "snapshot" },
+		{ AT_CRYPT, 1, "encryption" },
+		{ 116, 0x7fffffff, "extension" },
 	};
 
 	if (!have_qemu())
@@ -240,7 +282,8 @@ static void truncated_images_are_refused(void)
 {
 	if (!have_qemu())
 		return;
-	must("qemu-img create -q -f qcow2 t.qcow2 64M && qemu-io -c 'write -P 3 0 40M' t.qcow2 && cp t.qcow2 t0.qcow2");
+	must("qemu-img create -q -f qcow2 t.qcow2 64M && qemu-io -c 'write -P 3 0 40M' t.qcow2"
+	     " && cp t.qcow2 t0.qcow2");
 	disk_refused("/dev/null", "qcow2", true, "neither a file");
 	for (unsigned kib = 40 * 1024; kib > 0; kib = kib * 2 / 3) {
 		must("truncate -s %uk t.qcow2", kib);
@@ -258,14 +301,16 @@ static void damaged_tables_are_found(void)
 
 	if (!have_qemu())
 		return;
-	must("qemu-img create -q -f qcow2 t0.qcow2 64M && qemu-io -c 'write -P 3 0 4M' t0.qcow2 && cp t0.qcow2 t.qcow2");
+	must("qemu-img create -q -f qcow2 t0.qcow2 64M && qemu-io -c 'write -P 3 0 4M' t0.qcow2"
+	     " && cp t0.qcow2 t.qcow2");
 	poke_be64("t.qcow2", peek_be64("t.qcow2", AT_L1), 0x8000000000012400);
 	disk_refused("t.qcow2", "qcow2", true, "not aligned");
 	must("cp t0.qcow2 t.qcow2");
 	poke_be64("t.qcow2", peek_be64("t.qcow2", AT_REFT), 0x7000000000000000);
 	disk_refused("t.qcow2", "qcow2", true, "truncated");
 	for (unsigned i = 0; i < 3; i++) {
-		static const uint64_t entries[] = { 0x8000000000012400, 0x8000ffffffff0000, 0x4fffffffffffffff };
+		static const uint64_t entries[] = { 0x8000000000012400, 0x8000ffffffff0000,
+						    0x4fffffffffffffff };
 		struct block *b;
 
 		must("cp t0.qcow2 t.qcow2");
@@ -290,7 +335,8 @@ static void chains_with_holes_are_refused(void)
 {
 	if (!have_qemu())
 		return;
-	must("rm -f *.qcow2; qemu-img create -q -f qcow2 a.qcow2 1M && qemu-img create -q -u -f qcow2 -b a.qcow2 b.qcow2 1M"
+	must("rm -f *.qcow2; qemu-img create -q -f qcow2 a.qcow2 1M"
+	     " && qemu-img create -q -u -f qcow2 -b a.qcow2 b.qcow2 1M"
 	     " -F qcow2 && qemu-img create -q -u -f qcow2 -b b.qcow2 -F qcow2 c.qcow2 1M");
 	block_close(disk_open("c.qcow2", "qcow2"));
 	must("mv a.qcow2 gone.qcow2");
@@ -309,7 +355,8 @@ static void a_backing_format_is_never_guessed(void)
 {
 	if (!have_qemu())
 		return;
-	must("rm -f *.qcow2; qemu-img create -q -f qcow2 a.qcow2 1M; qemu-img create -q -u -f qcow2 -b a.qcow2 -F qcow2 b.qcow2 1M");
+	must("rm -f *.qcow2; qemu-img create -q -f qcow2 a.qcow2 1M"
+	     "; qemu-img create -q -u -f qcow2 -b a.qcow2 -F qcow2 b.qcow2 1M");
 	poke_be32("b.qcow2", 112, 0x7f7f7f7f);	/* the extension has become another one */
 	disk_refused("b.qcow2", "qcow2", false, "vmsh image rebase -u");
 }
@@ -344,7 +391,8 @@ static void an_image_in_use_is_locked(void)
 
 	if (!have_qemu())
 		return;
-	must("rm -f *.qcow2; qemu-img create -q -f qcow2 base.qcow2 1M && qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 l.qcow2");
+	must("rm -f *.qcow2; qemu-img create -q -f qcow2 base.qcow2 1M"
+	     " && qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 l.qcow2");
 	b = disk_open("l.qcow2", "qcow2");
 	disk_refused("l.qcow2", "qcow2", false, me);
 	disk_refused("l.qcow2", "qcow2", true, me);
@@ -370,13 +418,16 @@ static void what_qemu_has_open_is_refused_by_pid(void)
 		return;
 	must("rm -f *.qcow2; qemu-img create -q -f qcow2 l.qcow2 1M");
 	g_assert_true(g_spawn_async_with_pipes(test_folder(), (char **)argv, NULL,
-					       G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_DO_NOT_REAP_CHILD,
+					       G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL |
+						       G_SPAWN_DO_NOT_REAP_CHILD,
 					       NULL, NULL, &pid, &in, NULL, NULL, NULL));
-	for (unsigned i = 0; i < 500 && run("qemu-io -r -c 'read 0 1k' l.qcow2 2>&1 | grep -q lock"); i++)
+	for (unsigned i = 0;
+	     i < 500 && run("qemu-io -r -c 'read 0 1k' l.qcow2 2>&1 | grep -q lock"); i++)
 		g_usleep(10000);
 	says = g_strdup_printf("in use by process %d (qemu-io)", (int)pid);
 	disk_refused("l.qcow2", "qcow2", false, says);
-	block_close(disk_open_opts("l.qcow2", "qcow2", (struct block_opts){ .read_only = true, .share = true }));
+	block_close(disk_open_opts("l.qcow2", "qcow2",
+				   (struct block_opts){ .read_only = true, .share = true }));
 	close(in);
 	waitpid(pid, NULL, 0);
 	block_close(disk_open("l.qcow2", "qcow2"));
@@ -384,7 +435,8 @@ static void what_qemu_has_open_is_refused_by_pid(void)
 
 static void add(const char *where, const char *options, GTestDataFunc fn)
 {
-	g_autofree char *path = g_strdup_printf("/qcow2/%s/%s", where, options[0] ? options : "plain");
+	g_autofree char *path =
+		g_strdup_printf("/qcow2/%s/%s", where, options[0] ? options : "plain");
 
 	g_strdelimit(path + strlen("/qcow2/") + strlen(where) + 1, " ", '_');
 	g_test_add_data_func(path, options, fn);
@@ -393,12 +445,24 @@ static void add(const char *where, const char *options, GTestDataFunc fn)
 int main(int argc, char **argv)
 {
 	static const char *const foreign[] = {
-		"", "-c", "-c -o compression_type=zstd", "-o compat=0.10", "-c -o compat=0.10", "-o extended_l2=on",
-		"-c -o extended_l2=on", "-o cluster_size=512", "-c -o cluster_size=512", "-c -o cluster_size=2M",
-		"-c -o cluster_size=2M,compression_type=zstd", "-o refcount_bits=1", "-o refcount_bits=64",
-		"-o preallocation=metadata", "-o preallocation=full,extended_l2=on",
+		"",
+		"-c",
+		"-c -o compression_type=zstd",
+		"-o compat=0.10",
+		"-c -o compat=0.10",
+		"-o extended_l2=on",
+		"-c -o extended_l2=on",
+		"-o cluster_size=512",
+		"-c -o cluster_size=512",
+		"-c -o cluster_size=2M",
+		"-c -o cluster_size=2M,compression_type=zstd",
+		"-o refcount_bits=1",
+		"-o refcount_bits=64",
+		"-o preallocation=metadata",
+		"-o preallocation=full,extended_l2=on",
 	};
-	static const char *const shared[] = { "-o cluster_size=4k", "-c", "-o extended_l2=on", "-o compat=0.10", "-o refcount_bits=4" };
+	static const char *const shared[] = { "-o cluster_size=4k", "-c", "-o extended_l2=on",
+					      "-o compat=0.10", "-o refcount_bits=4" };
 	int r;
 
 	g_test_init(&argc, &argv, NULL);

@@ -40,7 +40,12 @@ static void completions_arrive_on_the_attached_loop(void)
 	g_assert_true(block_attach(b, ctx, &error));
 	g_assert_false(block_attach(b, ctx, NULL));
 	w.iov = (struct iovec){ buf, sizeof(buf) };
-	w.req = (struct block_req){ .op = BLOCK_WRITE, .offset = 8192, .bytes = 4096, .iov = &w.iov, .n_iov = 1, .done = on_done };
+	w.req = (struct block_req){ .op = BLOCK_WRITE,
+				    .offset = 8192,
+				    .bytes = 4096,
+				    .iov = &w.iov,
+				    .n_iov = 1,
+				    .done = on_done };
 	block_submit(b, &w.req);
 	block_kick(b);
 	if (w.result == 1)
@@ -73,7 +78,8 @@ static void the_map_is_written_back_without_a_flush(void)
 	g_assert_cmpint(block_pwrite(b, 70000, "hello", 5), ==, 0);
 	g_timeout_add(2500, on_timeout, loop);
 	g_main_loop_run(loop);
-	must("cp w.qcow2 copy.qcow2 && qemu-img convert -O raw copy.qcow2 copy.raw && grep -aq hello copy.raw");
+	must("cp w.qcow2 copy.qcow2 && qemu-img convert -O raw copy.qcow2 copy.raw"
+	     " && grep -aq hello copy.raw");
 	block_close(b);
 }
 
@@ -109,7 +115,9 @@ static void done_may_submit(gconstpointer no_uring)
 	c.b = disk_open_opts("a.raw", "raw", (struct block_opts){ .no_uring = no_uring != NULL });
 	g_assert_true(block_attach(c.b, ctx, NULL));
 	c.w.iov = (struct iovec){ buf, sizeof(buf) };
-	c.w.req = (struct block_req){ .op = BLOCK_WRITE, .bytes = 4096, .iov = &c.w.iov, .n_iov = 1, .done = on_link };
+	c.w.req = (struct block_req){
+		.op = BLOCK_WRITE, .bytes = 4096, .iov = &c.w.iov, .n_iov = 1, .done = on_link
+	};
 	block_submit(c.b, &c.w.req);
 	block_kick(c.b);
 	if (c.w.result)
@@ -192,7 +200,8 @@ static void the_opener_opens_the_whole_chain(void)
 
 	if (!have_qemu())
 		return;
-	must("rm -f *.qcow2; qemu-img create -q -f qcow2 a.qcow2 1M && qemu-img create -q -f qcow2 -b a.qcow2 -F qcow2 b.qcow2");
+	must("rm -f *.qcow2; qemu-img create -q -f qcow2 a.qcow2 1M"
+	     " && qemu-img create -q -f qcow2 -b a.qcow2 -F qcow2 b.qcow2");
 	block_close(disk_open_opts("b.qcow2", "qcow2", (struct block_opts){ .opener = &opener }));
 	g_assert_cmpuint(calls, ==, 2);
 }

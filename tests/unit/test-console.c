@@ -103,7 +103,8 @@ static char *hear(struct guest *g)
 	g_assert_cmpuint(len, >=, sizeof(msg));
 	memcpy(&msg, driver_ptr(g->d, gpa), sizeof(msg));
 	return g_strdup_printf("%u(%u)=%u %.*s", msg.event, msg.id, msg.value,
-			       (int)(len - sizeof(msg)), (char *)driver_ptr(g->d, gpa) + sizeof(msg));
+			       (int)(len - sizeof(msg)),
+			       (char *)driver_ptr(g->d, gpa) + sizeof(msg));
 }
 
 static void expect(struct guest *g, const char *want)
@@ -318,7 +319,8 @@ int main(int argc, char **argv)
 	STORY(a_new_window_size_is_told_rows_first);
 	STORY(hostile_control_messages_are_bounded);
 	STORY(a_control_buffer_that_is_too_short_breaks_the_device);
-	g_test_add_func("/console/a_lone_channel_leaves_port_0_free", a_lone_channel_leaves_port_0_free);
+	g_test_add_func("/console/a_lone_channel_leaves_port_0_free",
+			a_lone_channel_leaves_port_0_free);
 	g_test_add_func("/console/too_long_a_name_is_refused", too_long_a_name_is_refused);
 	return g_test_run();
 }

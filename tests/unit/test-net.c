@@ -364,8 +364,8 @@ static void a_large_frame_is_spread_over_buffers(struct guest *g, const void *ar
 			total += len;
 		}
 		g_assert_cmpuint(total, ==, 10000);
-		g_assert_cmpuint(((struct virtio_net_hdr_v1 *)driver_ptr(g->d, gpa[0]))->num_buffers,
-				 ==, 7);
+		g_assert_cmpuint(
+			((struct virtio_net_hdr_v1 *)driver_ptr(g->d, gpa[0]))->num_buffers, ==, 7);
 		g_assert_false(driver_used(g->d, RX, NULL, NULL));
 		driver_reset(g->d);
 		g_assert_true(driver_init(g->d, F(MRG_RXBUF) | F(GUEST_CSUM) | F(GUEST_TSO4), 16));

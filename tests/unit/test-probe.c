@@ -42,7 +42,9 @@ static void a_file_that_is_no_kvm_is_refused(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-	g_test_add_func("/probe/every_test_gets_a_verdict_in_time", every_test_gets_a_verdict_in_time);
-	g_test_add_func("/probe/a_file_that_is_no_kvm_is_refused", a_file_that_is_no_kvm_is_refused);
+	g_test_add_func("/probe/every_test_gets_a_verdict_in_time",
+			every_test_gets_a_verdict_in_time);
+	g_test_add_func("/probe/a_file_that_is_no_kvm_is_refused",
+			a_file_that_is_no_kvm_is_refused);
 	return g_test_run();
 }

@@ -124,7 +124,8 @@ static void binary_and_twelve_hours_are_obeyed(struct board *b, const void *arg)
 {
 	static const struct {
 		uint8_t hour24, bcd12;
-	} hours[] = { { 0, 0x12 }, { 1, 0x01 }, { 11, 0x11 }, { 12, 0x92 }, { 13, 0x81 }, { 23, 0x91 } };
+	} hours[] = { { 0, 0x12 },  { 1, 0x01 },  { 11, 0x11 },
+		      { 12, 0x92 }, { 13, 0x81 }, { 23, 0x91 } };
 
 	set(b, 11, SET | H24 | BINARY);
 	for (size_t i = 0; i < G_N_ELEMENTS(hours); i++) {

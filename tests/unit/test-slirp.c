@@ -191,7 +191,8 @@ static void dhcp_discover(struct guest *g)
 
 static void dhcp_offers_the_usual_addresses(struct guest *g, const void *arg)
 {
-	in_addr_t us = inet_addr("10.0.2.15"), gw = inet_addr("10.0.2.2"), dns = inet_addr("10.0.2.3");
+	in_addr_t us = inet_addr("10.0.2.15"), gw = inet_addr("10.0.2.2"),
+		  dns = inet_addr("10.0.2.3");
 
 	dhcp_discover(g);
 	g_assert_cmpmem(g->frame + 14 + 20 + 8 + 16, 4, &us, 4);

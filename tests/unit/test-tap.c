@@ -163,7 +163,8 @@ static void a_bridge_is_joined_with_its_mtu(void)
 
 	if (skipped())
 		return;
-	if (g_spawn_command_line_sync("ip link add br0 mtu 1400 type bridge", NULL, NULL, NULL, NULL) &&
+	if (g_spawn_command_line_sync("ip link add br0 mtu 1400 type bridge", NULL, NULL, NULL,
+				      NULL) &&
 	    !if_nametoindex("br0")) {
 		g_test_skip("this kernel makes no bridge");
 		return;

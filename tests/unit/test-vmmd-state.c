@@ -36,8 +36,10 @@ static void whatever_has_a_worker_can_be_destroyed_and_can_die(void)
 	for (unsigned s = DOMAIN_OFF; s < N_DOMAIN_STATES; s++) {
 		enum domain_state state = (enum domain_state)s;
 
-		g_assert_cmpint(state_next(state, EV_DESTROY), ==, state_is_active(state) ? DOMAIN_STOPPING : 0);
-		g_assert_cmpint(state_next(state, EV_GONE), ==, state_is_active(state) ? DOMAIN_OFF : 0);
+		g_assert_cmpint(state_next(state, EV_DESTROY), ==,
+				state_is_active(state) ? DOMAIN_STOPPING : 0);
+		g_assert_cmpint(state_next(state, EV_GONE), ==,
+				state_is_active(state) ? DOMAIN_OFF : 0);
 	}
 }
 
@@ -50,7 +52,8 @@ static void only_what_is_off_can_start(void)
 
 static void what_a_stopping_worker_still_says_changes_nothing(void)
 {
-	g_assert_cmpint(AFTER(DOMAIN_STOPPING, EV_RUNS, EV_STANDS, EV_CRASHED, EV_READY), ==, DOMAIN_STOPPING);
+	g_assert_cmpint(AFTER(DOMAIN_STOPPING, EV_RUNS, EV_STANDS, EV_CRASHED, EV_READY), ==,
+			DOMAIN_STOPPING);
 }
 
 static void each_refusal_has_words_and_each_state_a_name(void)
@@ -75,15 +78,20 @@ static void states_out_of_range_lead_nowhere(void)
 
 static void reasons_follow_from_what_the_worker_said(void)
 {
-	g_assert_cmpint(state_reason(DOMAIN_OFF, WORKER_CAUSE_GUEST_POWEROFF), ==, REASON_SHUTOFF_SHUTDOWN);
-	g_assert_cmpint(state_reason(DOMAIN_OFF, WORKER_CAUSE_DESTROYED), ==, REASON_SHUTOFF_DESTROYED);
+	g_assert_cmpint(state_reason(DOMAIN_OFF, WORKER_CAUSE_GUEST_POWEROFF), ==,
+			REASON_SHUTOFF_SHUTDOWN);
+	g_assert_cmpint(state_reason(DOMAIN_OFF, WORKER_CAUSE_DESTROYED), ==,
+			REASON_SHUTOFF_DESTROYED);
 	g_assert_cmpint(state_reason(DOMAIN_OFF, WORKER_CAUSE_CRASHED), ==, REASON_SHUTOFF_CRASHED);
 	g_assert_cmpint(state_reason(DOMAIN_OFF, WORKER_CAUSE_NONE), ==, REASON_SHUTOFF_FAILED);
 	g_assert_cmpint(state_reason(DOMAIN_OFF, 4711), ==, REASON_SHUTOFF_FAILED);
-	g_assert_cmpint(state_reason(DOMAIN_PAUSED, WORKER_CAUSE_IO_ERROR), ==, REASON_PAUSED_IO_ERROR);
+	g_assert_cmpint(state_reason(DOMAIN_PAUSED, WORKER_CAUSE_IO_ERROR), ==,
+			REASON_PAUSED_IO_ERROR);
 	g_assert_cmpint(state_reason(DOMAIN_PAUSED, WORKER_CAUSE_USER), ==, REASON_PAUSED_USER);
-	g_assert_cmpint(state_reason(DOMAIN_RUNNING, WORKER_CAUSE_USER), ==, REASON_RUNNING_UNPAUSED);
-	g_assert_cmpint(state_reason(DOMAIN_RUNNING, WORKER_CAUSE_BOOTED), ==, REASON_RUNNING_BOOTED);
+	g_assert_cmpint(state_reason(DOMAIN_RUNNING, WORKER_CAUSE_USER), ==,
+			REASON_RUNNING_UNPAUSED);
+	g_assert_cmpint(state_reason(DOMAIN_RUNNING, WORKER_CAUSE_BOOTED), ==,
+			REASON_RUNNING_BOOTED);
 }
 
 int main(int argc, char **argv)

@@ -45,7 +45,9 @@ static struct store *open_fine(const char *path)
 
 static void put(struct store *store, uint8_t first, const char *name, const char *xml)
 {
-	struct store_domain row = { .uuid = { first }, .name = name, .xml = xml, .state = 1, .created_s = 5 };
+	struct store_domain row = {
+		.uuid = { first }, .name = name, .xml = xml, .state = 1, .created_s = 5
+	};
 	g_autoptr(GError) error = NULL;
 
 	store_put_domain(store, &row, &error);
@@ -54,8 +56,8 @@ static void put(struct store *store, uint8_t first, const char *name, const char
 
 static void collect(const struct store_domain *row, void *opaque)
 {
-	g_string_append_printf(opaque, "%02x %s %s %d %d/%d;", row->uuid[0], row->name, row->xml, row->autostart,
-			       row->state, row->reason);
+	g_string_append_printf(opaque, "%02x %s %s %d %d/%d;", row->uuid[0], row->name, row->xml,
+			       row->autostart, row->state, row->reason);
 }
 
 static char *rows(struct store *store)
