@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Errors of the system become GErrors with its text. */
 #include "config.h"
 #include <errno.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A listening socket takes the place of a dead one, and of nothing else. */
 #include "config.h"
 #include <glib/gstdio.h>
 #include <sys/stat.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A domain's metadata: found, set and removed by namespace. */
 #include "config.h"
 
 #include <string.h>

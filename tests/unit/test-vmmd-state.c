@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of domain states, and what clients are told of each. */
 #include "config.h"
 
 #include <glib.h>

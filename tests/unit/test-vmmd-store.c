@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The database: what is kept is there after a restart, and what can't be is refused. */
 #include "config.h"
 
 #include <glib/gstdio.h>
