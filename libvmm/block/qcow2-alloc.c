@@ -376,7 +376,8 @@ static void clusters_freed(struct qcow2 *q, uint64_t first, uint64_t n)
 	if (q->unpacked_off && cluster_index(q, q->unpacked_off) < first + n)
 		q->unpacked_off = 0;
 	if (q->layer->discard && off < q->file->end)
-		file_punch(q->file, off, MIN(bytes, q->file->end - off));	/* only saves space: may fail */
+		/* only saves space: may fail */
+		file_punch(q->file, off, MIN(bytes, q->file->end - off));
 }
 
 int alloc_undo(struct qcow2 *q, uint64_t off, uint64_t n)
