@@ -335,7 +335,7 @@ static void a_port_that_is_taken_is_named(struct guest *g, const void *arg)
 	for (int i = 0; i < 2; i++) {
 		int type = i ? SOCK_DGRAM : SOCK_STREAM;
 		uint16_t port;
-		auto_close int fd = listener(type, &port);
+		auto_close G_GNUC_UNUSED int fd = listener(type, &port);
 		struct slirp_forward f = { .udp = i, .host_addr = "127.0.0.1", .host_port = port,
 					   .guest_port = 22 };
 		struct slirp_opts opts = { .owner = g->ctx, .forwards = &f, .n_forwards = 1 };

@@ -179,7 +179,8 @@ static void image_options_are_parsed_or_named(void)
 	g_autoptr(command_args) bad = parsed("image create x 1G -o cluser_size=2M");
 	struct image_create_opts o = { 0 };
 	g_autoptr(GError) error = NULL;
-	g_auto(GStrv) held = image_options_parse(args_words(good, "options"), &o, NULL);
+	g_auto(GStrv) held G_GNUC_UNUSED =
+		image_options_parse(args_words(good, "options"), &o, NULL);
 
 	g_assert_cmpuint(o.cluster_bytes, ==, 2 << 20);
 	g_assert_cmpstr(o.compat, ==, "0.10");
