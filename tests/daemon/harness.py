@@ -16,6 +16,7 @@ import uuid
 BUILD = os.environ.get("VMM_BUILDDIR", os.getcwd())
 SOURCE = os.environ.get("VMM_SRCDIR", os.path.dirname(os.path.abspath(__file__)) + "/../..")
 PROGRAM = {"remote": 0x20008086}
+PATIENCE = 60     # seconds for what takes a moment: the machine may be busy, and its disk too
 
 
 class Daemon:
@@ -32,7 +33,7 @@ class Daemon:
         self.env.pop("G_DEBUG", None)     # misbehaving clients and workers are worth a warning
         self.proc = None
 
-    def start(self, *args, wait=10):
+    def start(self, *args, wait=PATIENCE):
         self.proc = subprocess.Popen([BUILD + "/vmmd/vmmd", "-v", *args], env=self.env,
                                      stdout=self.log, stderr=self.log)
         until = time.monotonic() + wait
@@ -52,13 +53,13 @@ class Daemon:
 
     def connect(self, path=None):
         s = socket.socket(socket.AF_UNIX)
-        s.settimeout(10)
+        s.settimeout(PATIENCE)
         s.connect(path or self.sock)
         return s
 
     def kill(self, sig=signal.SIGKILL):
         self.proc.send_signal(sig)
-        self.proc.wait(10)
+        self.proc.wait(PATIENCE)
 
     def workers(self):
         """pids of the workers, by their pid files"""
@@ -92,7 +93,7 @@ class Daemon:
         assert "ERROR: " not in text and "CRITICAL" not in text, text
 
     def virsh(self, *args, ok=True, uri=None, stdin=None):
-        p = subprocess.run(["virsh", "-q", "-c", uri or self.uri, *args], input=stdin, timeout=30,
+        p = subprocess.run(["virsh", "-q", "-c", uri or self.uri, *args], input=stdin, timeout=PATIENCE,
                            capture_output=True, text=True, env=dict(os.environ, LC_ALL="C"))
         if ok is not None:
             assert (p.returncode == 0) == ok, f"virsh {args}: {p.returncode}\n{p.stdout}{p.stderr}\n{self.logged()}"
@@ -175,7 +176,7 @@ class Raw:
         self.s.close()
 
 
-def until(what, condition, seconds=5):
+def until(what, condition, seconds=PATIENCE):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain until " + what

@@ -14,7 +14,7 @@
 
 PAYLOAD_DECLARE(virtio);
 
-#define PATIENCE_MS 30000
+#define PATIENCE_MS 60000
 #define DEVICES 3
 
 static struct device *device_add(struct payload *p, unsigned slot, struct virtio_device *dev)

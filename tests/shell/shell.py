@@ -13,6 +13,7 @@ import time
 
 BUILD = os.environ.get("VMM_BUILDDIR", os.getcwd())
 VMSH = BUILD + "/vmsh/vmsh"
+PATIENCE = 60
 
 
 def environment(d, **env):
@@ -23,7 +24,7 @@ def environment(d, **env):
 def vmsh(d, *args, status=0, stdin="", options=(), **env):
     """What it printed; stdout alone when it succeeded, both when it failed."""
     p = subprocess.run([VMSH, "-c", d.uri, *options, *args], input=stdin, capture_output=True,
-                       text=True, timeout=30, env=environment(d, **env))
+                       text=True, timeout=PATIENCE, env=environment(d, **env))
     assert p.returncode == status, f"vmsh {args}: {p.returncode}, not {status}\n{p.stdout}{p.stderr}\n{d.logged()}"
     return p.stdout if status == 0 else p.stdout + p.stderr
 
@@ -51,7 +52,7 @@ class Terminal:
         self.text += got.decode(errors="replace")
         return bool(got)
 
-    def see(self, pattern, seconds=10):
+    def see(self, pattern, seconds=PATIENCE):
         """Waits for the pattern and forgets all up to its end."""
         end = time.monotonic() + seconds
         while True:
@@ -67,7 +68,7 @@ class Terminal:
 
     def end(self):
         """Its exit status; what it still writes is kept."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             self.read(0.05)
             pid, status = os.waitpid(self.pid, os.WNOHANG)

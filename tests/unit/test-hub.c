@@ -432,7 +432,7 @@ static void draining_waits_for_a_reader_but_not_for_ever(struct guest *g, const 
 	put(g, chunk);
 	begin = g_get_monotonic_time();
 	hub_drain(g->hub, 50);
-	g_assert_cmpint(g_get_monotonic_time() - begin, <, 5 * G_USEC_PER_SEC);
+	g_assert_cmpint(g_get_monotonic_time() - begin, <, 60 * G_USEC_PER_SEC);
 	g_free(take(g, fd));
 	put(g, "last words");
 	hub_drain(g->hub, 10000);

@@ -26,7 +26,7 @@ static void every_test_gets_a_verdict_in_time(void)
 		all &= t->verdict != PROBE_FAIL;
 	}
 	g_assert_cmpint(all, ==, probe.runs_linux);
-	g_assert_cmpint(g_get_monotonic_time() - since, <, 30 * G_USEC_PER_SEC);
+	g_assert_cmpint(g_get_monotonic_time() - since, <, 120 * G_USEC_PER_SEC);
 }
 
 static void a_file_that_is_no_kvm_is_refused(void)

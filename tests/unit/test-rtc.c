@@ -161,7 +161,7 @@ static void the_ram_keeps_what_is_written_over_a_reset(struct board *b, const vo
 
 static bool wait_irq(struct board *b)
 {
-	int64_t end = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
+	int64_t end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
 	eventfd_t n;
 
 	while (g_get_monotonic_time() < end) {

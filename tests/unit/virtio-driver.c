@@ -13,7 +13,7 @@
 #include "libvmm/device/virtio.h"
 
 #define ALLOC_FROM 0x10000
-#define WAIT_US (2 * G_USEC_PER_SEC)
+#define WAIT_US (60 * G_USEC_PER_SEC)	/* the machine may be busy */
 
 struct driver *driver_new(unsigned mib)
 {
