@@ -3,11 +3,14 @@
 #include "config.h"
 
 #include <locale.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 
 #include "libvmm/util/error.h"
 #include "vmmd/worker/worker.h"
+
+#define STACK_BYTES (512u << 10)
 
 static struct {
 	int control_fd, status_fd;
@@ -28,6 +31,20 @@ static const GOptionEntry entries[] = {
 	{ NULL },
 };
 
+/*
+ * Stacks of the default size (8 MiB) hold whole 2 MiB pages: where transparent
+ * huge pages are "always", each thread's first push takes one.
+ */
+static void stacks_shrink(void)
+{
+	pthread_attr_t attr;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_setattr_default_np(&attr);
+	pthread_attr_destroy(&attr);
+}
+
 int main(int argc, char **argv)
 {
 	g_autoptr(GOptionContext) context = g_option_context_new("- run one virtual machine");
@@ -35,6 +52,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	signal(SIGPIPE, SIG_IGN);
+	stacks_shrink();
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error)) {
 		fprintf(stderr, "vmm-worker: %s\n", error->message);

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -239,5 +240,7 @@ bool sandbox_lock(GError **error)
 	r = r ?: seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	r = r ?: seccomp_load(f);
 	seccomp_release(f);
+	/* The filter's rules were the last of what only the start needs. */
+	malloc_trim(0);
 	return r ? error_errno(error, r, "sandbox: load the seccomp filter") : true;
 }
