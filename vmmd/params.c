@@ -54,11 +54,6 @@ void params_uint(GArray *params, unsigned value, const char *format, ...)
 	PARAMS_ADD(PARAM_UINT, u, value);
 }
 
-void params_hyper(GArray *params, int64_t value, const char *format, ...)
-{
-	PARAMS_ADD(PARAM_HYPER, l, value);
-}
-
 void params_uhyper(GArray *params, uint64_t value, const char *format, ...)
 {
 	PARAMS_ADD(PARAM_UHYPER, ul, value);

@@ -12,6 +12,5 @@ GArray *params_new(void);
 /* Names are formatted, so that "net.%u.rx.bytes" needs no buffer. */
 void params_int(GArray *params, int value, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void params_uint(GArray *params, unsigned value, const char *format, ...) G_GNUC_PRINTF(3, 4);
-void params_hyper(GArray *params, int64_t value, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void params_uhyper(GArray *params, uint64_t value, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void params_text(GArray *params, const char *value, const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -11,15 +11,6 @@ struct target {
 	GError *error;
 };
 
-/*
- * The domains that words name, each once, in the order written: ids, uuids,
- * names and globs over names.  A glob takes only domains that list_flags
- * select (0: all), so that "shutdown web-*" does not fail for those that are
- * off.  NULL and *error when the daemon cannot be asked or nothing matches.
- */
-GPtrArray *fleet_select(struct shell *sh, const GPtrArray *words, unsigned list_flags,
-			GError **error);
-
 /* The single domain of option "domain". */
 vmm_domain *fleet_domain(struct shell *sh, const struct command_args *args, GError **error);
 

@@ -30,7 +30,8 @@ static void on_sigint(int sig)
 	errno = saved;
 }
 
-unsigned screen_width(int fd)
+/* Columns of the terminal behind fd; 0 if it is none. */
+static unsigned screen_width(int fd)
 {
 	const char *columns = g_getenv("COLUMNS");
 	struct winsize size;

@@ -59,5 +59,3 @@ void shell_print_record(const struct shell *sh, const struct command_args *args,
 void shell_print_text(const struct shell *sh, const struct command_args *args, const char *key,
 		      const char *text);
 
-/* Columns of the terminal behind fd; 0 if it is none. */
-unsigned screen_width(int fd);

@@ -96,7 +96,7 @@ void table_colour(struct table *t, enum colour colour)
 	g_array_index(t->cells, struct cell, t->cells->len - 1).colour = colour;
 }
 
-unsigned table_rows(const struct table *t)
+static unsigned table_rows(const struct table *t)
 {
 	return t->cells->len / t->n_columns;
 }

@@ -46,7 +46,6 @@ void table_size(struct table *t, uint64_t bytes);		/* JSON has the bytes */
 void table_bool(struct table *t, bool b, const char *shown);
 void table_none(struct table *t);				/* "-", null */
 void table_colour(struct table *t, enum colour colour);		/* of the last cell */
-unsigned table_rows(const struct table *t);
 
 char *table_render(const struct table *t, const struct screen *screen);
 /* One row, a line for each column. */

@@ -49,40 +49,6 @@ bool image_prealloc_from_name(const char *name, enum image_prealloc *ret, GError
 			 "preallocation '%s' is none of off, metadata, falloc, full", name);
 }
 
-/* What a unit multiplies by; 0 when it is none. */
-static double unit_factor(const char *unit)
-{
-	static const char letters[] = "kmgtpe";
-	const char *at = unit[0] ? strchr(letters, g_ascii_tolower(unit[0])) : NULL;
-	bool decimal = at && !g_ascii_strcasecmp(unit + 1, "b");
-	double f = 1;
-
-	if (!unit[0] || !g_ascii_strcasecmp(unit, "b"))
-		return 1;
-	if (!at || !(unit[1] == 0 || decimal || !g_ascii_strcasecmp(unit + 1, "ib")))
-		return 0;
-	for (long i = 0; i <= at - letters; i++)
-		f *= decimal ? 1000 : 1024;
-	return f;
-}
-
-bool image_size_from_text(const char *text, uint64_t *ret, GError **error)
-{
-	size_t digits = strspn(text, "0123456789."), whole_digits = strspn(text, "0123456789");
-	g_autofree char *number = g_strndup(text, digits);
-	double v = g_ascii_strtod(number, NULL), f = whole_digits ? unit_factor(text + digits) : 0;
-
-	if (f == 0)
-		return error_set(error, VMM_ERR_INVALID_ARG,
-				 "'%s' is no size; write 10G, 512M or a number of bytes", text);
-	if (v * f > (double)(1ull << 61))
-		return error_set(error, VMM_ERR_INVALID_ARG, "size '%s' is too large", text);
-	/* Whole numbers exactly: a double has 53 bits. */
-	*ret = digits > whole_digits ? (uint64_t)(v * f) :
-				       g_ascii_strtoull(number, NULL, 10) * (uint64_t)f;
-	return true;
-}
-
 struct block *image_open(const char *path, const char *format, bool read_only, bool share,
 			 GError **error)
 {

@@ -36,8 +36,6 @@ enum image_prealloc {
 const char *image_probe(const char *path, GError **error);
 /* "off", "metadata", "falloc", "full". */
 bool image_prealloc_from_name(const char *name, enum image_prealloc *ret, GError **error);
-/* "10G", "512M", "1.5T", "4096", "10GiB": powers of 1024; "10GB": powers of 1000, as in libvirt. */
-bool image_size_from_text(const char *text, uint64_t *ret, GError **error);
 
 /* ---- create ---- */
 

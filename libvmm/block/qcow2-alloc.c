@@ -20,7 +20,7 @@
 
 /* ---- one refcount; spec, "Refcount block entry": big endian, small ones from bit 0 on ---- */
 
-uint64_t refcount_decode(unsigned order, const uint8_t *data, uint64_t i)
+static uint64_t refcount_decode(unsigned order, const uint8_t *data, uint64_t i)
 {
 	unsigned bits = 1u << order;
 	uint64_t v = 0;

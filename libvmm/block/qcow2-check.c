@@ -19,7 +19,7 @@
 
 #define CLUSTERS_MAX (1ull << 31)
 
-void check_say(struct check *c, const char *format, ...)
+static void G_GNUC_PRINTF(2, 3) check_say(struct check *c, const char *format, ...)
 {
 	g_autofree char *line = NULL;
 	va_list ap;
@@ -331,7 +331,7 @@ static int check_flags_l2(struct check *c, uint64_t off, uint64_t *table, bool f
 	return r == 0 && changed && fix ? file_pwrite(q->file, off, table, q->cluster_bytes) : r;
 }
 
-int check_flags(struct check *c, bool fix)
+static int check_flags(struct check *c, bool fix)
 {
 	struct qcow2 *q = c->q;
 	g_autofree uint64_t *table = g_try_malloc(q->cluster_bytes);

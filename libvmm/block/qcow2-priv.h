@@ -231,7 +231,6 @@ void cache_reset(struct qcow2 *q);
 /* qcow2-alloc.c */
 int refcount_get(struct qcow2 *q, uint64_t cluster, uint64_t *ret);
 int refcount_set(struct qcow2 *q, uint64_t cluster, uint64_t value);
-uint64_t refcount_decode(unsigned order, const uint8_t *data, uint64_t index);
 void refcount_encode(unsigned order, uint8_t *data, uint64_t index, uint64_t value);
 int alloc_clusters(struct qcow2 *q, uint64_t want, uint64_t *ret_off, uint64_t *ret_n,
 		   bool *ret_fresh);
@@ -295,9 +294,7 @@ struct check {
 	bool no_refcounts;
 };
 
-void check_say(struct check *c, const char *format, ...) G_GNUC_PRINTF(2, 3);
 int check_count(struct check *c);
-int check_flags(struct check *c, bool fix);
 int repair_leaks(struct check *c);
 int repair_rebuild(struct check *c);
 

@@ -103,7 +103,7 @@ static bool parse_source(const xmlNode *disk, const xmlNode *node, struct disk_d
 }
 
 /* vda to vdzzz: what a Linux guest calls it, as long as nobody changes the order. */
-bool disk_target_check(const char *target)
+static bool disk_target_check(const char *target)
 {
 	size_t len = strlen(target);
 

@@ -22,7 +22,6 @@ struct disk_def *disk_def_parse(const xmlNode *node, unsigned flags, GError **er
 void disk_def_format(struct xml_out *out, const struct disk_def *disk, unsigned flags);
 typedef struct disk_def disk_def;
 void disk_def_free(void *disk);
-bool disk_target_check(const char *target);
 bool disk_def_check_pair(const struct disk_def *a, const struct disk_def *b, GError **error);
 
 struct iface_def *iface_def_parse(const xmlNode *node, unsigned flags, GError **error);

@@ -17,11 +17,6 @@ static const char *const action_names[] = { "destroy", "restart", "rename-restar
 
 static_assert(ARRAY_SIZE(action_names) == N_DOMAIN_ACTIONS, "a name for each");
 
-const char *domain_action_name(enum domain_action action)
-{
-	return action_names[action];
-}
-
 /* ---- new, free ---- */
 
 domain_def *domain_def_new(const char *name)

@@ -297,5 +297,4 @@ struct rng_def *rng_def_new(void);
 bool domain_cpuset_map(const char *cpuset, uint8_t map[DOMAIN_CPUS_MAX / 8]);
 
 const char *disk_format_name(enum disk_format format);	/* "raw", "qcow2": block_opts.format */
-const char *domain_action_name(enum domain_action action);
 const char *chardev_kind_name(enum chardev_kind kind);

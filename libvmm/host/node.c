@@ -61,13 +61,6 @@ char *node_cpu_vendor(void)
 	return id ? g_steal_pointer(&id) : g_strdup("unknown");
 }
 
-char *node_cpu_model_name(void)
-{
-	char *name = file_value("/proc/cpuinfo", "model name");
-
-	return name ? name : g_strdup("unknown");
-}
-
 /* The line of /proc/stat: user nice system idle iowait irq softirq steal, in ticks. */
 static bool stat_times(const char *line, struct node_cpu_times *ret)
 {

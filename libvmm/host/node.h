@@ -46,7 +46,6 @@ void node_topology_free(struct node_topology *topo);
 unsigned node_cpus_online(const struct node_topology *topo);
 unsigned node_mhz(void);				/* of the first CPU, now; 0: not known */
 char *node_cpu_vendor(void);				/* "Intel", "AMD", or what cpuid says */
-char *node_cpu_model_name(void);			/* "AMD EPYC ..." */
 
 /* cpu -1: all together. */
 bool node_cpu_times_read(int cpu, struct node_cpu_times *ret, GError **error);

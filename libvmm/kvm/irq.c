@@ -44,25 +44,15 @@ bool irq_init(struct kvm *kvm, GError **error)
 	return true;
 }
 
-static bool irqfd_ioctl(struct kvm *kvm, unsigned gsi, int event_fd, unsigned flags, GError **error)
+bool irq_attach(struct kvm *kvm, unsigned gsi, int event_fd, GError **error)
 {
-	struct kvm_irqfd args = { .fd = event_fd, .gsi = gsi, .flags = flags };
+	struct kvm_irqfd args = { .fd = event_fd, .gsi = gsi };
 
 	if (gsi >= IRQ_GSIS)
 		return error_set(error, VMM_ERR_INTERNAL, "GSI %u: there are %d", gsi, IRQ_GSIS);
 	if (ioctl(kvm_vm_fd(kvm), KVM_IRQFD, &args) < 0)
 		return error_errno(error, errno, "KVM_IRQFD for GSI %u", gsi);
 	return true;
-}
-
-bool irq_attach(struct kvm *kvm, unsigned gsi, int event_fd, GError **error)
-{
-	return irqfd_ioctl(kvm, gsi, event_fd, 0, error);
-}
-
-bool irq_detach(struct kvm *kvm, unsigned gsi, int event_fd, GError **error)
-{
-	return irqfd_ioctl(kvm, gsi, event_fd, KVM_IRQFD_FLAG_DEASSIGN, error);
 }
 
 int irq_new(struct kvm *kvm, unsigned gsi, GError **error)
@@ -76,31 +66,20 @@ int irq_new(struct kvm *kvm, unsigned gsi, GError **error)
 	return irq_attach(kvm, gsi, fd, error) ? TAKE_FD(fd) : -1;
 }
 
-static bool kick_ioctl(struct kvm *kvm, uint64_t gpa, uint32_t value, int event_fd, unsigned flags,
-		       GError **error)
+bool irq_attach_kick(struct kvm *kvm, uint64_t gpa, uint32_t value, int event_fd, GError **error)
 {
 	struct kvm_ioeventfd args = {
 		.datamatch = value,
 		.addr = gpa,
 		.len = 4,
 		.fd = event_fd,
-		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH | flags,
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
 	};
 
 	if (ioctl(kvm_vm_fd(kvm), KVM_IOEVENTFD, &args) < 0)
 		return error_errno(error, errno, "KVM_IOEVENTFD at 0x%" PRIx64 " for %u", gpa,
 				   value);
 	return true;
-}
-
-bool irq_attach_kick(struct kvm *kvm, uint64_t gpa, uint32_t value, int event_fd, GError **error)
-{
-	return kick_ioctl(kvm, gpa, value, event_fd, 0, error);
-}
-
-bool irq_detach_kick(struct kvm *kvm, uint64_t gpa, uint32_t value, int event_fd, GError **error)
-{
-	return kick_ioctl(kvm, gpa, value, event_fd, KVM_IOEVENTFD_FLAG_DEASSIGN, error);
 }
 
 struct irq_state *irq_state_save(struct kvm *kvm, GError **error)

@@ -22,13 +22,11 @@ bool irq_init(struct kvm *kvm, GError **error);
  * may close it: KVM keeps it.
  */
 bool irq_attach(struct kvm *kvm, unsigned gsi, int event_fd, GError **error);
-bool irq_detach(struct kvm *kvm, unsigned gsi, int event_fd, GError **error);
 /* A new eventfd, attached: the caller's.  -1 and *error on failure. */
 int irq_new(struct kvm *kvm, unsigned gsi, GError **error);
 
 /* A 4-byte guest write of `value` to gpa writes to event_fd and does not exit to us. */
 bool irq_attach_kick(struct kvm *kvm, uint64_t gpa, uint32_t value, int event_fd, GError **error);
-bool irq_detach_kick(struct kvm *kvm, uint64_t gpa, uint32_t value, int event_fd, GError **error);
 
 /* PIC, IOAPIC (and PIT where there is one) as they are now.  No vCPU runs meanwhile. */
 struct irq_state;

@@ -191,11 +191,6 @@ uint64_t guest_memory_bytes(const struct guest_memory *mem)
 	return mem->bytes;
 }
 
-int guest_memory_fd(const struct guest_memory *mem)
-{
-	return mem->fd;
-}
-
 const struct guest_region *guest_memory_regions(const struct guest_memory *mem, unsigned *ret_n)
 {
 	*ret_n = mem->n_regions;

@@ -24,7 +24,7 @@ struct guest_region {
 	uint64_t gpa;
 	uint64_t bytes;
 	void *hva;
-	uint64_t fd_off;	/* in guest_memory_fd(), if there is one */
+	uint64_t fd_off;	/* in the memfd, if there is one */
 };
 
 struct guest_memory_opts {
@@ -42,8 +42,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(guest_memory, guest_memory_free)
 void *guest_ptr(const struct guest_memory *mem, uint64_t gpa, uint64_t len);
 
 uint64_t guest_memory_bytes(const struct guest_memory *mem);
-/* The memfd behind it; -1 where anonymous memory alone gets huge pages from the host. */
-int guest_memory_fd(const struct guest_memory *mem);
 const struct guest_region *guest_memory_regions(const struct guest_memory *mem, unsigned *ret_n);
 
 /* Give the host back [gpa, gpa + len): reads as zeroes afterwards.  0 or -errno. */

@@ -430,13 +430,3 @@ void vcpus_stats(struct vcpus *s, unsigned index, struct vcpu_stats *ret)
 	};
 	g_mutex_unlock(&s->lock);
 }
-
-unsigned vcpus_count(const struct vcpus *s)
-{
-	return s->n;
-}
-
-int vcpus_fd(const struct vcpus *s, unsigned index)
-{
-	return s->vcpus[index].fd;
-}

@@ -93,6 +93,3 @@ struct vcpu_stats {
 
 /* Any thread. */
 void vcpus_stats(struct vcpus *vcpus, unsigned index, struct vcpu_stats *ret);
-unsigned vcpus_count(const struct vcpus *vcpus);
-/* While parked: the vCPU's descriptor, for cpu.h. */
-int vcpus_fd(const struct vcpus *vcpus, unsigned index);

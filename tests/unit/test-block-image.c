@@ -136,24 +136,6 @@ static void info_tells_what_qemu_made(void)
 	g_assert_cmpstr(i->snapshots[0].id, ==, "1");
 }
 
-static void sizes_are_read_as_people_write_them(void)
-{
-	static const struct { const char *text; uint64_t bytes; } good[] = {
-		{ "4096", 4096 }, { "1k", 1024 }, { "10G", 10ull << 30 }, { "1.5M", 3 << 19 },
-		{ "2GiB", 2ull << 30 }, { "2GB", 2000000000 }, { "0", 0 }, { "512B", 512 },
-		{ "9007199254740993", 9007199254740993 },
-	};
-	static const char *const bad[] = { "", "G", "-1", "1X", "1 G", "99E", "0x10", "1MiBs" };
-	uint64_t v;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(good); i++) {
-		g_assert_true(image_size_from_text(good[i].text, &v, NULL));
-		g_assert_cmpuint(v, ==, good[i].bytes);
-	}
-	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
-		g_assert_false(image_size_from_text(bad[i], &v, NULL));
-}
-
 /* ---- convert, compare ---- */
 
 static void make_source(void)
@@ -491,7 +473,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/image/create/refused", impossible_images_are_refused);
 	g_test_add_func("/image/create/overlay", an_overlay_is_as_large_as_its_backing_file);
 	g_test_add_func("/image/info", info_tells_what_qemu_made);
-	g_test_add_func("/image/size", sizes_are_read_as_people_write_them);
 	g_test_add_func("/image/convert/equal", converted_images_are_equal);
 	g_test_add_func("/image/convert/cancel", a_cancelled_conversion_leaves_nothing);
 	g_test_add_func("/image/compare", compare_names_the_first_difference);
