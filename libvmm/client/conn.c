@@ -3,12 +3,11 @@
 #include "config.h"
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "libvmm/client/client-priv.h"
 #include "libvmm/client/uri.h"
 #include "libvmm/util/cleanup.h"
+#include "libvmm/util/io.h"
 #include "libvmm/util/owner.h"
 
 #define CLOSE_TIMEOUT_MS 2000
@@ -75,25 +74,14 @@ static bool connect_failed(int err, const char *path, GError **error)
 
 static int socket_connect(const char *path, GError **error)
 {
-	/* Non-blocking: else a daemon that hangs with a full queue would hold us here. */
-	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	g_autoptr(GError) plain = NULL;
+	int fd = io_connect_unix(path, &plain);
 
-	if (fd < 0) {
-		error_errno(error, errno, "make a socket");
-		return -1;
-	}
-	if (strlen(path) >= sizeof(addr.sun_path)) {
-		error_set(error, VMM_ERR_INVALID_ARG, "socket path '%s' is longer than %zu bytes",
-			  path, sizeof(addr.sun_path) - 1);
-		return -1;
-	}
-	memcpy(addr.sun_path, path, strlen(path) + 1);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+	if (fd < 0 && errno == ENAMETOOLONG)
+		g_propagate_error(error, g_steal_pointer(&plain));
+	else if (fd < 0)
 		connect_failed(errno, path, error);
-		return -1;
-	}
-	return TAKE_FD(fd);
+	return fd;
 }
 
 static void on_event(struct rpc_message *msg, void *opaque)

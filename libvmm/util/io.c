@@ -29,16 +29,20 @@ static gboolean address_of(const char *path, struct sockaddr_un *ret, GError **e
 int io_connect_unix(const char *path, GError **error)
 {
 	struct sockaddr_un sa;
-	auto_close int fd = -1;
+	int fd, err;
 
-	if (!address_of(path, &sa, error))
-		return -1;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
-		error_errno(error, errno, "connect to '%s'", path);
+	if (!address_of(path, &sa, error)) {
+		errno = ENAMETOOLONG;
 		return -1;
 	}
-	return TAKE_FD(fd);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
+		return fd;
+	err = errno;
+	fd_close(&fd);
+	error_errno(error, err, "connect to '%s'", path);
+	errno = err;
+	return -1;
 }
 
 /* Only a socket whose owner is dead goes away. */

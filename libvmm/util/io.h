@@ -12,5 +12,8 @@
  */
 int io_listen_unix(const char *path, mode_t mode, GError **error);
 
-/* Connects to it; non-blocking connect, so it never hangs.  -1 on failure. */
+/*
+ * Connects to it; non-blocking, so it never hangs.  -1 on failure, errno
+ * says why (EAGAIN: its queue is full; ENAMETOOLONG: no path for a socket).
+ */
 int io_connect_unix(const char *path, GError **error);

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "libvmm/rpc/conn.h"
 #include "libvmm/rpc/frame_xdr.h"
@@ -167,15 +166,12 @@ static gboolean daemon_accept(int fd, GIOCondition condition, void *opaque)
 static struct daemon *daemon_start(void)
 {
 	struct daemon *d = g_new0(struct daemon, 1);
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
 	d->dir = g_dir_make_tmp("vmm-client-XXXXXX", NULL);
 	d->path = g_build_filename(d->dir, "vmmd.sock", NULL);
 	d->uri = g_strdup_printf("vmm+unix:///system?socket=%s", d->path);
-	g_strlcpy(addr.sun_path, d->path, sizeof(addr.sun_path));
-	d->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	g_assert_cmpint(bind(d->listener, (struct sockaddr *)&addr, sizeof(addr)), ==, 0);
-	g_assert_cmpint(listen(d->listener, 4), ==, 0);
+	d->listener = io_listen_unix(d->path, 0600, NULL);
+	g_assert_cmpint(d->listener, >=, 0);
 	d->thread = owner_thread_new("fake-vmmd");
 	d->accept = g_unix_fd_source_new(d->listener, G_IO_IN);
 	g_source_set_callback(d->accept, (GSourceFunc)(void (*)(void))daemon_accept, d, NULL);
