@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <termios.h>
 
 #include "libvmm/util/cleanup.h"
@@ -134,7 +132,7 @@ static void listener_accept(struct hub *hub, struct hub_listener *l)
 
 	if (fd < 0)
 		return;
-	l->client = hub_reader_add(hub, l->path ? l->path : "a client of its socket", fd, fd,
+	l->client = hub_reader_add(hub, "a client of its socket", fd, fd,
 				   l->replay_bytes);
 	l->client->listener = l;
 	l->client->writes = true;
@@ -167,27 +165,12 @@ void hub_listener_free(void *arg)
 	struct hub_listener *l = arg;
 
 	fd_close(&l->fd);
-	if (l->path)
-		unlink(l->path);
-	g_free(l->path);
 	g_free(l);
-}
-
-static struct hub_listener *listener_add(struct hub *hub, int fd, uint64_t replay_bytes)
-{
-	struct hub_listener *l = g_new0(struct hub_listener, 1);
-
-	/* A client that gives up between poll and accept must not block the main loop. */
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	l->fd = fd;
-	l->replay_bytes = replay_bytes;
-	l->tag = g_source_add_unix_fd(hub->source, fd, G_IO_IN);
-	g_ptr_array_add(hub->listeners, l);
-	return l;
 }
 
 bool hub_listen_fd(struct hub *hub, int fd, uint64_t replay_bytes, GError **error)
 {
+	struct hub_listener *l;
 	int listening = 0;
 	socklen_t len = sizeof(listening);
 
@@ -197,41 +180,12 @@ bool hub_listen_fd(struct hub *hub, int fd, uint64_t replay_bytes, GError **erro
 				 "console '%s': the descriptor is not a listening socket",
 				 hub->name);
 	}
-	listener_add(hub, fd, replay_bytes);
-	return true;
-}
-
-/* A socket file that nobody listens on any more is in the way. */
-static void unix_remove_stale(const struct sockaddr_un *addr)
-{
-	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct stat st;
-
-	if (fd < 0 || lstat(addr->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return;
-	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 && errno == ECONNREFUSED)
-		unlink(addr->sun_path);
-}
-
-bool hub_listen_unix(struct hub *hub, const char *path, uint64_t replay_bytes, GError **error)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	auto_close int fd = -1;
-
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "console '%s': the socket path '%s' is longer than %zu bytes",
-				 hub->name, path, sizeof(addr.sun_path) - 1);
-	g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return error_errno(error, errno, "console '%s'", hub->name);
-	unix_remove_stale(&addr);
-	/* The mode is the socket's before it has a name: nobody slips in between. */
-	fchmod(fd, 0600);
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 4) < 0)
-		return error_errno(error, errno, "console '%s': cannot listen on '%s'", hub->name,
-				   path);
-	listener_add(hub, TAKE_FD(fd), replay_bytes)->path = g_strdup(path);
+	/* A client that gives up between poll and accept must not block the main loop. */
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	l = g_new0(struct hub_listener, 1);
+	l->fd = fd;
+	l->replay_bytes = replay_bytes;
+	l->tag = g_source_add_unix_fd(hub->source, fd, G_IO_IN);
+	g_ptr_array_add(hub->listeners, l);
 	return true;
 }

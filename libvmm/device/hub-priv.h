@@ -38,7 +38,6 @@ struct hub_reader {
 struct hub_listener {
 	int fd;
 	void *tag;
-	char *path;		/* unlinked at the end; may be NULL */
 	uint64_t replay_bytes;
 	struct hub_reader *client;
 };

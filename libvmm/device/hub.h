@@ -60,11 +60,9 @@ char *hub_attach_pty(struct hub *hub, GError **error);
 
 /*
  * A listening stream socket: one client at a time, who may always type; others
- * wait in its backlog.  The descriptor is taken; hub_listen_unix() makes one,
- * over a stale one of a dead process if need be, and unlinks it at the end.
+ * wait in its backlog.  The descriptor is taken (also on failure).
  */
 bool hub_listen_fd(struct hub *hub, int fd, uint64_t replay_bytes, GError **error);
-bool hub_listen_unix(struct hub *hub, const char *path, uint64_t replay_bytes, GError **error);
 
 /*
  * This byte, typed into a descriptor of hub_attach_fd(), calls fn (once
