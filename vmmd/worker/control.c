@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 
 #include "libvmm/device/hub.h"
@@ -569,18 +568,6 @@ static gboolean on_signal(int fd, GIOCondition condition, void *opaque)
 	return G_SOURCE_REMOVE;
 }
 
-static int signal_fd_new(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 /* What was sent last (the reply to STOP, the final state) still has to leave. */
 static void link_flush(struct control *c)
 {
@@ -598,7 +585,7 @@ int control_run(int listen_fd, int status_fd)
 		.state = event_state, .rebooted = event_rebooted, .balloon = event_balloon,
 		.io_error = event_io_error, .opaque = &c,
 	};
-	auto_close int signals = signal_fd_new();
+	auto_close int signals = worker_signals_new();
 	guint contact;
 
 	c.w = (struct worker){ .loop = g_main_loop_new(NULL, FALSE), .front = &front,

@@ -153,14 +153,7 @@ int foreground_run(const char *xml_path)
 	struct foreground f = { 0 };
 	const struct worker_front front = { .opaque = &f };
 	g_autoptr(GError) error = NULL;
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	auto_close int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	auto_close int signals = worker_signals_new();
 
 	f.w = (struct worker){ .loop = g_main_loop_new(NULL, FALSE), .front = &front,
 			       .status_fd = -1, .detail = g_strdup("") };

@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "libvmm/device/hub.h"
@@ -264,4 +266,16 @@ void worker_done(struct worker *w)
 	g_clear_pointer(&w->def, domain_def_free);
 	g_clear_pointer(&w->detail, g_free);
 	g_clear_pointer(&w->loop, g_main_loop_unref);
+}
+
+int worker_signals_new(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }

@@ -60,6 +60,9 @@ void worker_reset(struct worker *w);
 void worker_stop(struct worker *w, enum worker_cause cause, const char *detail);
 void worker_done(struct worker *w);
 
+/* Blocks the signals that ask a process to end; they come by this signalfd. */
+int worker_signals_new(void);
+
 /* Fronts: each runs the worker to its end and returns the process's exit status. */
 int control_run(int listen_fd, int status_fd);
 int foreground_run(const char *xml_path);
