@@ -148,6 +148,8 @@ static void list_row(struct table *t, const struct vmm_domain_stats *s, bool tit
 		row_title(t, s->domain);
 }
 
+#define COLUMN_TITLE 7	/* the last: left out unless asked for */
+
 static const struct column columns_list[] = {
 	{ "Id", "id", COLUMN_RIGHT },
 	{ "Name", "name", COLUMN_SHRINK },
@@ -156,18 +158,7 @@ static const struct column columns_list[] = {
 	{ "CPUs", "vcpus", COLUMN_RIGHT | COLUMN_DROP },
 	{ "Uptime", "uptime", COLUMN_RIGHT | COLUMN_DROP },
 	{ "UUID", "uuid", COLUMN_JSON },
-	{ 0 },
-};
-
-static const struct column columns_list_title[] = {
-	{ "Id", "id", COLUMN_RIGHT },
-	{ "Name", "name", COLUMN_SHRINK },
-	{ "State", "state", 0 },
-	{ "Memory", "memory", COLUMN_RIGHT | COLUMN_DROP },
-	{ "CPUs", "vcpus", COLUMN_RIGHT | COLUMN_DROP },
-	{ "Uptime", "uptime", COLUMN_RIGHT | COLUMN_DROP },
-	{ "UUID", "uuid", COLUMN_JSON },
-	{ "Title", "title", COLUMN_SHRINK },
+	[COLUMN_TITLE] = { "Title", "title", COLUMN_SHRINK },
 	{ 0 },
 };
 
@@ -193,6 +184,7 @@ static void print_list_words(const GPtrArray *all, const struct command_args *ar
 
 bool cmd_list(struct shell *sh, struct command_args *args, GError **error)
 {
+	struct column columns[G_N_ELEMENTS(columns_list)];
 	bool title = args_given(args, "title");
 	vmm_connect *conn = shell_connect(sh, error);
 	g_autoptr(GPtrArray) all = NULL;
@@ -211,7 +203,10 @@ bool cmd_list(struct shell *sh, struct command_args *args, GError **error)
 		print_list_words(all, args);
 		return true;
 	}
-	t = table_new(title ? columns_list_title : columns_list);
+	memcpy(columns, columns_list, sizeof(columns));
+	if (!title)
+		columns[COLUMN_TITLE] = (struct column){ 0 };
+	t = table_new(columns);
 	for (unsigned i = 0; i < all->len; i++)
 		list_row(t, all->pdata[i], title);
 	shell_print_table(sh, args, t);
