@@ -3,7 +3,7 @@
  * The worker's jail.
  *
  * The worker parses image headers and runs the guest's requests, so both
- * happen inside: sandbox_enter() is called before the definition arrives, and
+ * happen inside: sandbox_enter() is called before the machine is built, and
  * every path is opened by vmmd and comes as a descriptor.  Inside there is an
  * empty read-only root folder with one file, /etc/resolv.conf, for libslirp's
  * name server look-up.  The steps depend on each other: namespaces first (they
