@@ -71,6 +71,8 @@ void machine_reset(struct machine *m, void (*done)(void *opaque, const GError *e
 
 /* By alias ("serial0", "console1", "channel0") or channel name; "" is the first; NULL if none. */
 struct hub *machine_hub(struct machine *m, const char *device);
+/* Gives the readers of each console this long to take what the guest said last. */
+void machine_drain_hubs(struct machine *m, unsigned timeout_ms);
 
 bool machine_set_balloon(struct machine *m, uint64_t guest_bytes, GError **error);
 bool machine_set_stats_period(struct machine *m, unsigned seconds, GError **error);

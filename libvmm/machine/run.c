@@ -270,6 +270,15 @@ struct hub *machine_hub(struct machine *m, const char *device)
 	return NULL;
 }
 
+void machine_drain_hubs(struct machine *m, unsigned timeout_ms)
+{
+	for (unsigned i = 0; i < m->hubs->len; i++) {
+		struct machine_hub *h = g_ptr_array_index(m->hubs, i);
+
+		hub_drain(h->hub, timeout_ms);
+	}
+}
+
 unsigned machine_n_disks(const struct machine *m)
 {
 	return m->disks->len;

@@ -35,7 +35,7 @@
 struct control {
 	struct worker w;
 	struct rpc_conn *link;		/* NULL: no vmmd */
-	guint listen_source;
+	guint listen_source, contact_source;
 	char *xml;			/* of START */
 	int id;
 	int64_t started_us;
@@ -549,6 +549,7 @@ static gboolean on_no_contact(void *opaque)
 {
 	struct control *c = opaque;
 
+	c->contact_source = 0;
 	if (c->w.state == WORKER_EMPTY && !c->link) {
 		g_warning("no vmmd came within %d s", FIRST_CONTACT_S);
 		g_main_loop_quit(c->w.loop);
@@ -586,19 +587,18 @@ int control_run(int listen_fd, int status_fd)
 		.io_error = event_io_error, .opaque = &c,
 	};
 	auto_close int signals = worker_signals_new();
-	guint contact;
 
 	c.w = (struct worker){ .loop = g_main_loop_new(NULL, FALSE), .front = &front,
 			       .status_fd = status_fd, .detail = g_strdup("") };
 	g_unix_set_fd_nonblocking(listen_fd, TRUE, NULL);
 	c.listen_source = g_unix_fd_add(listen_fd, G_IO_IN, on_accept, &c);
 	g_unix_fd_add(signals, G_IO_IN, on_signal, &c);
-	contact = g_timeout_add_seconds(FIRST_CONTACT_S, on_no_contact, &c);
+	c.contact_source = g_timeout_add_seconds(FIRST_CONTACT_S, on_no_contact, &c);
 	g_main_loop_run(c.w.loop);
 
 	g_source_remove(c.listen_source);
-	if (c.w.state == WORKER_EMPTY)
-		g_source_remove(contact);
+	if (c.contact_source)
+		g_source_remove(c.contact_source);
 	link_flush(&c);
 	g_free(c.xml);
 	worker_done(&c.w);

@@ -14,7 +14,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "libvmm/device/hub.h"
 #include "libvmm/domain/domain.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
@@ -243,17 +242,15 @@ static void status_write(const struct worker *w)
 void worker_stop(struct worker *w, enum worker_cause cause, const char *detail)
 {
 	g_autofree char *kept = g_strdup(detail);
-	struct machine *m = g_steal_pointer(&w->machine);
+	struct machine *m;
 
 	if (w->state == WORKER_STOPPED)
 		return;
-	if (m) {
-		struct hub *console = machine_hub(m, "");
-
-		if (console)
-			hub_drain(console, LAST_WORDS_MS);
-		machine_free(m);
-	}
+	/* Freeing iterates the main loop: whoever comes meanwhile finds no machine. */
+	m = g_steal_pointer(&w->machine);
+	if (m)
+		machine_drain_hubs(m, LAST_WORDS_MS);
+	machine_free(m);
 	state_set(w, WORKER_STOPPED, cause, kept);
 	w->exit_status = cause == WORKER_CAUSE_CRASHED || cause == WORKER_CAUSE_FAILED;
 	status_write(w);
