@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <malloc.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -118,6 +119,8 @@ static bool namespaces_enter(const struct sandbox_opts *o, GError **error)
 
 static bool privileges_drop(const struct sandbox_opts *o, GError **error)
 {
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const struct __user_cap_data_struct no_caps[_LINUX_CAPABILITY_U32S_3] = { 0 };
 	const struct rlimit none = { 0, 0 };
 
 	if (o->uid && geteuid() == 0) {
@@ -127,6 +130,9 @@ static bool privileges_drop(const struct sandbox_opts *o, GError **error)
 	}
 	for (int cap = 0; cap < 64; cap++)
 		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	/* a new user namespace came with all of them */
+	if (syscall(SYS_capset, &header, no_caps) < 0)
+		return error_errno(error, errno, "sandbox: give up capabilities");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_errno(error, errno, "sandbox: no_new_privs");
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
