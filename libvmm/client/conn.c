@@ -42,20 +42,21 @@ bool connect_call(vmm_connect *conn, int procedure, xdrproc_t args_proc, const v
 	return call_timed(conn, procedure, 0, args_proc, args, ret_proc, ret, ret_bytes, error);
 }
 
-static bool connect_failed(int err, const char *path, GError **error)
+static bool connect_failed(int err, const char *path, bool session, GError **error)
 {
+	const char *how = session ? "vmmd --session --daemon" : "vmmd --daemon";
+
 	switch (err) {
 	case ENOENT:
 	case ENOTDIR:
 		return error_set(error, VMM_ERR_SYSTEM,
-				 "vmmd is not running (no socket at '%s'): start it with "
-				 "'systemctl start vmmd' or 'vmmd'",
-				 path);
+				 "vmmd is not running (no socket at '%s'): start it with '%s'",
+				 path, how);
 	case ECONNREFUSED:
 		return error_set(error, VMM_ERR_SYSTEM,
 				 "vmmd is not running (nobody listens at '%s' any more): "
-				 "start it with 'systemctl start vmmd' or 'vmmd'",
-				 path);
+				 "start it with '%s'",
+				 path, how);
 	case EACCES:
 	case EPERM:
 		return error_set(error, VMM_ERR_AUTH_FAILED,
@@ -72,7 +73,7 @@ static bool connect_failed(int err, const char *path, GError **error)
 	}
 }
 
-static int socket_connect(const char *path, GError **error)
+static int socket_connect(const char *path, bool session, GError **error)
 {
 	g_autoptr(GError) plain = NULL;
 	int fd = io_connect_unix(path, &plain);
@@ -80,7 +81,7 @@ static int socket_connect(const char *path, GError **error)
 	if (fd < 0 && errno == ENAMETOOLONG)
 		g_propagate_error(error, g_steal_pointer(&plain));
 	else if (fd < 0)
-		connect_failed(errno, path, error);
+		connect_failed(errno, path, session, error);
 	return fd;
 }
 
@@ -189,7 +190,7 @@ vmm_connect *vmm_connect_open_interruptible(const char *uri, unsigned flags, int
 	}
 	if (!uri_resolve(uri, &conn->uri, &name, &path, error))
 		return NULL;
-	fd = socket_connect(path, error);
+	fd = socket_connect(path, g_str_has_suffix(name, "/session"), error);
 	if (fd < 0)
 		return NULL;
 	conn->events = event_table_new(conn);

@@ -266,6 +266,7 @@ static void no_daemon_gets_a_message_that_says_what_to_do(void)
 	g_assert_null(
 		vmm_connect_open("vmm+unix:///system?socket=/nonexistent/vmmd.sock", 0, &error));
 	g_assert_nonnull(strstr(error->message, "vmmd is not running"));
+	g_assert_nonnull(strstr(error->message, "start it with 'vmmd"));
 	g_assert_nonnull(strstr(error->message, "/nonexistent/vmmd.sock"));
 }
 
