@@ -3,8 +3,12 @@
 #include "config.h"
 #include "vmsh/commands.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "libvmm/util/cleanup.h"
 #include "vmsh/console.h"
 #include "vmsh/fleet.h"
 #include "vmsh/options.h"
@@ -13,18 +17,33 @@
 
 #define XML_BYTES_MAX (4 << 20)		/* what the protocol carries in one string */
 
+/* Up to the limit and a byte more: a device or a pipe may have no end.  Ctrl-C ends it. */
+static bool read_bounded(int fd, GByteArray *text)
+{
+	uint8_t piece[16384];
+	ssize_t n;
+
+	while (text->len <= XML_BYTES_MAX && (n = read(fd, piece, sizeof(piece))) != 0) {
+		if (n < 0)
+			return false;
+		g_byte_array_append(text, piece, n);
+	}
+	return true;
+}
+
 static char *read_xml(const char *path, GError **error)
 {
-	g_autofree char *text = NULL;
-	gsize bytes;
+	auto_close int fd = open(g_str_equal(path, "-") ? "/dev/stdin" : path, O_RDONLY | O_CLOEXEC);
+	g_autoptr(GByteArray) text = g_byte_array_new();
 
-	if (!g_file_get_contents(g_str_equal(path, "-") ? "/dev/stdin" : path, &text, &bytes,
-				 error))
+	if (fd < 0 || !read_bounded(fd, text)) {
+		g_set_error(error, VMM_ERROR, VMM_ERR_SYSTEM, "%s", g_strerror(errno));
 		return NULL;
-	if (bytes <= XML_BYTES_MAX && strlen(text) == bytes)
-		return g_steal_pointer(&text);
-	g_set_error(error, VMM_ERROR, VMM_ERR_XML, "'%s' is no domain XML: %s", path,
-		    bytes > XML_BYTES_MAX ? "it is larger than 4 MiB" : "it has a NUL byte");
+	}
+	if (text->len <= XML_BYTES_MAX && !memchr(text->data, 0, text->len))
+		return g_strndup((char *)text->data, text->len);
+	g_set_error(error, VMM_ERROR, VMM_ERR_XML, "this is no domain XML: %s",
+		    text->len > XML_BYTES_MAX ? "it is larger than 4 MiB" : "it has a NUL byte");
 	return NULL;
 }
 

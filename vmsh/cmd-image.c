@@ -246,6 +246,12 @@ static bool cmd_compare(struct shell *sh, struct command_args *args, GError **er
 		sh->status = COMPARE_FAILED;
 		return false;
 	}
+	sh->status = c.equal ? STATUS_OK : STATUS_FAILED;
+	if (args_json(args)) {
+		text = image_compare_json(&c);
+		fputs(text, stdout);
+		return c.equal;
+	}
 	if (c.sizes_differ && !strict)
 		say(sh, args, "Warning: the images have different sizes.");
 	if (!c.equal && strict && c.sizes_differ)
@@ -254,7 +260,6 @@ static bool cmd_compare(struct shell *sh, struct command_args *args, GError **er
 		text = g_strdup_printf("Content mismatch at offset %" G_GUINT64_FORMAT "!",
 				       c.offset);
 	say(sh, args, c.equal ? "Images are identical." : text);
-	sh->status = c.equal ? STATUS_OK : STATUS_FAILED;
 	return c.equal;
 }
 
@@ -454,7 +459,7 @@ const struct command commands_image[] = {
 	{ "image convert", GROUP, "copy an image into another format", options_convert,
 	  COMMAND_OFFLINE, cmd_convert },
 	{ "image compare", GROUP, "compare what guests see of two images", options_compare,
-	  COMMAND_OFFLINE, cmd_compare,
+	  COMMAND_OFFLINE | COMMAND_JSON, cmd_compare,
 	  "Exit status: 0 equal, 1 different, 2 could not be compared." },
 	{ "image resize", GROUP, "change an image's size", options_resize, COMMAND_OFFLINE,
 	  cmd_resize },

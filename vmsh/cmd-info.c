@@ -27,6 +27,7 @@ static const struct column columns_dominfo[] = {
 	{ "Persistent", "persistent", 0 },
 	{ "Autostart", "autostart", 0 },
 	{ "Managed save", "managed_save", 0 },
+	{ "Messages", "messages", 0 },
 	{ 0 },
 };
 
@@ -52,6 +53,23 @@ static void dominfo_bool(struct table *t, bool known, bool value, const char *ye
 		table_none(t);
 }
 
+/* What the daemon has to say of it, above all why it ended. */
+static void dominfo_messages(struct table *t, vmm_domain *dom)
+{
+	g_auto(GStrv) messages = vmm_domain_messages(dom, NULL);
+	g_autofree char *text = messages && messages[0] ? g_strjoinv("; ", messages) : NULL;
+
+	table_text(t, text);
+}
+
+static void add_id(struct table *t, vmm_domain *dom)
+{
+	if (vmm_domain_id(dom) >= 0)
+		table_number(t, vmm_domain_id(dom), NULL);
+	else
+		table_none(t);
+}
+
 static bool cmd_dominfo(struct shell *sh, struct command_args *args, GError **error)
 {
 	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
@@ -63,10 +81,7 @@ static bool cmd_dominfo(struct shell *sh, struct command_args *args, GError **er
 	if (!dom || !vmm_domain_info(dom, &info, error))
 		return false;
 	os = vmm_domain_os_type(dom, NULL);
-	if (vmm_domain_id(dom) >= 0)
-		table_number(t, vmm_domain_id(dom), NULL);
-	else
-		table_none(t);
+	add_id(t, dom);
 	table_text(t, vmm_domain_name(dom));
 	table_text(t, vmm_domain_uuid(dom));
 	table_text(t, os);
@@ -77,6 +92,7 @@ static bool cmd_dominfo(struct shell *sh, struct command_args *args, GError **er
 	dominfo_bool(t, known, b, "enable", "disable");
 	known = vmm_domain_has_managed_save(dom, &b, NULL);
 	dominfo_bool(t, known, b, "yes", "no");
+	dominfo_messages(t, dom);
 	shell_print_record(sh, args, t);
 	return true;
 }
@@ -109,6 +125,8 @@ static bool cmd_domstate(struct shell *sh, struct command_args *args, GError **e
 	return true;
 }
 
+static const struct column columns_domid[] = { { "Id", "id", 0 }, { 0 } };
+
 static bool cmd_domid(struct shell *sh, struct command_args *args, GError **error)
 {
 	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
@@ -116,6 +134,13 @@ static bool cmd_domid(struct shell *sh, struct command_args *args, GError **erro
 
 	if (!dom)
 		return false;
+	if (args_json(args)) {
+		g_autoptr(table) t = table_new(columns_domid);
+
+		add_id(t, dom);
+		shell_print_record(sh, args, t);
+		return true;
+	}
 	id = vmm_domain_id(dom) < 0 ? g_strdup("-") : g_strdup_printf("%d", vmm_domain_id(dom));
 	shell_print_text(sh, args, "id", id);
 	return true;

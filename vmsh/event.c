@@ -174,10 +174,11 @@ static bool watch_result(struct watch *w, GError **error)
 		g_propagate_error(error, g_steal_pointer(&w->error));
 		return false;
 	}
-	shell_say(w->sh, "events received: %u", w->seen);
+	if (!args_json(w->args))	/* each line of that is an object */
+		shell_say(w->sh, "events received: %u", w->seen);
 	if (!w->timed_out || w->seen > 0)
 		return true;
-	g_set_error(error, VMM_ERROR, VMM_ERR_TIMEOUT, "no event within %s seconds",
+	g_set_error(error, VMM_ERROR, VMM_ERR_TIMEOUT, "no event within %s s",
 		    args_text(w->args, "timeout"));
 	return false;
 }
@@ -199,10 +200,24 @@ static bool watch_run(struct watch *w, vmm_connect *conn, vmm_domain *dom, GErro
 	return ok && watch_result(w, error);
 }
 
-static bool list_names(void)
+static bool list_names(const struct command_args *args)
 {
-	for (unsigned i = 0; i < G_N_ELEMENTS(event_ids); i++)
-		printf("%s\n", vmm_event_name(event_ids[i]));
+	struct json *j = args_json(args) ? json_new() : NULL;
+	g_autofree char *text = NULL;
+
+	if (j)
+		json_begin_array(j, NULL);
+	for (unsigned i = 0; i < G_N_ELEMENTS(event_ids); i++) {
+		if (j)
+			json_string(j, NULL, vmm_event_name(event_ids[i]));
+		else
+			printf("%s\n", vmm_event_name(event_ids[i]));
+	}
+	if (j) {
+		json_end(j);
+		text = json_finish(j);
+		fputs(text, stdout);
+	}
 	return true;
 }
 
@@ -223,7 +238,7 @@ bool cmd_event(struct shell *sh, struct command_args *args, GError **error)
 	bool ok;
 
 	if (args_given(args, "list"))
-		return list_names();
+		return list_names(args);
 	if (!check_name(args_text(args, "event"), error))
 		return false;
 	conn = shell_connect(sh, error);

@@ -203,6 +203,7 @@ void fleet_advise(vmm_domain *dom, GError **error)
 	const char *what = why ? advice(dom, why) : NULL;
 	const char *name = vmm_domain_name(dom);
 	g_autofree char *quoted = word_quote(name);
+	g_autofree char *cited = g_strdup_printf("'%s'", name);
 	g_autofree char *old = NULL;
 	const char *text;
 	bool named;
@@ -211,7 +212,7 @@ void fleet_advise(vmm_domain *dom, GError **error)
 		return;
 	old = g_steal_pointer(&why->message);
 	text = g_str_has_prefix(old, generic) ? old + strlen(generic) : old;
-	named = strstr(text, name);
+	named = strstr(text, cited);	/* a domain may be called "a" */
 	why->message = named ? g_strdup(text) : g_strdup_printf("domain '%s': %s", name, text);
 	if (!what)
 		return;

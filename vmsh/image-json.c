@@ -236,6 +236,21 @@ char *image_check_text(const struct image_check *c)
 	return g_string_free(s, FALSE);
 }
 
+/* ---- compare ---- */
+
+char *image_compare_json(const struct image_compare *c)
+{
+	struct json *j = json_new();
+
+	json_begin_object(j, NULL);
+	json_bool(j, "equal", c->equal);
+	json_bool(j, "sizes-differ", c->sizes_differ);
+	if (!c->equal)
+		json_number(j, "offset", c->offset);
+	json_end(j);
+	return json_finish(j);
+}
+
 /* ---- map ---- */
 
 void image_extent_json(struct json *j, const struct image_extent *e)

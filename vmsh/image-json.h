@@ -11,6 +11,8 @@ char *image_info_text(const struct image_info *info);
 char *image_check_json(const struct image_check *check, const char *path, const char *format);
 char *image_check_text(const struct image_check *check);
 
+char *image_compare_json(const struct image_compare *compare);
+
 void image_extent_json(struct json *j, const struct image_extent *extent);
 /* NULL for what has no bytes of its own. */
 char *image_extent_text(const struct image_extent *extent);
