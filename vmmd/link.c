@@ -25,6 +25,7 @@
 /* And how long a connection may outlive its process (a child of it may hold it). */
 #define SETTLE_MS 200
 #define TAP_QUEUES_MAX FRAME_FDS_MAX
+#define NO_ANSWER "the domain's worker does not answer; 'destroy' ends it all the same"
 
 struct link {
 	struct rpc_conn *conn;		/* NULL when it has ended */
@@ -279,6 +280,15 @@ union result {
 	remote_none none;
 };
 
+/* What its user can do about it. */
+static const GError *told_plainly(const GError *error, GError **ret)
+{
+	if (!g_error_matches(error, VMM_ERROR, VMM_ERR_TIMEOUT))
+		return error;
+	error_set(ret, VMM_ERR_TIMEOUT, NO_ANSWER);
+	return *ret;
+}
+
 static void on_reply(struct rpc_conn *conn, struct rpc_message *reply, const GError *error,
 		     void *opaque)
 {
@@ -286,6 +296,7 @@ static void on_reply(struct rpc_conn *conn, struct rpc_message *reply, const GEr
 	g_autoptr(GError) bad = NULL;
 	union result ret = { 0 };
 
+	error = told_plainly(error, &bad);
 	if (!error && !rpc_message_decode(reply, p->proc, &ret, &bad))
 		error = bad;
 	p->done(error ? NULL : &ret, error, p->opaque);
@@ -299,6 +310,7 @@ static void on_fd_reply(struct rpc_conn *conn, struct rpc_message *reply, const 
 	g_autofree struct pending *p = opaque;
 	g_autoptr(GError) bad = NULL;
 
+	error = told_plainly(error, &bad);
 	if (!error && reply->n_fds != 1) {
 		error_set(&bad, VMM_ERR_RPC, "the worker sent %u descriptors instead of one",
 			  reply->n_fds);
@@ -310,7 +322,7 @@ static void on_fd_reply(struct rpc_conn *conn, struct rpc_message *reply, const 
 static void no_connection(struct pending *p)
 {
 	g_autoptr(GError) error = g_error_new_literal(VMM_ERROR, VMM_ERR_OPERATION_FAILED,
-						      "the domain's worker does not answer");
+						      NO_ANSWER);
 
 	if (p->done)
 		p->done(NULL, error, p->opaque);

@@ -33,7 +33,8 @@ static bool read_bounded(int fd, GByteArray *text)
 
 static char *read_xml(const char *path, GError **error)
 {
-	auto_close int fd = open(g_str_equal(path, "-") ? "/dev/stdin" : path, O_RDONLY | O_CLOEXEC);
+	const char *file = g_str_equal(path, "-") ? "/dev/stdin" : path;
+	auto_close int fd = open(file, O_RDONLY | O_CLOEXEC);
 	g_autoptr(GByteArray) text = g_byte_array_new();
 
 	if (fd < 0 || !read_bounded(fd, text)) {

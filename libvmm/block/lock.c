@@ -135,8 +135,9 @@ bool lock_image(int fd, const char *path, bool read_only, GError **error)
 		g_free(holder);
 		holder = lock_holder(fd);
 		if (holder[0] || waited_ms >= WAIT_MS)
-			return error_set(error, VMM_ERR_OPERATION_FAILED, "image '%s' is in use%s", path,
-					 holder[0] ? holder : ": 'fuser -v' with its name tells by whom");
+			return error_set(
+				error, VMM_ERR_OPERATION_FAILED, "image '%s' is in use%s", path,
+				holder[0] ? holder : ": 'fuser -v' with its name tells by whom");
 		g_usleep(WAIT_STEP_MS * 1000);
 	}
 	return r == 0 || error_errno(error, r, "lock image '%s'", path);
