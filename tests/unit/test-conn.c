@@ -631,11 +631,12 @@ static void closing_sends_what_is_queued_first(void)
 	end_open(&e);
 	rpc_stream_data(e.conn, &h, block, 1000000);
 	rpc_conn_close(e.conn);
-	for (ssize_t n; !e.closed || (n = raw_read(&e, block, 1000000)) > 0;) {
-		n = e.closed ? n : raw_read(&e, block, 1000000);
+	for (ssize_t n = 0; !e.closed || n > 0; turn()) {
+		n = raw_read(&e, block, 1000000);
 		got += n > 0 ? n : 0;
-		turn();
 	}
+	for (ssize_t n; (n = raw_read(&e, block, 1000000)) > 0;)
+		got += n;
 	g_assert_no_error(e.error);
 	g_assert_cmpuint(got, ==, 1000000 + 4 * FRAME_HEADER_BYTES);
 	end_done(&e);
