@@ -153,7 +153,7 @@ static void descriptors_raise(void)
 }
 
 #ifdef SANITIZED
-/* At its end the leak checker makes a process that traces this one: what the jail is there to forbid. */
+/* At the end the leak checker would trace us from a process of its own: the jail forbids both. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
