@@ -60,8 +60,8 @@ static void completions_arrive_on_the_attached_loop(void)
 
 static bool copy_says_hello(void)
 {
-	return system("cp w.qcow2 copy.qcow2 && qemu-img convert -O raw copy.qcow2 copy.raw &&"
-		      " grep -aq hello copy.raw") == 0;
+	return run("cp w.qcow2 copy.qcow2 && qemu-img convert -O raw copy.qcow2 copy.raw &&"
+		   " grep -aq hello copy.raw") == 0;
 }
 
 static gboolean on_tick(void *loop)
