@@ -178,7 +178,7 @@ static void event_send(struct domain *dom, int event, int message, xdrproc_t pro
 	}
 }
 
-#define EVENT_SEND(dom, name, type, data)                             \
+#define EVENT_SEND(dom, name, type, data) \
 	event_send(dom, REMOTE_EVENT_##name, REMOTE_EVENT_MSG_##name, \
 		   (xdrproc_t)xdr_remote_##type, &(data)->callbackID)
 

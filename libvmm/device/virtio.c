@@ -31,11 +31,11 @@
 #include "libvmm/util/owner.h"
 
 #define BIT64(n) (UINT64_C(1) << (n))
-#define FEATURES_ALWAYS                                                                            \
-	(BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_RING_F_INDIRECT_DESC) |                          \
+#define FEATURES_ALWAYS \
+	(BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_RING_F_INDIRECT_DESC) | \
 	 BIT64(VIRTIO_RING_F_EVENT_IDX))
-#define STATUS_DRIVERS                                                                             \
-	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK |        \
+#define STATUS_DRIVERS \
+	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK | \
 	 VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_FAILED)
 
 struct virtio_queue {

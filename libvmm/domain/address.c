@@ -88,8 +88,8 @@ static void fill_alias(char **alias, const char *prefix, unsigned n)
 		*alias = g_strdup_printf("%s%u", prefix, n);
 }
 
-#define FILL_ALIASES(array, type, prefix)                                                         \
-	for (unsigned i_ = 0; i_ < (array)->len; i_++)                                            \
+#define FILL_ALIASES(array, type, prefix) \
+	for (unsigned i_ = 0; i_ < (array)->len; i_++) \
 		fill_alias(&((type *)(array)->pdata[i_])->alias, prefix, i_)
 
 static void fill_controllers(GPtrArray *controllers)

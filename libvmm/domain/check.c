@@ -225,12 +225,12 @@ static bool alias_add(GHashTable *seen, const char *alias, GError **error)
 	return true;
 }
 
-#define ALIASES_ADD(seen, array, type, error)                                                     \
-	({                                                                                        \
-		bool ok_ = true;                                                                  \
-		for (unsigned i_ = 0; ok_ && i_ < (array)->len; i_++)                             \
-			ok_ = alias_add(seen, ((const type *)(array)->pdata[i_])->alias, error);  \
-		ok_;                                                                              \
+#define ALIASES_ADD(seen, array, type, error) \
+	({ \
+		bool ok_ = true; \
+		for (unsigned i_ = 0; ok_ && i_ < (array)->len; i_++) \
+			ok_ = alias_add(seen, ((const type *)(array)->pdata[i_])->alias, error); \
+		ok_; \
 	})
 
 static bool check_aliases(const struct domain_def *def, GError **error)

@@ -287,16 +287,16 @@ static bool parse_machine(const xmlNode *domain, struct domain_def *def, GError 
 /* ---- parse: devices ---- */
 
 /* One class: each element of that name through its parser into an array. */
-#define PARSE_ALL(devices, name, array, parse)                                                    \
-	({                                                                                        \
-		bool ok_ = true;                                                                  \
+#define PARSE_ALL(devices, name, array, parse) \
+	({ \
+		bool ok_ = true; \
 		for (const xmlNode *n_ = xml_child(devices, name); ok_ && n_; n_ = xml_next(n_)) {\
-			void *dev_ = may_add(n_, array, error) ? (parse) : NULL;                  \
-			if (dev_)                                                                 \
-				g_ptr_array_add(array, dev_);                                     \
-			ok_ = dev_;                                                               \
-		}                                                                                 \
-		ok_;                                                                              \
+			void *dev_ = may_add(n_, array, error) ? (parse) : NULL; \
+			if (dev_) \
+				g_ptr_array_add(array, dev_); \
+			ok_ = dev_; \
+		} \
+		ok_; \
 	})
 
 static bool may_add(const xmlNode *node, const GPtrArray *array, GError **error)
@@ -441,8 +441,8 @@ static void format_machine(struct xml_out *out, const struct domain_def *def)
 	format_pm(out, def);
 }
 
-#define FORMAT_ALL(out, array, format)                                                            \
-	for (unsigned i_ = 0; i_ < (array)->len; i_++)                                            \
+#define FORMAT_ALL(out, array, format) \
+	for (unsigned i_ = 0; i_ < (array)->len; i_++) \
 		format(out, (array)->pdata[i_], flags)
 
 static void format_devices(struct xml_out *out, const struct domain_def *def, unsigned flags)

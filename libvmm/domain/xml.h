@@ -59,10 +59,10 @@ bool xml_attr_bool(const xmlNode *node, const char *name, const char *yes, const
 
 bool xml_parse_u64(const char *text, uint64_t max, uint64_t *ret);
 
-#define XML_ATTR_ENUM(node, name, names, ret, error)                                              \
-	({                                                                                        \
-		unsigned value_ = *(ret);                                                         \
-		bool ok_ = xml_attr_enum(node, name, names, ARRAY_SIZE(names), &value_, error);   \
-		*(ret) = value_;                                                                  \
-		ok_;                                                                              \
+#define XML_ATTR_ENUM(node, name, names, ret, error) \
+	({ \
+		unsigned value_ = *(ret); \
+		bool ok_ = xml_attr_enum(node, name, names, ARRAY_SIZE(names), &value_, error); \
+		*(ret) = value_; \
+		ok_; \
 	})

@@ -3,7 +3,7 @@
  * The guest's physical address map, ports and interrupt lines: one picture.
  *
  *	00000000  RAM: real mode vectors, BIOS data area (0x400)
- *	00000500  GDT                                   \
+ *	00000500  GDT \
  *	00006000  PVH start info, memory map, modules    |  while booting;
  *	00007000  boot_params ("zero page")              |  plain RAM for the
  *	00008ff0  stack, downwards                       |  kernel afterwards

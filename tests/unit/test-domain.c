@@ -168,8 +168,8 @@ static void add_all(const char *folder, const char *test, GTestDataFunc fn)
 
 /* ---- stories ---- */
 
-#define MINIMAL                                                                                   \
-	"<domain type='kvm'><name>m</name><memory>65536</memory>"                                 \
+#define MINIMAL \
+	"<domain type='kvm'><name>m</name><memory>65536</memory>" \
 	"<os><type>hvm</type><kernel>/k</kernel></os>%s</domain>"
 
 static domain_def *minimal(const char *more)
