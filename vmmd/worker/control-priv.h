@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The control socket's parts: connection and events, START, the other commands. */
+#pragma once
+
+#include "libvmm/rpc/conn.h"
+#include "libvmm/util/error.h"
+#include "vmmd/worker/worker.h"
+
+struct control {
+	struct worker w;
+	struct rpc_conn *link;		/* NULL: no vmmd */
+	guint listen_source, contact_source;
+	char *xml;			/* of START */
+	int id;
+	int64_t started_us;
+	bool building;
+};
+
+/* control-call.c.  A message from vmmd. */
+void control_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque);
+void control_refuse(struct control *c, const struct rpc_message *msg, enum vmm_error code,
+		    const char *text);
+
+/* control-start.c */
+void control_start(struct control *c, struct rpc_message *msg);
