@@ -99,7 +99,7 @@ static void on_ended(void *opaque, enum machine_end end, const char *detail)
 	switch (end) {
 	case MACHINE_POWEROFF:
 		end_follow(w,
-			   w->restart_at_poweroff ? WORKER_ACTION_RESTART : w->actions.on_poweroff,
+			   w->restart_at_poweroff ? w->actions.on_reboot : w->actions.on_poweroff,
 			   WORKER_CAUSE_GUEST_POWEROFF, detail);
 		return;
 	case MACHINE_RESET:
