@@ -183,7 +183,6 @@ static const char *advice(vmm_domain *dom, const GError *why)
 		return NULL;
 	switch (state) {
 	case VMM_STATE_SHUTOFF:
-	case VMM_STATE_CRASHED:
 		return "start it with: vmsh start";
 	case VMM_STATE_PAUSED:
 		return "let it run with: vmsh resume";

@@ -164,6 +164,7 @@ char *run_xml(const struct command_args *args, GError **error)
 {
 	const GPtrArray *disks = args_words(args, "disk");
 	uint64_t memory = args_size(args, "memory", 1 << 20, 256 << 20);
+	uint64_t cpus = args_number(args, "cpus", 1);
 	const char *name = args_text(args, "name");
 	g_autoptr(GString) s = g_string_new("<domain type='kvm'>\n");
 	g_autofree char *line = NULL;
@@ -172,9 +173,13 @@ char *run_xml(const struct command_args *args, GError **error)
 	g_string_append(s, line);
 	g_string_append_printf(s, "  <memory unit='KiB'>%" G_GUINT64_FORMAT "</memory>\n"
 				  "  <vcpu>%" G_GUINT64_FORMAT "</vcpu>\n",
-			       memory / 1024, args_number(args, "cpus", 1));
+			       memory / 1024, cpus);
 	append_os(s, args, error);
 	g_string_append(s, "  <devices>\n");
+	if (cpus < 1 || cpus > 255) {
+		usage_error(error, "run: --cpus 1 to 255");
+		return NULL;
+	}
 	if (disks->len > 26) {
 		usage_error(error, "run: 26 disks at most");
 		return NULL;
