@@ -37,6 +37,9 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 
+/* What the definition may hold has a place on the bus. */
+_Static_assert(DOMAIN_VIRTIO_MAX == LAYOUT_VIRTIO_MMIO_MAX, "libvmm/domain and libvmm/machine");
+
 #define FORWARDS_MAX 4096 /* ports of one interface, ranges expanded */
 
 /* ---- host side ---- */
