@@ -43,17 +43,17 @@ step make -s -C "$build" -k -j"$(nproc)" check
 # may cut each other's lines on the terminal, and as the lab's stories print them.
 results=$build/test-results
 {
-	find "$build" -name '*.trs' | sort | while read -r trs; do
-		name=${trs#"$build"/}
-		sed -n "s|^:test-result: \([A-Z]*\) *|\1: ${name%.trs} |p" "$trs"
-	done
+	find "$build" -name '*.trs' -exec sed -n 's/^:test-result: \([A-Z]*\).*/\1: /p' {} +
 	sed -n '/^== .* check-lab$/,$p' "$log" | grep -E '^(PASS|FAIL|ERROR|SKIP): '
 } >"$results"
 count() { grep -cE "^($1): " "$results"; }
 passed=$(count PASS) failed=$(count 'FAIL|ERROR|XPASS') skipped=$(count SKIP)
 if [ "$failed" -gt 0 ] || [ "$skipped" -gt 0 ]; then
 	echo "== not passed:"
-	grep -vE '^(PASS|XFAIL): ' "$results"
+	{
+		find "$build" -name '*.trs' | sed 's/trs$/log/' | sort | xargs cat
+		grep '^[A-Z]*: .' "$results"
+	} | grep -E '^(FAIL|ERROR|XPASS|SKIP): '
 fi
 [ "$passed" -gt 0 ] || status=1
 [ "$failed" -eq 0 ] || status=1
