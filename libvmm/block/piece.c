@@ -16,17 +16,11 @@
 
 #define BOUNCE_ALIGN 4096
 
-
 /* ---- slots ---- */
 
 void pieces_init(struct block *b)
 {
 	b->pieces = g_new0(struct piece, PIECES);
-	for (unsigned i = 0; i < PIECES; i++) {
-		b->pieces[i].b = b;
-		b->pieces[i].next = b->free_pieces;
-		b->free_pieces = &b->pieces[i];
-	}
 	b->bounce_bytes = 2 * (uint64_t)b->top->cluster_bytes + FLAT_BYTES;
 	b->max_bounces = CLAMP(BOUNCE_TOTAL / b->bounce_bytes, 2, PIECES);
 }
@@ -87,13 +81,25 @@ void bounces_trim(struct block *b)
 	}
 }
 
-struct piece *piece_get(struct block *b, struct req *rq)
+static struct piece *slot_get(struct block *b)
 {
 	struct piece *p = b->free_pieces;
 
+	if (p) {
+		b->free_pieces = p->next;
+	} else if (b->n_pieces_used < PIECES) {
+		p = &b->pieces[b->n_pieces_used++];
+		p->b = b;
+	}
+	return p;
+}
+
+struct piece *piece_get(struct block *b, struct req *rq)
+{
+	struct piece *p = slot_get(b);
+
 	if (!p)
 		return NULL;
-	b->free_pieces = p->next;
 	p->rq = rq;
 	p->plan.link = p->in_tail = p->flat = p->linking = false;
 	p->bounce = NULL;

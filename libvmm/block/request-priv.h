@@ -66,7 +66,9 @@ struct block {
 	struct req *ended, **ended_last;
 	bool delivering;
 
-	struct piece *pieces, *free_pieces;
+	struct piece *pieces;		/* untouched, and so not there, until used */
+	unsigned n_pieces_used;		/* the first so many have been in use */
+	struct piece *free_pieces;	/* of those; the last used is the warmest */
 	struct piece *linking;		/* pieces whose plan must be linked */
 	/*
 	 * Clusters that a sync has freed may be reused when the pieces that
