@@ -41,8 +41,8 @@ static char *read_xml(const char *path, GError **error)
 		g_set_error(error, VMM_ERROR, VMM_ERR_SYSTEM, "%s", g_strerror(errno));
 		return NULL;
 	}
-	if (text->len <= XML_BYTES_MAX && !memchr(text->data, 0, text->len))
-		return g_strndup((char *)text->data, text->len);
+	if (text->len <= XML_BYTES_MAX && !(text->len && memchr(text->data, 0, text->len)))
+		return text->len ? g_strndup((char *)text->data, text->len) : g_strdup("");
 	g_set_error(error, VMM_ERROR, VMM_ERR_XML, "this is no domain XML: %s",
 		    text->len > XML_BYTES_MAX ? "it is larger than 4 MiB" : "it has a NUL byte");
 	return NULL;

@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "libvmm/util/error.h"
 #include "vmsh/json.h"
 #include "vmsh/usage.h"
 #include "vmsh/words.h"
@@ -144,8 +145,7 @@ bool shell_run_words(struct shell *sh, const GPtrArray *words)
 	sh->status = STATUS_OK;
 	ok = run_words(sh, words, &error);
 	if (fflush(stdout) != 0 && ok && errno != EPIPE)
-		ok = usage_error(&error, "cannot write to the standard output: %s",
-				 g_strerror(errno));
+		ok = error_errno(&error, errno, "write to the standard output");
 	if (ok)
 		return true;
 	if (error)
