@@ -19,6 +19,7 @@
 #include "libvmm/util/error.h"
 #include "vmmd/autostart.h"
 #include "vmmd/event.h"
+#include "vmmd/journal.h"
 #include "vmmd/lifecycle.h"
 #include "vmmd/server.h"
 #include "vmmd/store.h"
@@ -205,6 +206,11 @@ static gboolean on_signal(void *opaque)
 	return G_SOURCE_CONTINUE;
 }
 
+/* Who takes up what an earlier vmmd has begun. */
+static const struct journal_kind intent_kinds[] = {
+	{ NULL, NULL },
+};
+
 static bool daemon_open(struct daemon *d, GError **error)
 {
 	g_autofree char *database = g_build_filename(d->state_dir, "vmmd.sqlite", NULL);
@@ -223,6 +229,7 @@ static bool daemon_open(struct daemon *d, GError **error)
 	if (!domain_table_load(d->domains, d, error))
 		return false;
 	lifecycle_adopt_all(d, ADOPT_WAIT_MS);
+	journal_resume_all(d, intent_kinds);
 	return listen_all(d, error);
 }
 

@@ -8,7 +8,7 @@
  * read transaction holds up the log's checkpoint.
  */
 #include "config.h"
-#include "vmmd/store.h"
+#include "vmmd/store-priv.h"
 
 #include <sqlite3.h>
 
@@ -58,6 +58,13 @@ static const char *const migrations[] = {
 	" name TEXT NOT NULL,"
 	" event INTEGER NOT NULL,"
 	" detail INTEGER NOT NULL) STRICT;",
+	"CREATE TABLE intents("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" kind TEXT NOT NULL,"
+	" uuid BLOB NOT NULL CHECK(length(uuid) = 16),"	/* of what it is about */
+	" step INTEGER NOT NULL,"
+	" body TEXT NOT NULL,"				/* the kind's own matter */
+	" created INTEGER NOT NULL) STRICT;",
 };
 static_assert(ARRAY_SIZE(migrations) == STORE_VERSION, "one migration for each version");
 
@@ -65,9 +72,10 @@ struct store {
 	char *path;
 	sqlite3 *db;
 	sqlite3_stmt *st[N_STATEMENTS];
+	GHashTable *others;		/* text -> statement of the store's other files */
 };
 
-static bool store_error(struct store *s, const char *what, GError **error)
+bool store_error(struct store *s, const char *what, GError **error)
 {
 	int rc = sqlite3_errcode(s->db);
 
@@ -104,7 +112,7 @@ static bool store_exec(struct store *s, const char *sql, GError **error)
 {
 	if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK)
 		return true;
-	return store_error(s, "set up", error);
+	return store_error(s, "change the database", error);
 }
 
 static bool store_pragma(struct store *s, const char *name, int *ret, GError **error)
@@ -194,12 +202,18 @@ static bool store_writable(struct store *s, GError **error)
 	return true;
 }
 
+static void statement_free(void *st)
+{
+	sqlite3_finalize(st);
+}
+
 struct store *store_open(const char *path, GError **error)
 {
 	struct store *s = g_new0(struct store, 1);
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
 
 	s->path = g_strdup(path);
+	s->others = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, statement_free);
 	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK) {
 		store_error(s, "open", error);
 		goto fail;
@@ -226,14 +240,65 @@ void store_close(struct store *s)
 		return;
 	for (unsigned i = 0; i < N_STATEMENTS; i++)
 		sqlite3_finalize(s->st[i]);
+	g_hash_table_unref(s->others);
 	sqlite3_close(s->db);
 	g_free(s->path);
 	g_free(s);
 }
 
-static void bind_uuid(sqlite3_stmt *st, int at, const uint8_t uuid[UUID_BYTES])
+void store_bind_uuid(sqlite3_stmt *st, int at, const uint8_t uuid[UUID_BYTES])
 {
 	sqlite3_bind_blob(st, at, uuid, UUID_BYTES, SQLITE_TRANSIENT);
+}
+
+sqlite3_stmt *store_statement(struct store *s, const char *text, GError **error)
+{
+	sqlite3_stmt *st = g_hash_table_lookup(s->others, text);
+
+	if (st)
+		return st;
+	if (sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &st, NULL) !=
+	    SQLITE_OK) {
+		store_error(s, "prepare a statement", error);
+		return NULL;
+	}
+	g_hash_table_insert(s->others, (char *)text, st);
+	return st;
+}
+
+bool store_run(struct store *s, sqlite3_stmt *st, const char *what, GError **error)
+{
+	bool ok = sqlite3_step(st) == SQLITE_DONE;
+
+	if (!ok)
+		store_error(s, what, error);
+	store_reset(st);
+	return ok;
+}
+
+void store_reset(sqlite3_stmt *st)
+{
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+}
+
+bool store_begin(struct store *s, GError **error)
+{
+	return store_exec(s, "BEGIN IMMEDIATE", error);
+}
+
+bool store_commit(struct store *s, GError **error)
+{
+	if (store_exec(s, "COMMIT", error))
+		return true;
+	store_rollback(s);
+	return false;
+}
+
+void store_rollback(struct store *s)
+{
+	if (!sqlite3_get_autocommit(s->db))
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
 bool store_domains(struct store *s, store_domain_fn *fn, void *opaque, GError **error)
@@ -264,7 +329,7 @@ bool store_put_domain(struct store *s, const struct store_domain *row, GError **
 {
 	sqlite3_stmt *st = s->st[ST_PUT_DOMAIN];
 
-	bind_uuid(st, 1, row->uuid);
+	store_bind_uuid(st, 1, row->uuid);
 	sqlite3_bind_text(st, 2, row->name, -1, SQLITE_TRANSIENT);
 	sqlite3_bind_text(st, 3, row->xml, -1, SQLITE_TRANSIENT);
 	sqlite3_bind_int(st, 4, row->autostart);
@@ -276,13 +341,13 @@ bool store_put_domain(struct store *s, const struct store_domain *row, GError **
 
 bool store_remove_domain(struct store *s, const uint8_t uuid[UUID_BYTES], GError **error)
 {
-	bind_uuid(s->st[ST_REMOVE_DOMAIN], 1, uuid);
+	store_bind_uuid(s->st[ST_REMOVE_DOMAIN], 1, uuid);
 	return store_step(s, ST_REMOVE_DOMAIN, "remove the definition", error);
 }
 
 bool store_set_autostart(struct store *s, const uint8_t uuid[UUID_BYTES], bool on, GError **error)
 {
-	bind_uuid(s->st[ST_SET_AUTOSTART], 1, uuid);
+	store_bind_uuid(s->st[ST_SET_AUTOSTART], 1, uuid);
 	sqlite3_bind_int(s->st[ST_SET_AUTOSTART], 2, on);
 	return store_step(s, ST_SET_AUTOSTART, "set autostart", error);
 }
@@ -290,7 +355,7 @@ bool store_set_autostart(struct store *s, const uint8_t uuid[UUID_BYTES], bool o
 bool store_set_state(struct store *s, const uint8_t uuid[UUID_BYTES], int state, int reason,
 		     GError **error)
 {
-	bind_uuid(s->st[ST_SET_STATE], 1, uuid);
+	store_bind_uuid(s->st[ST_SET_STATE], 1, uuid);
 	sqlite3_bind_int(s->st[ST_SET_STATE], 2, state);
 	sqlite3_bind_int(s->st[ST_SET_STATE], 3, reason);
 	return store_step(s, ST_SET_STATE, "store the state", error);
@@ -317,7 +382,7 @@ static bool store_add_event(struct store *s, const struct store_event *ev, GErro
 	sqlite3_stmt *st = s->st[ST_ADD_EVENT];
 
 	sqlite3_bind_int64(st, 1, ev->at_us);
-	bind_uuid(st, 2, ev->uuid);
+	store_bind_uuid(st, 2, ev->uuid);
 	sqlite3_bind_text(st, 3, ev->name, -1, SQLITE_TRANSIENT);
 	sqlite3_bind_int(st, 4, ev->event);
 	sqlite3_bind_int(st, 5, ev->detail);
@@ -326,16 +391,16 @@ static bool store_add_event(struct store *s, const struct store_event *ev, GErro
 
 bool store_add_events(struct store *s, const struct store_event *events, size_t n, GError **error)
 {
-	bool ok = store_exec(s, "BEGIN IMMEDIATE", error);
+	bool ok = store_begin(s, error);
 
 	for (size_t i = 0; ok && i < n; i++)
 		ok = store_add_event(s, &events[i], error);
 	if (ok) {
 		sqlite3_bind_int(s->st[ST_TRIM_EVENTS], 1, STORE_EVENTS_MAX);
 		ok = store_step(s, ST_TRIM_EVENTS, "store an event", error) &&
-		     store_exec(s, "COMMIT", error);
+		     store_commit(s, error);
 	}
-	if (!ok && !sqlite3_get_autocommit(s->db))
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	if (!ok)
+		store_rollback(s);
 	return ok;
 }

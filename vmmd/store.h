@@ -12,7 +12,7 @@
 
 #include "libvmm/util/uuid.h"
 
-#define STORE_VERSION 1			/* PRAGMA user_version of what we write */
+#define STORE_VERSION 2			/* PRAGMA user_version of what we write */
 #define STORE_EVENTS_MAX 10000		/* how much history is kept */
 
 struct store;
@@ -36,6 +36,14 @@ struct store_event {
 /* Makes the file and brings it up to STORE_VERSION; refuses one from a newer version. */
 struct store *store_open(const char *path, GError **error);
 void store_close(struct store *store);
+
+/*
+ * What lies between begin and commit is one change; a function that fails in
+ * between is followed by a rollback.  A commit that fails has rolled back.
+ */
+bool store_begin(struct store *store, GError **error);
+bool store_commit(struct store *store, GError **error);
+void store_rollback(struct store *store);
 
 typedef void store_domain_fn(const struct store_domain *row, void *opaque);
 

@@ -168,7 +168,7 @@ static void a_newer_version_is_named_and_not_touched(void)
 	g_assert_null(store_open(path, &error));
 	g_assert_error(error, VMM_ERROR, VMM_ERR_OPERATION_FAILED);
 	g_assert_nonnull(strstr(error->message, "version 77"));
-	g_assert_nonnull(strstr(error->message, "up to 1"));
+	g_assert_nonnull(strstr(error->message, "up to " G_STRINGIFY(STORE_VERSION)));
 	file_done(path);
 }
 

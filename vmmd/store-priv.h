@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * For the files that keep their tables' statements beside the functions that
+ * use them.  A statement is always reset before a function returns.
+ */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "vmmd/store.h"
+
+/* Prepared at its first use; text is a literal. */
+sqlite3_stmt *store_statement(struct store *store, const char *text, GError **error);
+/* Steps a statement that gives no rows, and resets it.  what is for the message. */
+bool store_run(struct store *store, sqlite3_stmt *st, const char *what, GError **error);
+void store_reset(sqlite3_stmt *st);
+void store_bind_uuid(sqlite3_stmt *st, int at, const uint8_t uuid[UUID_BYTES]);
+/* What SQLite says went wrong last; false. */
+bool store_error(struct store *store, const char *what, GError **error);
