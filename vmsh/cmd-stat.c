@@ -3,7 +3,6 @@
 #include "config.h"
 #include "vmsh/commands.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,7 +12,6 @@
 #include "vmsh/options.h"
 #include "vmsh/size.h"
 #include "vmsh/usage.h"
-#include "vmsh/words.h"
 
 /* ---- devices ---- */
 
@@ -309,18 +307,6 @@ static unsigned stats_flags(const struct command_args *args)
 	return flags;
 }
 
-static bool stats_wanted(vmm_domain *dom, const GPtrArray *words)
-{
-	for (unsigned i = 0; i < words->len; i++) {
-		const struct word *w = words->pdata[i];
-
-		if (fnmatch(w->pattern, vmm_domain_name(dom), 0) == 0 ||
-		    g_str_equal(w->text, vmm_domain_uuid(dom)))
-			return true;
-	}
-	return words->len == 0;
-}
-
 static bool cmd_domstats(struct shell *sh, struct command_args *args, GError **error)
 {
 	vmm_connect *conn = shell_connect(sh, error);
@@ -328,25 +314,25 @@ static bool cmd_domstats(struct shell *sh, struct command_args *args, GError **e
 			(args_given(args, "list-inactive") ? VMM_LIST_INACTIVE : 0);
 	g_autoptr(GPtrArray) all =
 		conn ? vmm_domain_stats_all(conn, stats_flags(args), list, error) : NULL;
-	struct json *j = json_new();
+	bool named = all && fleet_filter(sh, args, all);
 	g_autofree char *text = NULL;
+	struct json *j;
 
+	if (!named && (!all || all->len == 0))
+		return false;
+	j = json_new();
 	json_begin_array(j, NULL);
-	for (unsigned i = 0; all && i < all->len; i++) {
-		const struct vmm_domain_stats *s = all->pdata[i];
-
-		if (!stats_wanted(s->domain, args_words(args, "domain")))
-			continue;
+	for (unsigned i = 0; i < all->len; i++) {
 		if (args_json(args))
-			json_stats(j, s);
+			json_stats(j, all->pdata[i]);
 		else
-			print_stats(s);
+			print_stats(all->pdata[i]);
 	}
 	json_end(j);
 	text = json_finish(j);
-	if (all && args_json(args))
+	if (args_json(args))
 		fputs(text, stdout);
-	return all != NULL;
+	return named;
 }
 
 /* ---- memory and processors ---- */

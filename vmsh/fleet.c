@@ -152,6 +152,58 @@ static GPtrArray *fleet_select(struct shell *sh, const GPtrArray *words, unsigne
 	return g_steal_pointer(&targets);
 }
 
+/* ---- choosing from a list ---- */
+
+static bool word_names(const struct word *w, const vmm_domain *dom)
+{
+	g_autofree char *id = g_strdup_printf("%d", vmm_domain_id(dom));
+
+	return fnmatch(w->pattern, vmm_domain_name(dom), 0) == 0 ||
+	       g_str_equal(w->text, vmm_domain_uuid(dom)) ||
+	       (vmm_domain_id(dom) >= 0 && g_str_equal(w->text, id));
+}
+
+static void print_unnamed(struct shell *sh, const struct word *w)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(vmm_domain) dom = NULL;
+
+	if (pattern_is_glob(w->pattern))
+		g_set_error(&error, VMM_ERROR, VMM_ERR_NO_DOMAIN,
+			    "no domain listed here matches '%s': list --all shows them all",
+			    w->text);
+	else if ((dom = lookup(sh->conn, w->text, &error)))
+		g_set_error(&error, VMM_ERROR, VMM_ERR_NO_DOMAIN,
+			    "domain '%s' is not of those listed here: list --all shows it",
+			    w->text);
+	shell_print_error(sh, error);
+}
+
+bool fleet_filter(struct shell *sh, const struct command_args *args, GPtrArray *stats)
+{
+	const GPtrArray *words = args_words(args, "domain");
+	g_autofree bool *named = g_new0(bool, words->len + 1);
+	bool all = true;
+
+	for (unsigned i = stats->len; words->len && i-- > 0;) {
+		const struct vmm_domain_stats *s = stats->pdata[i];
+		bool wanted = false;
+
+		for (unsigned j = 0; j < words->len; j++) {
+			if (word_names(words->pdata[j], s->domain))
+				wanted = named[j] = true;
+		}
+		if (!wanted)
+			g_ptr_array_remove_index(stats, i);
+	}
+	for (unsigned j = 0; j < words->len; j++) {
+		if (!named[j])
+			print_unnamed(sh, words->pdata[j]);
+		all = all && named[j];
+	}
+	return all;
+}
+
 vmm_domain *fleet_domain(struct shell *sh, const struct command_args *args, GError **error)
 {
 	const GPtrArray *words = args_words(args, "domain");

@@ -14,6 +14,13 @@ struct target {
 /* The single domain of option "domain". */
 vmm_domain *fleet_domain(struct shell *sh, const struct command_args *args, GError **error);
 
+/*
+ * Leaves of stats, an array of struct vmm_domain_stats, those that option
+ * "domain" names; all if it was not given.  False when a word names none of
+ * them: that has been printed.
+ */
+bool fleet_filter(struct shell *sh, const struct command_args *args, GPtrArray *stats);
+
 /* Runs on any thread. */
 typedef bool fleet_fn(struct shell *sh, vmm_domain *dom, void *opaque, GError **error);
 

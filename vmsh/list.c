@@ -3,14 +3,13 @@
 #include "config.h"
 #include "vmsh/list.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "vmsh/fleet.h"
 #include "vmsh/options.h"
 #include "vmsh/shell.h"
 #include "vmsh/size.h"
-#include "vmsh/words.h"
 
 enum colour state_colour(int state)
 {
@@ -61,25 +60,6 @@ static int by_id_and_name(const void *a, const void *b)
 	if (id_x != id_y)	/* -1, not running, is the largest */
 		return id_x < id_y ? -1 : 1;
 	return strcmp(vmm_domain_name((*x)->domain), vmm_domain_name((*y)->domain));
-}
-
-static bool is_wanted(const char *name, const GPtrArray *patterns)
-{
-	for (unsigned i = 0; i < patterns->len; i++) {
-		if (fnmatch(((struct word *)patterns->pdata[i])->pattern, name, 0) == 0)
-			return true;
-	}
-	return patterns->len == 0;
-}
-
-static void remove_unwanted(GPtrArray *all, const GPtrArray *patterns)
-{
-	for (unsigned i = all->len; i-- > 0;) {
-		struct vmm_domain_stats *s = all->pdata[i];
-
-		if (!is_wanted(vmm_domain_name(s->domain), patterns))
-			g_ptr_array_remove_index(all, i);
-	}
 }
 
 /* What the statistics call cannot be asked for. */
@@ -185,7 +165,7 @@ static void print_list_words(const GPtrArray *all, const struct command_args *ar
 bool cmd_list(struct shell *sh, struct command_args *args, GError **error)
 {
 	struct column columns[G_N_ELEMENTS(columns_list)];
-	bool title = args_given(args, "title");
+	bool title = args_given(args, "title"), named;
 	vmm_connect *conn = shell_connect(sh, error);
 	g_autoptr(GPtrArray) all = NULL;
 	g_autoptr(table) t = NULL;
@@ -196,12 +176,14 @@ bool cmd_list(struct shell *sh, struct command_args *args, GError **error)
 		   : NULL;
 	if (!all || !keep_listed(conn, all, list_flags(args), error))
 		return false;
-	remove_unwanted(all, args_words(args, "domain"));
+	named = fleet_filter(sh, args, all);
+	if (!named && all->len == 0)
+		return false;
 	g_ptr_array_sort(all, by_id_and_name);
 	if (!args_json(args) && (args_given(args, "name") || args_given(args, "uuid") ||
 				 args_given(args, "id"))) {
 		print_list_words(all, args);
-		return true;
+		return named;
 	}
 	memcpy(columns, columns_list, sizeof(columns));
 	if (!title)
@@ -210,7 +192,7 @@ bool cmd_list(struct shell *sh, struct command_args *args, GError **error)
 	for (unsigned i = 0; i < all->len; i++)
 		list_row(t, all->pdata[i], title);
 	shell_print_table(sh, args, t);
-	return true;
+	return named;
 }
 
 const struct option_def options_list[] = {
