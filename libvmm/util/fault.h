@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Places where a test may end the program as a power cut would, between two steps that must hold. */
+/* Where a test may end the program as a power cut would, between two steps that must hold. */
 #pragma once
 
 /*
