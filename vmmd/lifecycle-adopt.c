@@ -71,7 +71,7 @@ static void adopt(struct daemon *daemon, const char *uuid_text, unsigned *waitin
 
 		supervisor_bury(daemon, uuid_text, &end);
 		if (dom && dom->state == DOMAIN_OFF) {
-			dom->reason = state_reason(DOMAIN_OFF, end.cause);
+			dom->reason = state_reason(DOMAIN_OFF, end.cause ?: WORKER_CAUSE_LOST);
 			dom->detail = g_strdup(end.detail ?: "its worker died while vmmd was away");
 			life_store_state(dom);
 		}

@@ -198,7 +198,7 @@ static int end_cause(struct domain *dom, const struct supervisor_end *end, const
 		return life->said_cause;
 	}
 	*ret_detail = g_strdup_printf("its worker %s", how);
-	return WORKER_CAUSE_FAILED;
+	return WORKER_CAUSE_LOST;
 }
 
 static void tell_end(struct domain *dom, int cause, bool by_host)
@@ -218,7 +218,7 @@ static void tell_end(struct domain *dom, int cause, bool by_host)
 	case WORKER_CAUSE_CRASHED:
 		event_lifecycle(dom, LIFECYCLE_STOPPED, LIFECYCLE_STOPPED_CRASHED);
 		return;
-	default:
+	default:	/* a lost worker too: "Crashed" is of guests, and libvirt tells it so */
 		event_lifecycle(dom, LIFECYCLE_STOPPED, LIFECYCLE_STOPPED_FAILED);
 	}
 }

@@ -122,6 +122,7 @@ static enum wire_reason reason_off(int cause)
 	case WORKER_CAUSE_DESTROYED:
 		return REASON_SHUTOFF_DESTROYED;
 	case WORKER_CAUSE_CRASHED:
+	case WORKER_CAUSE_LOST:
 		return REASON_SHUTOFF_CRASHED;
 	default:
 		return REASON_SHUTOFF_FAILED;

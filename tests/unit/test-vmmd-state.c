@@ -84,6 +84,7 @@ static void reasons_follow_from_what_the_worker_said(void)
 	g_assert_cmpint(state_reason(DOMAIN_OFF, WORKER_CAUSE_DESTROYED), ==,
 			REASON_SHUTOFF_DESTROYED);
 	g_assert_cmpint(state_reason(DOMAIN_OFF, WORKER_CAUSE_CRASHED), ==, REASON_SHUTOFF_CRASHED);
+	g_assert_cmpint(state_reason(DOMAIN_OFF, WORKER_CAUSE_LOST), ==, REASON_SHUTOFF_CRASHED);
 	g_assert_cmpint(state_reason(DOMAIN_OFF, WORKER_CAUSE_NONE), ==, REASON_SHUTOFF_FAILED);
 	g_assert_cmpint(state_reason(DOMAIN_OFF, 4711), ==, REASON_SHUTOFF_FAILED);
 	g_assert_cmpint(state_reason(DOMAIN_PAUSED, WORKER_CAUSE_IO_ERROR), ==,
