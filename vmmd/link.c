@@ -402,6 +402,19 @@ void link_set_actions(struct link *l, const worker_actions *actions, link_done *
 		  CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
 }
 
+void link_switch_heads(struct link *l, const worker_heads_args *args, const int *fds,
+		       link_done *done, void *opaque)
+{
+	struct pending p = VOID_RESULT;
+
+	if (!l->conn)
+		no_connection(&p);
+	else
+		rpc_conn_call(l->conn, WORKER_PROGRAM, WORKER_PROC_SWITCH_HEADS,
+			      (xdrproc_t)xdr_worker_heads_args, args, fds,
+			      2 * args->heads.heads_len, 0, on_reply, g_memdup2(&p, sizeof(p)));
+}
+
 void link_console(struct link *l, const worker_console_args *args, link_fd_done *done, void *opaque)
 {
 	link_call(l, WORKER_PROC_CONSOLE_OPEN, (xdrproc_t)xdr_worker_console_args, args,

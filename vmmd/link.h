@@ -53,5 +53,11 @@ void link_set_balloon(struct link *link, uint64_t kib, link_done *done, void *op
 void link_set_stats_period(struct link *link, int seconds, link_done *done, void *opaque);
 void link_set_actions(struct link *link, const worker_actions *actions, link_done *done,
 		      void *opaque);
+/*
+ * fds: 2 for each head (worker.x); duplicated.  Answered when it is done,
+ * however long that takes.
+ */
+void link_switch_heads(struct link *link, const worker_heads_args *args, const int *fds,
+		       link_done *done, void *opaque);
 void link_console(struct link *link, const worker_console_args *args, link_fd_done *done,
 		  void *opaque);

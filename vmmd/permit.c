@@ -204,6 +204,15 @@ static int file_open(struct permit *p, const char *path, unsigned kind, unsigned
 	return TAKE_FD(fd);
 }
 
+int permit_open_image(const char *path, int flags, GError **error)
+{
+	auto_close int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		error_errno(error, errno, "open '%s'", path);
+	return fd >= 0 && file_is_fit(fd, 0, path, error) ? TAKE_FD(fd) : -1;
+}
+
 int permit_open(struct permit *p, const char *path, unsigned flags, GError **error)
 {
 	g_autofree char *key = g_path_is_absolute(path) ? canonical(path) : g_strdup("");

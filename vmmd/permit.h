@@ -13,5 +13,10 @@ struct permit *permit_new(const domain_def *live);
 void permit_free(struct permit *permit);
 /* flags: those of open(2), or WORKER_OPEN_LISTEN.  -1 on failure. */
 int permit_open(struct permit *permit, const char *path, unsigned flags, GError **error);
+/*
+ * An image of a running domain that is given to its worker unasked; the caller
+ * has seen that it is the domain's.  A file or a block device; -1.
+ */
+int permit_open_image(const char *path, int flags, GError **error);
 bool permit_open_tap(struct permit *permit, const char *alias, unsigned queues, int *fds,
 		     char **ret_ifname, GError **error);

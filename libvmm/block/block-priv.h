@@ -93,6 +93,10 @@ bool qcow2_open(struct layer *l, GError **error);
 const char *qcow2_backing_name(const struct layer *l);
 const char *qcow2_backing_format(const struct layer *l);
 void qcow2_set_bytes(struct layer *l, uint64_t bytes);
+/* Nothing is in flight.  All of it on the disk and marked clean; no write until it is thawed. */
+int qcow2_freeze(struct layer *l);
+bool qcow2_thaw(struct layer *l, GError **error);
+void qcow2_set_file(struct layer *l, struct file *f);
 
 /* chain.c */
 struct layer *chain_open(const struct block_opts *opts, GError **error);

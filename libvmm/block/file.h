@@ -54,3 +54,5 @@ int file_sync(struct file *f);
 
 /* lock.c: what QEMU does too, so that each keeps out the other. */
 bool lock_image(int fd, const char *path, bool read_only, GError **error);
+/* A writer's lock becomes a reader's. */
+void lock_downgrade(int fd);

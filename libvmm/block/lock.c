@@ -142,3 +142,9 @@ bool lock_image(int fd, const char *path, bool read_only, GError **error)
 	}
 	return r == 0 || error_errno(error, r, "lock image '%s'", path);
 }
+
+void lock_downgrade(int fd)
+{
+	lock_byte(fd, F_OFD_SETLK, F_UNLCK, HOLD_BASE + PERM_WRITE);
+	lock_byte(fd, F_OFD_SETLK, F_UNLCK, HOLD_BASE + PERM_RESIZE);
+}

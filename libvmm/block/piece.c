@@ -18,14 +18,7 @@
 
 /* ---- slots ---- */
 
-void pieces_init(struct block *b)
-{
-	b->pieces = g_new0(struct piece, PIECES);
-	b->bounce_bytes = 2 * (uint64_t)b->top->cluster_bytes + FLAT_BYTES;
-	b->max_bounces = CLAMP(BOUNCE_TOTAL / b->bounce_bytes, 2, PIECES);
-}
-
-void pieces_done(struct block *b)
+static void bounces_free(struct block *b)
 {
 	while (b->bounces) {
 		struct bounce *next = b->bounces->next;
@@ -33,6 +26,25 @@ void pieces_done(struct block *b)
 		free(b->bounces);
 		b->bounces = next;
 	}
+	b->n_bounces = b->n_bounces_free = 0;
+}
+
+void pieces_fit(struct block *b)
+{
+	bounces_free(b);
+	b->bounce_bytes = 2 * (uint64_t)b->top->cluster_bytes + FLAT_BYTES;
+	b->max_bounces = CLAMP(BOUNCE_TOTAL / b->bounce_bytes, 2, PIECES);
+}
+
+void pieces_init(struct block *b)
+{
+	b->pieces = g_new0(struct piece, PIECES);
+	pieces_fit(b);
+}
+
+void pieces_done(struct block *b)
+{
+	bounces_free(b);
 	g_free(b->pieces);
 }
 

@@ -304,24 +304,58 @@ void qcow2_free(struct qcow2 *q)
 }
 
 /* What was given up reaches its refcounts too; only then is the image clean. */
-static void qcow2_close(struct layer *l)
+static int qcow2_settle(struct qcow2 *q)
 {
-	struct qcow2 *q = qcow2_of(l);
 	int r = q->rw && q->l1 ? qcow2_sync(q) : -EROFS;
 
 	if (r == 0) {
-		alloc_quiesce(l, false);
-		alloc_quiesce(l, true);
-		alloc_quiesce(l, false);
+		alloc_quiesce(q->layer, false);
+		alloc_quiesce(q->layer, true);
+		alloc_quiesce(q->layer, false);
 		r = qcow2_sync(q);
 	}
 	if (r == 0)
 		r = file_sync(q->file);
-	if (r == 0 && q->dirty_set && !q->corrupt &&
-	    header_set_incompat(q, q->h.incompat & ~(uint64_t)INCOMPAT_DIRTY) == 0)
-		file_sync(q->file);
+	if (r < 0 || !q->dirty_set || q->corrupt)
+		return r;
+	r = header_set_incompat(q, q->h.incompat & ~(uint64_t)INCOMPAT_DIRTY);
+	return r < 0 ? r : file_sync(q->file);
+}
+
+static void qcow2_close(struct layer *l)
+{
+	struct qcow2 *q = qcow2_of(l);
+
+	qcow2_settle(q);
 	qcow2_free(q);
 	l->priv = NULL;
+}
+
+int qcow2_freeze(struct layer *l)
+{
+	struct qcow2 *q = qcow2_of(l);
+	int r = q->corrupt ? -EIO : qcow2_settle(q);
+
+	if (r < 0)
+		return r;
+	q->rw = q->dirty_set = false;
+	return 0;
+}
+
+bool qcow2_thaw(struct layer *l, GError **error)
+{
+	struct qcow2 *q = qcow2_of(l);
+
+	q->rw = true;
+	if (prepare_write(q, error))
+		return true;
+	q->rw = false;
+	return false;
+}
+
+void qcow2_set_file(struct layer *l, struct file *f)
+{
+	qcow2_of(l)->file = f;
 }
 
 static const struct layer_ops qcow2_ops = {

@@ -104,6 +104,8 @@ void piece_add(struct piece *p, enum ring_code code, struct file *f, uint64_t of
 	       void (*done)(struct ring_op *op));
 void linking_add(struct piece *p);
 void pieces_init(struct block *b);
+/* There is another top image; nothing is in flight. */
+void pieces_fit(struct block *b);
 void pieces_done(struct block *b);
 void bounces_trim(struct block *b);
 /* Start the next part of the request at rq->pos: STEP_DONE, STEP_STALL or -errno. */

@@ -48,6 +48,8 @@ struct blk {
 	bool writeback;			/* the driver's wce; meaningless without CONFIG_WCE */
 	bool draining;
 	bool engine_kick;		/* something was submitted outside of blk_kick() */
+	unsigned holds;
+	bool retry;			/* what waits is to be tried again when held no more */
 	enum blk_policy read_policy, write_policy;
 	void (*on_error)(void *opaque, int error, bool must_pause);
 	void *opaque;

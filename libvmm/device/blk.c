@@ -44,6 +44,8 @@ static void blk_kick(struct virtio_device *dev, unsigned queue)
 	unsigned budget = blk->queue_size;
 	bool more;
 
+	if (blk->holds)
+		return;
 	do {
 		virtqueue_kicks_off(vq);
 		for (more = true; more && q->n_free && budget; budget--) {
@@ -131,7 +133,7 @@ static void blk_reset(struct virtio_device *dev)
 	}
 	block_drain(blk->block);
 	blk->draining = false;
-	blk->engine_kick = false;
+	blk->engine_kick = blk->retry = false;
 	for (unsigned i = 0; i < blk->n_queues; i++) {
 		assert(blk->queues[i].n_free == blk->queue_size);
 		blk->queues[i].stalled = blk->queues[i].notify = false;
@@ -145,6 +147,9 @@ static void blk_start(struct virtio_device *dev)
 	struct blk *blk = blk_of(dev);
 	struct blk_slot *s = blk->waiting;
 
+	blk->retry = blk->holds;
+	if (blk->retry)
+		return;
 	blk->waiting = NULL;
 	while (s) {
 		struct blk_slot *next = s->next_waiting;
@@ -154,6 +159,31 @@ static void blk_start(struct virtio_device *dev)
 	}
 	blk->engine_kick = false;
 	block_kick(blk->block);
+}
+
+void blk_hold(struct virtio_device *dev)
+{
+	struct blk *blk = blk_of(dev);
+
+	blk->holds++;
+	block_drain(blk->block);
+}
+
+void blk_release(struct virtio_device *dev)
+{
+	struct blk *blk = blk_of(dev);
+
+	if (--blk->holds)
+		return;
+	if (blk->retry)
+		blk_start(dev);
+	for (unsigned i = 0; i < blk->n_queues; i++)
+		virtio_kick_later(dev, i);
+}
+
+struct block *blk_block(struct virtio_device *dev)
+{
+	return blk_of(dev)->block;
 }
 
 static void close_on_owner(void *arg)

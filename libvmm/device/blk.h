@@ -58,3 +58,11 @@ struct blk_stats {
 };
 
 void blk_stats(struct virtio_device *dev, struct blk_stats *ret);
+
+/*
+ * Owner.  From hold to release (as often) no request reaches the block, and
+ * nothing is in flight in it.  What the driver asks meanwhile waits in its ring.
+ */
+void blk_hold(struct virtio_device *dev);
+void blk_release(struct virtio_device *dev);
+struct block *blk_block(struct virtio_device *dev);	/* owner */

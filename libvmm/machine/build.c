@@ -442,6 +442,9 @@ static bool build_disk(struct machine *m, const struct disk_def *def,
 	if (!b)
 		return false;
 	d = disk_new(m, def);
+	d->image = image;
+	d->image.path = NULL;
+	d->image.opener = NULL;
 	opts.opaque = d;
 	d->dev = blk_new(b, &opts, m->mem, owner_thread_context(d->thread), error);
 	return virtio_add(m, d->dev, error);
@@ -676,6 +679,7 @@ void machine_free(struct machine *m)
 {
 	if (!m)
 		return;
+	machine_disks_settle(m);
 	vcpus_free(m->vcpus);
 	for (unsigned i = 0; i < m->devices->len; i++)
 		device_free(g_ptr_array_index(m->devices, i));

@@ -19,6 +19,7 @@ struct machine_disk {
 	char *target, *path;
 	struct virtio_device *dev;	/* freed by its transport */
 	struct owner_thread *thread;
+	struct block_opts image;	/* as its head was opened; without path and opener */
 	/* The disk's thread notes an error and wakes the main loop: on_disk_error(). */
 	GSource *wake;
 	_Atomic int error;
@@ -52,6 +53,7 @@ struct machine {
 	GArray *com;			/* of struct acpi_serial */
 	GPtrArray *disks, *nets, *hubs;	/* of the structs above */
 	struct virtio_device *balloon;	/* NULL: none */
+	struct head_switch *switching;	/* disk.c; NULL: none */
 
 	uint32_t *apic_ids;
 	unsigned n_vcpus;
@@ -79,6 +81,10 @@ gboolean machine_on_end(void *opaque);
 gboolean machine_on_disk_error(void *opaque);
 /* blk_opts.on_error: on the disk's thread. */
 void machine_disk_failed(void *opaque, int error, bool must_pause);
+
+/* disk.c.  Waits for what it does on disks' threads. */
+void machine_disks_settle(struct machine *m);
+struct machine_disk *machine_disk_find(struct machine *m, const char *target);
 
 /* Tables, kernel, entry point: what a cold boot finds in memory. */
 bool machine_load(struct machine *m, GError **error);

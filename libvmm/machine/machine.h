@@ -74,6 +74,22 @@ struct hub *machine_hub(struct machine *m, const char *device);
 /* Gives the readers of each console this long to take what the guest said last. */
 void machine_drain_hubs(struct machine *m, unsigned timeout_ms);
 
+/* A disk's new head: a qcow2 overlay on its present one. */
+struct machine_head {
+	const char *target, *path;
+	int fd;			/* of path, for reading and writing */
+	int below_fd;		/* of the present head, for reading */
+};
+
+/*
+ * Gives disks new heads: all or none.  The descriptors are taken.  done() is
+ * called once, perhaps before the call returns.  In the old heads is then what
+ * the guest had written at one moment of its time, the same for all of them,
+ * flushed; each is open for reading only, its lock is a reader's.
+ */
+void machine_switch_heads(struct machine *m, const struct machine_head *heads, unsigned n,
+			  void (*done)(void *opaque, const GError *error), void *opaque);
+
 bool machine_set_balloon(struct machine *m, uint64_t guest_bytes, GError **error);
 bool machine_set_stats_period(struct machine *m, unsigned seconds, GError **error);
 

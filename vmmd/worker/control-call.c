@@ -241,6 +241,7 @@ static const struct {
 	[WORKER_PROC_SET_BALLOON] = { do_set_balloon },
 	[WORKER_PROC_SET_STATS_PERIOD] = { do_set_stats_period },
 	[WORKER_PROC_SET_ACTIONS] = { do_set_actions },
+	[WORKER_PROC_SWITCH_HEADS] = { control_switch_heads },
 };
 
 void control_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)
@@ -248,7 +249,7 @@ void control_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaqu
 	struct control *c = opaque;
 	unsigned proc = (unsigned)msg->hdr.procedure;
 
-	if (msg->hdr.type != FRAME_CALL)
+	if (msg->hdr.type != FRAME_CALL && msg->hdr.type != FRAME_CALL_WITH_FDS)
 		return;
 	if (msg->hdr.program != WORKER_PROGRAM || proc >= ARRAY_SIZE(handlers) ||
 	    !handlers[proc].fn)

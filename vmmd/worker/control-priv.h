@@ -21,5 +21,8 @@ void control_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaqu
 void control_refuse(struct control *c, const struct rpc_message *msg, enum vmm_error code,
 		    const char *text);
 
+/* control-disk.c */
+void control_switch_heads(struct control *c, struct rpc_message *msg);
+
 /* control-start.c */
 void control_start(struct control *c, struct rpc_message *msg);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Commands from vmmd that change the disks of a machine at work. */
+#include "config.h"
+#include "vmmd/worker/control-priv.h"
+
+#include "libvmm/util/cleanup.h"
+
+/* A command that is answered when disks' threads have done it. */
+struct disk_call {
+	struct control *c;
+	struct rpc_conn *link;
+	struct frame_header call;
+	char *xml;		/* the definition when it is done; NULL: the same */
+};
+
+static void disk_call_done(void *opaque, const GError *error)
+{
+	g_autofree struct disk_call *d = opaque;
+	struct control *c = d->c;
+
+	if (!error && d->xml) {
+		g_free(c->xml);
+		c->xml = g_steal_pointer(&d->xml);
+	}
+	g_free(d->xml);
+	if (c->link != d->link)
+		return;
+	if (error)
+		rpc_reply_error(c->link, &d->call, error);
+	else
+		rpc_reply_none(c->link, &d->call);
+}
+
+void control_switch_heads(struct control *c, struct rpc_message *msg)
+{
+	struct machine_head heads[WORKER_HEADS_MAX];
+	worker_heads_args args = { 0 };
+	g_autoptr(GError) error = NULL;
+	struct disk_call *d;
+	unsigned n;
+
+	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_heads_args, &args, &error)) {
+		rpc_reply_error(c->link, &msg->hdr, error);
+		return;
+	}
+	n = args.heads.heads_len;
+	if (msg->n_fds != 2 * n) {
+		control_refuse(c, msg, VMM_ERR_RPC, "two descriptors belong to each head");
+		frame_free((xdrproc_t)xdr_worker_heads_args, &args);
+		return;
+	}
+	d = g_new(struct disk_call, 1);
+	*d = (struct disk_call){ c, c->link, msg->hdr, g_strdup(args.xml) };
+	for (unsigned i = 0; i < n; i++)
+		heads[i] = (struct machine_head){
+			.target = args.heads.heads_val[i].target,
+			.path = args.heads.heads_val[i].path,
+			.fd = TAKE_FD(msg->fds[2 * i]),
+			.below_fd = TAKE_FD(msg->fds[2 * i + 1]),
+		};
+	machine_switch_heads(c->w.machine, heads, n, disk_call_done, d);
+	frame_free((xdrproc_t)xdr_worker_heads_args, &args);
+}
