@@ -10,6 +10,10 @@
 extern const char *const tristate_yesno[3];
 extern const char *const tristate_onoff[3];
 
+/* The whole definition as an element of another document. */
+void domain_def_write(struct xml_out *out, const char *element, const domain_def *def,
+		      unsigned flags);
+
 /* <alias>, <address> and, where boot_order is not NULL, <boot order=>: every device's children. */
 bool device_parse_common(const xmlNode *node, unsigned flags, char **alias, unsigned *boot_order,
 			 GError **error);

@@ -460,21 +460,27 @@ static void format_devices(struct xml_out *out, const struct domain_def *def, un
 	xml_end(out);
 }
 
+void domain_def_write(struct xml_out *out, const char *element, const domain_def *def,
+		      unsigned flags)
+{
+	xml_begin(out, element);
+	xml_put(out, "type", "kvm");
+	if (def->id > 0 && flags & DOMAIN_FORMAT_LIVE)
+		xml_putf(out, "id", "%d", def->id);
+	xml_put(out, "xmlns:vmm", needs_namespace(def) ? DOMAIN_VMM_NS : NULL);
+	format_identity(out, def);
+	format_machine(out, def);
+	format_devices(out, def, flags);
+	xml_leaf_attr(out, "vmm:kernel", "unpack", def->os.kernel_unpack ? "yes" : NULL);
+	xml_end(out);
+}
+
 char *domain_def_format(const domain_def *def, unsigned flags)
 {
 	struct xml_out out;
 
 	xml_out_init(&out);
-	xml_begin(&out, "domain");
-	xml_put(&out, "type", "kvm");
-	if (def->id > 0 && flags & DOMAIN_FORMAT_LIVE)
-		xml_putf(&out, "id", "%d", def->id);
-	xml_put(&out, "xmlns:vmm", needs_namespace(def) ? DOMAIN_VMM_NS : NULL);
-	format_identity(&out, def);
-	format_machine(&out, def);
-	format_devices(&out, def, flags);
-	xml_leaf_attr(&out, "vmm:kernel", "unpack", def->os.kernel_unpack ? "yes" : NULL);
-	xml_end(&out);
+	domain_def_write(&out, "domain", def, flags);
 	return xml_out_done(&out);
 }
 
