@@ -19,4 +19,6 @@ struct daemon {
 	struct domain_table *domains;
 	struct event_hub *events;
 	struct server *server;
+	GSList *imagejobs;		/* struct imagejob: children at work */
+	bool ending;			/* nothing new is begun */
 };

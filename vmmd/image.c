@@ -3,29 +3,27 @@
 #include "config.h"
 #include "vmmd/image.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
-
-#define QCOW2_SIZE_AT 24
+#include "vmmd/imagehead.h"
 
 static bool qcow2_capacity(int fd, const char *path, uint64_t *ret, GError **error)
 {
-	uint8_t head[QCOW2_SIZE_AT + 8];
-	uint64_t be;
+	struct imagehead head = { 0 };
 
-	if (pread(fd, head, sizeof(head), 0) != sizeof(head) || memcmp(head, "QFI\xfb", 4) != 0)
+	if (!imagehead_read(fd, false, &head, error))
+		return false;
+	imagehead_clear(&head);
+	if (!head.qcow2)
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
 				 "operation failed: '%s' is not a qcow2 image", path);
-	memcpy(&be, head + QCOW2_SIZE_AT, sizeof(be));
-	*ret = be64toh(be);
+	*ret = head.bytes;
 	return true;
 }
 

@@ -19,6 +19,7 @@
 #include "libvmm/util/error.h"
 #include "vmmd/autostart.h"
 #include "vmmd/event.h"
+#include "vmmd/imagejob.h"
 #include "vmmd/journal.h"
 #include "vmmd/lifecycle.h"
 #include "vmmd/server.h"
@@ -236,6 +237,7 @@ static bool daemon_open(struct daemon *d, GError **error)
 static void daemon_close(struct daemon *d)
 {
 	/* Clients first: what their end means for domains is still told to workers. */
+	imagejobs_end(d);
 	g_clear_pointer(&d->server, server_free);
 	if (d->domains)
 		lifecycle_leave_all(d);

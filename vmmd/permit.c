@@ -21,13 +21,10 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/io.h"
+#include "vmmd/imagehead.h"
 
 /* images in all that one start may open by way of headers */
 #define CHAIN_MAX 256
-#define QCOW2_MAGIC 0x514649fb
-#define QCOW2_EXT_BACKING_FORMAT 0xe2792aca
-#define QCOW2_HEADER_MAX 65536
-#define QCOW2_NAME_MAX 1023
 
 enum permit_kind {
 	PERMIT_READ = 1,		/* kernel, initrd, read-only disk, backing image */
@@ -102,55 +99,16 @@ void permit_free(struct permit *p)
 
 /* ---- backing images ---- */
 
-static uint32_t be32(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static uint64_t be64(const uint8_t *at)
-{
-	return (uint64_t)be32(at) << 32 | be32(at + 4);
-}
-
-/* The extension "backing file format", if it says raw: then the base has no header to read. */
-static bool backing_is_raw(const uint8_t *head, size_t bytes)
-{
-	size_t at = be32(head + 4) < 3 ? 72 : bytes >= 104 ? be32(head + 100) : bytes;
-
-	while (at <= bytes && bytes - at >= 8) {
-		uint32_t type = be32(head + at), len = be32(head + at + 4);
-
-		at += 8;
-		if (type == 0 || len > bytes - at)
-			return false;
-		if (type == QCOW2_EXT_BACKING_FORMAT)
-			return len == 3 && memcmp(head + at, "raw", 3) == 0;
-		at += (len + 7) & ~7u;
-	}
-	return false;
-}
-
 static void permit_backing(struct permit *p, const char *path, int fd)
 {
-	g_autofree uint8_t *head = g_malloc(QCOW2_HEADER_MAX);
-	ssize_t n = pread(fd, head, QCOW2_HEADER_MAX, 0);
-	g_autofree char *name = NULL, *dir = NULL, *full = NULL;
-	uint64_t at;
-	uint32_t len;
+	struct imagehead head = { 0 };
+	g_autofree char *full = NULL;
 
-	if (n < 72 || be32(head) != QCOW2_MAGIC || g_hash_table_size(p->paths) > CHAIN_MAX)
+	if (g_hash_table_size(p->paths) > CHAIN_MAX || !imagehead_read(fd, false, &head, NULL))
 		return;
-	at = be64(head + 8);
-	len = be32(head + 16);
-	if (at == 0 || len == 0 || len > QCOW2_NAME_MAX || at > (uint64_t)n ||
-	    len > (uint64_t)n - at)
-		return;
-	name = g_strndup((const char *)head + at, len);
-	if (g_str_has_prefix(name, "file:"))
-		memmove(name, name + 5, strlen(name + 5) + 1);
-	dir = g_path_get_dirname(path);
-	full = g_path_is_absolute(name) ? g_strdup(name) : g_build_filename(dir, name, NULL);
-	permit_add(p, full, PERMIT_READ | (backing_is_raw(head, (size_t)n) ? 0 : PERMIT_QCOW2));
+	full = imagehead_backing_path(&head, path);
+	permit_add(p, full, PERMIT_READ | (head.backing_is_raw ? 0 : PERMIT_QCOW2));
+	imagehead_clear(&head);
 }
 
 /* ---- opening ---- */

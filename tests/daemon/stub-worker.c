@@ -371,6 +371,13 @@ int main(int argc, char **argv)
 {
 	struct stub s = { .status_fd = 4, .id = -1, .loop = g_main_loop_new(NULL, FALSE) };
 
+	if (argc > 1 && g_str_equal(argv[1], "--image")) {
+		g_autofree char *real =
+			g_build_filename(g_getenv("VMM_BUILDDIR"), "vmmd", "vmm-worker", NULL);
+
+		execv(real, argv);
+		return 127;
+	}
 	s.hub = hub_new("serial0", NULL);
 	hub_set_device(s.hub, &echo_ops, &s);
 	g_unix_set_fd_nonblocking(3, TRUE, NULL);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "libvmm/util/error.h"
+#include "vmmd/worker/image-tool.h"
 #include "vmmd/worker/worker.h"
 
 #define STACK_BYTES (512u << 10)
@@ -53,6 +54,8 @@ int main(int argc, char **argv)
 	setlocale(LC_ALL, "");
 	signal(SIGPIPE, SIG_IGN);
 	stacks_shrink();
+	if (argc > 1 && g_str_equal(argv[1], "--image"))
+		return image_tool_run(argc - 2, argv + 2);
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error)) {
 		fprintf(stderr, "vmm-worker: %s\n", error->message);
