@@ -21,7 +21,7 @@
 #define REPLAY_BYTES (256u * 1024)
 #define READ_BYTES 65536
 #define QUEUED_MAX (256u * 1024)	/* for the client: above it the worker is not read */
-#define INPUT_MAX (1024u * 1024)	/* for the guest: above it the client is not read */
+#define INPUT_MAX (64u * 1024)	/* for the guest: above it the client is not read */
 
 struct console {
 	struct stream stream;

@@ -21,6 +21,8 @@
 /* Above the first a client is not read, above the second it is ended: it does not read us. */
 #define OUTPUT_PAUSE_BYTES (4u << 20)
 #define OUTPUT_CLOSE_BYTES (48u << 20)
+/* What all of them may make us keep, sent and received: 1000 of 48 MiB would be too much. */
+#define BUDGET_BYTES (256u << 20)
 
 struct listener {
 	struct server *server;
@@ -34,6 +36,7 @@ struct server {
 	struct daemon *daemon;
 	GPtrArray *listeners;
 	GPtrArray *sessions;
+	struct rpc_budget *budget;
 };
 
 struct session {
@@ -302,6 +305,7 @@ static void session_new(struct listener *l, int fd)
 		return;
 	}
 	s->uid = cred.uid;
+	rpc_conn_set_budget(s->conn, l->server->budget, cred.uid);
 	s->who = g_strdup_printf("uid %u, pid %d", cred.uid, cred.pid);
 	g_ptr_array_add(l->server->sessions, s);
 }
@@ -342,6 +346,7 @@ struct server *server_new(struct daemon *daemon)
 	server->daemon = daemon;
 	server->listeners = g_ptr_array_new_with_free_func(listener_free);
 	server->sessions = g_ptr_array_new_with_free_func(session_free);
+	server->budget = rpc_budget_new(BUDGET_BYTES);
 	return server;
 }
 
@@ -351,6 +356,7 @@ void server_free(struct server *server)
 		return;
 	g_ptr_array_unref(server->listeners);
 	g_ptr_array_unref(server->sessions);
+	rpc_budget_free(server->budget);
 	g_free(server);
 }
 

@@ -17,7 +17,8 @@
 
 #define READ_BUDGET 16			/* messages in one turn of the loop */
 #define BODY_STEP_BYTES 65536		/* a body's first allocation; then it doubles */
-#define BODY_KEEP_BYTES 262144		/* larger buffers are not kept for the next message */
+#define BODY_KEEP_BYTES 65536		/* larger buffers are not kept for the next message */
+#define CHUNK_BYTES 65536		/* messages are queued together up to this */
 
 void conn_drop_fds(struct rpc_conn *conn)
 {
@@ -238,26 +239,22 @@ static ssize_t fd_send(int sock, int fd)
 
 static ssize_t out_send(struct rpc_conn *conn, const struct conn_out *out)
 {
-	size_t bytes;
-	const uint8_t *data;
-
 	if (!out->bytes)
 		return fd_send(conn->fd, out->fd);
-	data = g_bytes_get_data(out->bytes, &bytes);
-	return send(conn->fd, data + conn->out_sent, bytes - conn->out_sent,
+	return send(conn->fd, out->bytes->data + conn->out_sent, out->bytes->len - conn->out_sent,
 		    MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void out_free(struct conn_out *out)
 {
-	g_clear_pointer(&out->bytes, g_bytes_unref);
+	g_clear_pointer(&out->bytes, g_byte_array_unref);
 	fd_close(&out->fd);
 	g_free(out);
 }
 
 static size_t out_bytes(const struct conn_out *out)
 {
-	return out->bytes ? g_bytes_get_size(out->bytes) : 1;
+	return out->bytes ? out->bytes->len : 1;
 }
 
 bool conn_write(struct rpc_conn *conn, GError **error)
@@ -290,33 +287,67 @@ void conn_drop_output(struct rpc_conn *conn)
 	conn->queued = conn->out_sent = 0;
 }
 
-static void out_add(struct rpc_conn *conn, GBytes *bytes, int fd)
+void conn_give_up(struct rpc_conn *conn, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (!conn->reason)
+		conn->reason = g_error_new_valist(VMM_ERROR, VMM_ERR_RPC, format, args);
+	va_end(args);
+	conn_drop_output(conn);
+}
+
+static void out_add(struct rpc_conn *conn, GByteArray *bytes, int fd)
 {
 	struct conn_out *out = g_new(struct conn_out, 1);
-	bool first = g_queue_is_empty(&conn->out);
 
 	*out = (struct conn_out){ bytes, fd };
-	if (conn->ended) {
-		out_free(out);
-		return;
-	}
-	conn->queued += out_bytes(out);
 	g_queue_push_tail(&conn->out, out);
-	/* Mostly there is room: one turn of the loop less. A failure shows again in the loop. */
+}
+
+/* Mostly there is room: one turn of the loop less. A failure shows again in the loop. */
+static void out_added(struct rpc_conn *conn, size_t bytes, bool first)
+{
+	conn->queued += bytes;
 	if (first)
 		conn_write(conn, NULL);
-	if (conn->queued > conn->close_bytes && !conn->reason)
-		error_set(&conn->reason, VMM_ERR_RPC,
-			  "the peer does not read: %zu bytes wait for it", conn->queued);
+	if (conn->queued > conn->close_bytes)
+		conn_give_up(conn, "the peer does not read: %zu bytes wait for it", conn->queued);
 	conn_update(conn);
 }
 
-void conn_send(struct rpc_conn *conn, GBytes *bytes)
+/*
+ * Many small messages may wait (events), and each by itself would cost several
+ * times its bytes.
+ */
+void conn_send(struct rpc_conn *conn, GBytes *message)
 {
-	out_add(conn, bytes, -1);
+	struct conn_out *last = g_queue_peek_tail(&conn->out);
+	size_t bytes = g_bytes_get_size(message);
+	bool first = !last;
+
+	if (conn->ended || conn->reason) {
+		g_bytes_unref(message);
+		return;
+	}
+	if (last && last->bytes && last->bytes->len + bytes <= CHUNK_BYTES) {
+		g_byte_array_append(last->bytes, g_bytes_get_data(message, NULL), bytes);
+		g_bytes_unref(message);
+	} else {
+		out_add(conn, g_bytes_unref_to_array(message), -1);
+	}
+	out_added(conn, bytes, first);
 }
 
 void conn_send_fd(struct rpc_conn *conn, int fd)
 {
+	bool first = g_queue_is_empty(&conn->out);
+
+	if (conn->ended || conn->reason) {
+		close(fd);
+		return;
+	}
 	out_add(conn, NULL, fd);
+	out_added(conn, 1, first);
 }

@@ -4,9 +4,9 @@
 
 #include "libvmm/rpc/conn.h"
 
-/* One thing to send: bytes, or (bytes NULL) a descriptor with its byte. */
+/* What to send next: messages, or (bytes NULL) a descriptor with its byte. */
 struct conn_out {
-	GBytes *bytes;
+	GByteArray *bytes;
 	int fd;
 };
 
@@ -44,6 +44,11 @@ struct rpc_conn {
 	size_t pause_bytes, close_bytes;
 	bool throttled;			/* queued is too much: no reading until half */
 
+	/* In and out, of what all connections of a server share. */
+	struct rpc_budget *budget;	/* NULL: none, or it has left */
+	size_t held;
+	uid_t owner;
+
 	/* Signs of life; monotonic us. */
 	gint64 keepalive_us;		/* interval; 0: none are asked for */
 	unsigned keepalive_count;
@@ -69,6 +74,8 @@ bool conn_write(struct rpc_conn *conn, GError **error);	/* until empty or EAGAIN
 void conn_send(struct rpc_conn *conn, GBytes *bytes);	/* takes bytes; queues, tries once */
 void conn_send_fd(struct rpc_conn *conn, int fd);	/* takes fd */
 void conn_drop_output(struct rpc_conn *conn);
+/* It ends with this error as soon as the loop runs; what waits to be sent is dropped now. */
+void conn_give_up(struct rpc_conn *conn, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void conn_drop_fds(struct rpc_conn *conn);
 
 /* conn.c */
@@ -78,6 +85,10 @@ bool conn_is_reading(const struct rpc_conn *conn);
 void conn_deliver(struct rpc_conn *conn, struct rpc_message *msg);
 void conn_busy_enter(struct rpc_conn *conn);
 void conn_busy_leave(struct rpc_conn *conn);		/* may free conn */
+
+/* budget.c */
+void budget_update(struct rpc_conn *conn);	/* after any change; may set some conn's reason */
+void budget_leave(struct rpc_conn *conn);
 
 /* pending.c */
 GHashTable *pending_table_new(void);

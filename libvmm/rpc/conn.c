@@ -61,6 +61,7 @@ static void conn_shut(struct rpc_conn *conn, const GError *error)
 	g_autoptr(GError) gone = g_error_new(VMM_ERROR, VMM_ERR_RPC, "the connection is closed");
 
 	conn->ended = true;
+	budget_leave(conn);
 	conn_update(conn);
 	fd_close(&conn->fd);
 	conn_drop_output(conn);
@@ -131,6 +132,7 @@ void conn_update(struct rpc_conn *conn)
 		g_source_modify_unix_fd(conn->source, conn->tag, events);
 	}
 	g_source_set_ready_time(conn->source, conn_ready_time(conn));
+	budget_update(conn);
 }
 
 static void keepalive_answer(struct rpc_conn *conn, const struct rpc_message *msg)

@@ -55,6 +55,14 @@ void rpc_conn_set_message_max(struct rpc_conn *conn, uint32_t bytes);
  */
 void rpc_conn_set_output_limits(struct rpc_conn *conn, size_t pause_bytes, size_t close_bytes);
 /*
+ * Connections with one budget may hold max_bytes together, unsent and half
+ * received.  When that is exceeded the largest of the owner that has most
+ * ends with an error.  The budget outlives them.
+ */
+struct rpc_budget *rpc_budget_new(size_t max_bytes);
+void rpc_budget_free(struct rpc_budget *b);
+void rpc_conn_set_budget(struct rpc_conn *conn, struct rpc_budget *b, uid_t owner);
+/*
  * Ask a silent peer for a sign of life every interval_ms; end the connection
  * when count of them stay without any message.  0: never, as at first.
  */

@@ -96,7 +96,7 @@ static GBytes *frame_finish(struct frame_header h, uint8_t *buf, size_t bytes)
 {
 	h.length = bytes;
 	frame_header_encode(&h, buf);
-	return g_bytes_new_take(buf, bytes);
+	return g_bytes_new_take(g_realloc(buf, bytes), bytes);	/* it may wait long: no slack */
 }
 
 GBytes *frame_encode(const struct frame_header *h, unsigned n_fds, xdrproc_t proc, const void *data,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -621,6 +622,72 @@ static void a_peer_that_never_reads_is_left(void)
 	end_done(&e);
 }
 
+static void messages_that_wait_cost_little_more_than_their_bytes(void)
+{
+	struct end e;
+	size_t before = mallinfo2().uordblks, got = 0;
+	uint8_t buf[4096];
+
+	end_open(&e);
+	for (int i = 0; i < 100000; i++)
+		rpc_event(e.conn, FRAME_PROGRAM_REMOTE, 318, NONE, &(remote_none){ 0 });
+	g_assert_cmpuint(rpc_conn_queued(e.conn), >, 1 << 20);
+	g_assert_cmpuint(mallinfo2().uordblks - before, <, 3 * rpc_conn_queued(e.conn));
+	while (got < 100000 * FRAME_HEADER_BYTES) {
+		ssize_t n = raw_read(&e, buf, sizeof(buf));
+
+		for (ssize_t i = 0; i < n; i++, got++)
+			if (got % FRAME_HEADER_BYTES == 3)
+				g_assert_cmpuint(buf[i], ==, FRAME_HEADER_BYTES);
+		turn();
+	}
+	g_assert_cmpuint(rpc_conn_queued(e.conn), ==, 0);
+	end_done(&e);
+}
+
+static void of_all_that_hold_too_much_the_largest_of_the_greediest_owner_goes(void)
+{
+	struct frame_header h = { 0, FRAME_PROGRAM_REMOTE, 1, 201, FRAME_STREAM, 1, FRAME_OK };
+	struct rpc_budget *budget = rpc_budget_new(10 << 20);
+	static const struct {
+		uid_t owner;
+		unsigned mib;
+	} held[] = { { 1, 1 }, { 1, 4 }, { 1, 2 }, { 2, 5 } };
+	g_autofree char *block = g_malloc0(1 << 20);
+	struct end ends[G_N_ELEMENTS(held)];
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(held); i++) {
+		end_open(&ends[i]);
+		rpc_conn_set_budget(ends[i].conn, budget, held[i].owner);
+		for (unsigned mib = 0; mib < held[i].mib; mib++)
+			rpc_stream_data(ends[i].conn, &h, block, 1 << 20);
+	}
+	turn();
+	for (unsigned i = 0; i < G_N_ELEMENTS(held); i++)
+		g_assert_cmpint(ends[i].closed, ==, i == 1);
+	g_assert_nonnull(strstr(ends[1].error->message, "hold too much"));
+	for (unsigned i = 0; i < G_N_ELEMENTS(held); i++)
+		end_done(&ends[i]);
+	rpc_budget_free(budget);
+}
+
+static void half_a_message_counts_as_held(void)
+{
+	struct rpc_budget *budget = rpc_budget_new(100000);
+	g_autofree char *block = g_malloc0(150000);
+	struct end e;
+
+	end_open(&e);
+	rpc_conn_set_budget(e.conn, budget, 0);
+	raw_call(&e, 10 << 20, 66, FRAME_CALL, 0);
+	raw_send(&e, block, 150000);
+	turn();
+	g_assert_true(e.closed);
+	g_assert_cmpuint(e.messages, ==, 0);
+	end_done(&e);
+	rpc_budget_free(budget);
+}
+
 static void closing_sends_what_is_queued_first(void)
 {
 	struct end e;
@@ -699,6 +766,9 @@ int main(int argc, char **argv)
 	TEST(too_many_descriptors_are_an_error);
 	TEST(a_peer_that_does_not_read_is_not_read_either);
 	TEST(a_peer_that_never_reads_is_left);
+	TEST(messages_that_wait_cost_little_more_than_their_bytes);
+	TEST(of_all_that_hold_too_much_the_largest_of_the_greediest_owner_goes);
+	TEST(half_a_message_counts_as_held);
 	TEST(closing_sends_what_is_queued_first);
 	TEST(a_paused_connection_reads_nothing_until_resumed);
 	TEST(the_peer_is_known);
