@@ -170,9 +170,17 @@ bool domain_match(struct domain_table *t, const domain_def *def, struct domain *
 			 same_uuid->name, same_uuid->uuid_text);
 }
 
-bool domain_save(struct domain *dom, domain_def *def, GError **error)
+bool domain_idle(const struct domain *dom, GError **error)
 {
-	g_autoptr(domain_def) taken = def;
+	if (!dom->busy)
+		return true;
+	return error_set(error, VMM_ERR_OPERATION_INVALID,
+			 "Requested operation is not valid: domain '%s' is busy: %s", dom->name,
+			 dom->busy);
+}
+
+bool domain_save_begin(struct domain *dom, const domain_def *def, char **ret_xml, GError **error)
+{
 	g_autofree char *xml = domain_def_format(def, 0);
 	struct store_domain row = {
 		.name = def->name, .xml = xml, .autostart = dom->autostart,
@@ -182,18 +190,34 @@ bool domain_save(struct domain *dom, domain_def *def, GError **error)
 	memcpy(row.uuid, dom->uuid, UUID_BYTES);
 	if (!store_put_domain(dom->daemon->store, &row, error))
 		return false;
+	*ret_xml = g_steal_pointer(&xml);
+	return true;
+}
+
+void domain_save_end(struct domain *dom, domain_def *def, char *xml)
+{
 	domain_def_free(dom->saved);
 	g_free(dom->saved_xml);
 	g_clear_pointer(&dom->saved_fault, g_free);
-	dom->saved = g_steal_pointer(&taken);
-	dom->saved_xml = g_steal_pointer(&xml);
+	dom->saved = def;
+	dom->saved_xml = xml;
 	dom->persistent = true;
+}
+
+bool domain_save(struct domain *dom, domain_def *def, GError **error)
+{
+	g_autoptr(domain_def) taken = def;
+	char *xml;
+
+	if (!domain_idle(dom, error) || !domain_save_begin(dom, def, &xml, error))
+		return false;
+	domain_save_end(dom, g_steal_pointer(&taken), xml);
 	return true;
 }
 
 bool domain_forget(struct domain *dom, GError **error)
 {
-	if (!store_remove_domain(dom->daemon->store, dom->uuid, error))
+	if (!domain_idle(dom, error) || !store_remove_domain(dom->daemon->store, dom->uuid, error))
 		return false;
 	dom->persistent = false;
 	dom->autostart = false;
@@ -274,6 +298,9 @@ domain_def *domain_need_saved(struct domain *dom, GError **error)
 
 bool domain_may(const struct domain *dom, enum domain_event event, GError **error)
 {
+	/* a wish but for the end; facts are true whatever goes on */
+	if (event < EV_DESTROY && !domain_idle(dom, error))
+		return false;
 	if (state_next(dom->state, event))
 		return true;
 	return error_set(error, VMM_ERR_OPERATION_INVALID,

@@ -37,6 +37,11 @@ struct domain {
 	struct link *link;		/* to its worker; NULL while off */
 	struct lifecycle *life;		/* lifecycle.c's */
 	void *autodestroy;		/* the session with which it ends; NULL */
+	/*
+	 * What is being done to its images: "a snapshot of it is being made".
+	 * Until it is over nothing but an end of the machine is begun.  NULL: idle.
+	 */
+	const char *busy;
 	uint64_t balloon_kib;		/* last heard from the guest; 0: nothing heard */
 };
 
@@ -64,8 +69,16 @@ void domain_drop(struct domain *dom);
  */
 bool domain_match(struct domain_table *t, const domain_def *def, struct domain **ret,
 		  GError **error);
+/* Is nothing being done to its images?  VMM_ERR_OPERATION_INVALID says what is. */
+bool domain_idle(const struct domain *dom, GError **error);
 /* Stores def (taken) as the saved definition, on disk first. */
 bool domain_save(struct domain *dom, domain_def *def, GError **error);
+/*
+ * The two halves of it, for a change that is one transaction with others: write
+ * def into the open one; when that is committed, take def and its XML.
+ */
+bool domain_save_begin(struct domain *dom, const domain_def *def, char **ret_xml, GError **error);
+void domain_save_end(struct domain *dom, domain_def *def, char *xml);
 /* No longer in the database; it goes on while it runs. */
 bool domain_forget(struct domain *dom, GError **error);
 /* The name alone, in the table alone: of a domain that is not in the database. */
