@@ -24,6 +24,13 @@
 #define LINGER_MS 3000
 /* And how long a connection may outlive its process (a child of it may hold it). */
 #define SETTLE_MS 200
+/*
+ * A worker that talks more than this, 300 times at once, is read more slowly.
+ * Each of its events may reach every client and the database.
+ */
+#define MESSAGE_COST_US (G_USEC_PER_SEC / 100)
+#define MESSAGES_AHEAD_US (300 * MESSAGE_COST_US)
+#define REST_MS 100
 #define TAP_QUEUES_MAX FRAME_FDS_MAX
 #define NO_ANSWER "the domain's worker does not answer; 'destroy' ends it all the same"
 
@@ -31,7 +38,8 @@ struct link {
 	struct rpc_conn *conn;		/* NULL when it has ended */
 	int pidfd;
 	bool ended;			/* the process, not yet told */
-	guint pid_source, linger_source;
+	guint pid_source, linger_source, rest_source;
+	gint64 paid_us;			/* up to when its messages have used up its time */
 	const struct link_ops *ops;
 	void *opaque;
 };
@@ -76,6 +84,7 @@ static void link_end(struct link *l)
 
 	g_clear_handle_id(&l->pid_source, g_source_remove);
 	g_clear_handle_id(&l->linger_source, g_source_remove);
+	g_clear_handle_id(&l->rest_source, g_source_remove);
 	g_clear_pointer(&l->conn, rpc_conn_free);
 	l->ops->gone(how, l->opaque);
 }
@@ -208,10 +217,32 @@ static void link_open_tap(struct link *l, struct rpc_message *msg)
 	}
 }
 
+static gboolean on_rested(void *opaque)
+{
+	struct link *l = opaque;
+
+	l->rest_source = 0;
+	if (l->conn)
+		rpc_conn_resume(l->conn);
+	return G_SOURCE_REMOVE;
+}
+
+static void link_spend(struct link *l)
+{
+	gint64 now = g_get_monotonic_time();
+
+	l->paid_us = MAX(l->paid_us, now) + MESSAGE_COST_US;
+	if (l->paid_us - now < MESSAGES_AHEAD_US || l->rest_source)
+		return;
+	rpc_conn_pause(l->conn);
+	l->rest_source = g_timeout_add(REST_MS, on_rested, l);
+}
+
 static void on_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)
 {
 	struct link *l = opaque;
 
+	link_spend(l);
 	if (msg->hdr.program != WORKER_PROGRAM)
 		return;
 	if (msg->hdr.type == FRAME_MESSAGE)
@@ -261,6 +292,7 @@ void link_free(struct link *l)
 	g_clear_pointer(&l->conn, rpc_conn_free);
 	g_clear_handle_id(&l->pid_source, g_source_remove);
 	g_clear_handle_id(&l->linger_source, g_source_remove);
+	g_clear_handle_id(&l->rest_source, g_source_remove);
 	fd_close(&l->pidfd);
 	g_free(l);
 }

@@ -14,6 +14,7 @@
  *	stub:crash		crash 200 ms after the start
  *	stub:open=PATH		ask for PATH before answering START
  *	stub:flood		write to the console as fast as it goes
+ *	stub:chatter		tell of one state after the other as fast as it goes
  */
 #include "config.h"
 
@@ -96,6 +97,18 @@ static gboolean on_tick(void *opaque)
 	return G_SOURCE_CONTINUE;
 }
 
+#define CHATTER_BYTES 65536	/* of it waits at most */
+
+static gboolean on_chatter(void *opaque)
+{
+	struct stub *s = opaque;
+
+	while (s->link && rpc_conn_queued(s->link) < CHATTER_BYTES)
+		state_set(s, s->state == WORKER_RUNNING ? WORKER_PAUSED : WORKER_RUNNING,
+			  WORKER_CAUSE_USER);
+	return s->state == WORKER_STOPPED ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
 static void restart(struct stub *s)
 {
 	s->restart_at_poweroff = false;
@@ -159,6 +172,8 @@ static void start_answer(struct stub *s)
 	rpc_reply_none(s->link, &s->start);
 	if (told_to(s, "stub:off"))
 		g_timeout_add(END_MS, on_poweroff, s);
+	if (told_to(s, "stub:chatter"))
+		g_timeout_add(TICK_MS, on_chatter, s);
 	if (told_to(s, "stub:crash"))
 		g_timeout_add(END_MS, on_crash, s);
 }

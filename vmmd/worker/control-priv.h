@@ -14,6 +14,7 @@ struct control {
 	int id;
 	int64_t started_us;
 	bool building;
+	bool state_waits;		/* to be told when vmmd reads again */
 };
 
 /* control-call.c.  A message from vmmd. */

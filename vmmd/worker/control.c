@@ -20,21 +20,40 @@
 
 /* ---- events ---- */
 
+/*
+ * vmmd reads only so many a second, and a guest can cause any number (resets,
+ * I/O errors).  While it does not read, events are left out, so that replies
+ * do not queue behind them; the newest state is told when it reads again.
+ */
+static bool link_is_clear(const struct control *c)
+{
+	return c->link && rpc_conn_queued(c->link) == 0;
+}
+
 static void event_state(struct worker *w, void *opaque)
 {
 	struct control *c = opaque;
 	worker_event_state ev = { w->state, w->cause, w->detail };
 
-	if (c->link && !c->building)
+	c->state_waits = c->link && !link_is_clear(c) && w->state != WORKER_STOPPED;
+	if (c->link && !c->building && !c->state_waits)
 		rpc_event(c->link, WORKER_PROGRAM, WORKER_PROC_EVENT_STATE,
 			  (xdrproc_t)xdr_worker_event_state, &ev);
+}
+
+static void on_drained(struct rpc_conn *conn, void *opaque)
+{
+	struct control *c = opaque;
+
+	if (c->state_waits && conn == c->link)
+		event_state(&c->w, c);
 }
 
 static void event_rebooted(void *opaque)
 {
 	struct control *c = opaque;
 
-	if (c->link)
+	if (link_is_clear(c))
 		rpc_event(c->link, WORKER_PROGRAM, WORKER_PROC_EVENT_REBOOT,
 			  (xdrproc_t)xdr_remote_none, NULL);
 }
@@ -44,7 +63,7 @@ static void event_balloon(uint64_t kib, void *opaque)
 	struct control *c = opaque;
 	worker_event_balloon ev = { kib };
 
-	if (c->link)
+	if (link_is_clear(c))
 		rpc_event(c->link, WORKER_PROGRAM, WORKER_PROC_EVENT_BALLOON,
 			  (xdrproc_t)xdr_worker_event_balloon, &ev);
 }
@@ -54,7 +73,7 @@ static void event_io_error(const char *target, const char *path, int err, bool p
 	struct control *c = opaque;
 	worker_event_io_error ev = { (char *)target, (char *)path, err, paused };
 
-	if (c->link)
+	if (c->link && (paused || link_is_clear(c)))
 		rpc_event(c->link, WORKER_PROGRAM, WORKER_PROC_EVENT_IO_ERROR,
 			  (xdrproc_t)xdr_worker_event_io_error, &ev);
 }
@@ -75,7 +94,9 @@ static void on_closed(struct rpc_conn *conn, const GError *error, void *opaque)
 		g_main_loop_quit(c->w.loop);
 }
 
-static const struct rpc_conn_ops link_ops = { .message = control_message, .closed = on_closed };
+static const struct rpc_conn_ops link_ops = {
+	.message = control_message, .closed = on_closed, .drained = on_drained,
+};
 
 static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
 {
