@@ -6,6 +6,8 @@
  */
 #include "config.h"
 
+#include <errno.h>
+
 #include "libvmm/util/cleanup.h"
 #include "vmmd/api.h"
 #include "vmmd/image.h"
@@ -243,12 +245,44 @@ static void block_info(struct call *call, const void *argp)
 							   size.physical });
 }
 
+/* libvirt's numbers. */
+enum disk_error { DISK_ERROR_UNSPECIFIED = 1, DISK_ERROR_NO_SPACE = 2 };
+
+static void on_disk_errors(const void *data, const GError *error, void *opaque)
+{
+	g_autoptr(query) q = opaque;
+	const worker_stats_ret *stats = data;
+	remote_disk_error wire[WORKER_DEVICES_MAX];
+	unsigned n = 0;
+
+	if (error) {
+		call_fail(q->call, error);
+		return;
+	}
+	for (unsigned i = 0; i < stats->blocks.blocks_len && n < q->max; i++) {
+		const worker_block_stats *b = &stats->blocks.blocks_val[i];
+		bool full = b->waiting_error == ENOSPC || b->waiting_error == EDQUOT;
+
+		if (b->waiting_error)
+			wire[n++] = (remote_disk_error){ b->target, full ? DISK_ERROR_NO_SPACE :
+								   DISK_ERROR_UNSPECIFIED };
+	}
+	call_reply(q->call, &(remote_disk_errors_ret){ .errors = { n, wire }, .nerrors = (int)n });
+}
+
+/* Asked for 0, it tells how many there could be. */
 static void disk_errors(struct call *call, const void *argp)
 {
 	const remote_dom_uint_flags_args *args = argp;
+	struct domain *dom = api_active_of(call, &args->dom);
 
-	if (api_flags(call, args->flags, 0) && api_active_of(call, &args->dom))
-		call_reply(call, &(remote_disk_errors_ret){ 0 });
+	if (!dom || !api_flags(call, args->flags, 0))
+		return;
+	if (args->num == 0)
+		call_reply(call,
+			   &(remote_disk_errors_ret){ .nerrors = (int)dom->live->disks->len });
+	else
+		query_stats(call, dom, NULL, args->num, on_disk_errors);
 }
 
 /* ---- interfaces ---- */

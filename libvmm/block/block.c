@@ -2,6 +2,8 @@
 /* A disk: opening it, its shape, and requests for those who have no loop. */
 #include "config.h"
 
+#include <sys/statvfs.h>
+
 #include "libvmm/block/request-priv.h"
 
 struct layer *block_top(struct block *b)
@@ -63,6 +65,18 @@ bool block_is_read_only(const struct block *b)
 bool block_can_discard(const struct block *b)
 {
 	return b->discard;
+}
+
+uint64_t block_room(const struct block *b, uint64_t *ret_total)
+{
+	const struct file *f = b->top->file;
+	struct statvfs st;
+
+	*ret_total = 0;
+	if (f->is_device || fstatvfs(f->fd, &st) < 0)
+		return 0;
+	*ret_total = (uint64_t)st.f_blocks * st.f_frsize;
+	return (uint64_t)st.f_bavail * st.f_frsize;
 }
 
 uint32_t block_cluster_bytes(const struct block *b)

@@ -100,6 +100,8 @@ void block_drain(struct block *b);
 uint64_t block_bytes(const struct block *b);	/* the guest's disk size, a multiple of 512 */
 bool block_is_read_only(const struct block *b);
 bool block_can_discard(const struct block *b);
+/* What the host has left for the head, and of how much: 0 of 0 when nobody knows. */
+uint64_t block_room(const struct block *b, uint64_t *ret_total);
 uint32_t block_cluster_bytes(const struct block *b);	/* good discard granularity; 512 for raw */
 
 /* Without a loop: submit, kick, wait.  For tools and tests.  0 or -errno. */

@@ -52,8 +52,12 @@ struct blk {
 	bool retry;			/* what waits is to be tried again when held no more */
 	enum blk_policy read_policy, write_policy;
 	void (*on_error)(void *opaque, int error, bool must_pause);
+	void (*on_room)(void *opaque);
 	void *opaque;
 	struct blk_slot *waiting;	/* failed, to be tried again; newest first */
+	_Atomic int waiting_error;	/* why; 0: none waits */
+	GSource *room;			/* looks for space now and then, while they wait for it */
+	uint64_t room_wanted;
 	GSource *settle;
 	unsigned queue_size;
 	unsigned n_queues;
@@ -65,6 +69,9 @@ static inline struct blk *blk_of(struct virtio_device *dev)
 {
 	return container_of(dev, struct blk, vdev);
 }
+
+/* It waits until the machine goes on. */
+void blk_slot_wait(struct blk *blk, struct blk_slot *s, int error);
 
 /* A free slot for a chain of this queue: the caller has seen n_free; and back, unused. */
 struct blk_slot *blk_slot_get(struct blk *blk, unsigned queue);

@@ -145,7 +145,8 @@ static void slot_next(struct blk *blk, struct blk_slot *s)
 
 static bool error_waits(const struct blk *blk, enum blk_policy policy, int error)
 {
-	return policy == BLK_POLICY_STOP || (policy == BLK_POLICY_ENOSPACE && error == ENOSPC);
+	return policy == BLK_POLICY_STOP ||
+	       (policy == BLK_POLICY_ENOSPACE && (error == ENOSPC || error == EDQUOT));
 }
 
 static void slot_failed(struct blk *blk, struct blk_slot *s, int error)
@@ -166,12 +167,10 @@ static void slot_failed(struct blk *blk, struct blk_slot *s, int error)
 		slot_next(blk, s);
 		return;
 	}
-	if (waits) {
-		s->next_waiting = blk->waiting;
-		blk->waiting = s;
-	} else {
+	if (waits)
+		blk_slot_wait(blk, s, error);
+	else
 		slot_answer(blk, s, VIRTIO_BLK_S_IOERR);
-	}
 	if (blk->on_error)
 		blk->on_error(blk->opaque, error, waits);
 }

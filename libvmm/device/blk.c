@@ -14,6 +14,7 @@
 #include "libvmm/device/blk-priv.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <linux/virtio_ids.h>
 #include <string.h>
 
@@ -22,6 +23,8 @@
 
 #define QUEUES_MAX 64
 #define QUEUE_SIZE 256
+#define ROOM_TICK_MS 2000
+#define ROOM_BYTES_MAX (64u << 20)
 #define SEGMENT_BYTES_MAX (1u << 20)
 #define CONFIG_BYTES offsetof(struct virtio_blk_config, max_secure_erase_sectors)
 
@@ -118,17 +121,63 @@ static void blk_config_write(struct virtio_device *dev, size_t off, const void *
 		wce_set(blk_of(dev), wce);
 }
 
+/* ---- requests that wait ---- */
+
+/* Enough to be worth a try: a part of the file system more than there was. */
+static uint64_t room_wanted(struct blk *blk)
+{
+	uint64_t total, free = block_room(blk->block, &total);
+
+	return free + CLAMP(total / 100, 1, ROOM_BYTES_MAX);
+}
+
+static gboolean on_room_tick(void *opaque)
+{
+	struct blk *blk = opaque;
+	uint64_t total;
+
+	if (block_room(blk->block, &total) >= blk->room_wanted && blk->on_room)
+		blk->on_room(blk->opaque);
+	return G_SOURCE_CONTINUE;
+}
+
+void blk_slot_wait(struct blk *blk, struct blk_slot *s, int error)
+{
+	s->next_waiting = blk->waiting;
+	blk->waiting = s;
+	blk->waiting_error = error;
+	if (blk->room || (error != ENOSPC && error != EDQUOT))
+		return;
+	blk->room_wanted = room_wanted(blk);
+	blk->room = g_timeout_source_new(ROOM_TICK_MS);
+	g_source_set_static_name(blk->room, "virtio-blk room");
+	g_source_set_callback(blk->room, on_room_tick, blk, NULL);
+	g_source_attach(blk->room, blk->vdev.ctx);
+}
+
+/* The waiting ones, newest first; they wait no more. */
+static struct blk_slot *waiting_take(struct blk *blk)
+{
+	struct blk_slot *s = blk->waiting;
+
+	blk->waiting = NULL;
+	blk->waiting_error = 0;
+	if (blk->room)
+		g_source_destroy(blk->room);
+	g_clear_pointer(&blk->room, g_source_unref);
+	return s;
+}
+
 static void blk_reset(struct virtio_device *dev)
 {
 	struct blk *blk = blk_of(dev);
+	struct blk_slot *s, *next;
 
 	if (!blk->block)
 		return;
 	blk->draining = true;
-	while (blk->waiting) {
-		struct blk_slot *s = blk->waiting;
-
-		blk->waiting = s->next_waiting;
+	for (s = waiting_take(blk); s; s = next) {
+		next = s->next_waiting;
 		blk_slot_put(blk, s);
 	}
 	block_drain(blk->block);
@@ -145,17 +194,14 @@ static void blk_reset(struct virtio_device *dev)
 static void blk_start(struct virtio_device *dev)
 {
 	struct blk *blk = blk_of(dev);
-	struct blk_slot *s = blk->waiting;
+	struct blk_slot *s, *next;
 
 	blk->retry = blk->holds;
 	if (blk->retry)
 		return;
-	blk->waiting = NULL;
-	while (s) {
-		struct blk_slot *next = s->next_waiting;
-
+	for (s = waiting_take(blk); s; s = next) {
+		next = s->next_waiting;
 		blk_slot_submit(blk, s);
-		s = next;
 	}
 	blk->engine_kick = false;
 	block_kick(blk->block);
@@ -186,10 +232,16 @@ struct block *blk_block(struct virtio_device *dev)
 	return blk_of(dev)->block;
 }
 
+int blk_waiting_error(struct virtio_device *dev)
+{
+	return blk_of(dev)->waiting_error;
+}
+
 static void close_on_owner(void *arg)
 {
 	struct blk *blk = arg;
 
+	waiting_take(blk);
 	if (blk->settle) {
 		g_source_destroy(blk->settle);
 		g_source_unref(blk->settle);
@@ -313,6 +365,7 @@ static struct blk *blk_alloc(struct block *image, const struct blk_opts *opts)
 	blk->read_policy = opts->read_policy;
 	blk->write_policy = opts->write_policy;
 	blk->on_error = opts->on_error;
+	blk->on_room = opts->on_room;
 	blk->opaque = opts->opaque;
 	blk->n_queues = opts->n_queues ? opts->n_queues : 1;
 	blk->queue_size = opts->queue_size ? opts->queue_size : QUEUE_SIZE;

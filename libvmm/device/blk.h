@@ -20,7 +20,8 @@ enum blk_policy {
 	BLK_POLICY_REPORT,	/* the guest sees it */
 	/* the request waits for the machine to be resumed, and is tried again */
 	BLK_POLICY_STOP,
-	BLK_POLICY_ENOSPACE,	/* STOP when the host's disk is full, else REPORT */
+	/* STOP when the host's disk (or the image's owner's share of it) is full, else REPORT */
+	BLK_POLICY_ENOSPACE,
 	BLK_POLICY_IGNORE,	/* the guest is told that all is well */
 };
 
@@ -38,6 +39,8 @@ struct blk_opts {
 	enum blk_policy read_policy;
 	/* An I/O error that was not hidden; on the disk's thread.  May be NULL. */
 	void (*on_error)(void *opaque, int error, bool must_pause);
+	/* Requests wait for space, and there is some now; on the disk's thread.  May be NULL. */
+	void (*on_room)(void *opaque);
 	void *opaque;
 };
 
@@ -58,6 +61,9 @@ struct blk_stats {
 };
 
 void blk_stats(struct virtio_device *dev, struct blk_stats *ret);
+
+/* The errno for which requests wait until the machine goes on; 0: none do.  Any thread. */
+int blk_waiting_error(struct virtio_device *dev);
 
 /*
  * Owner.  From hold to release (as often) no request reaches the block, and

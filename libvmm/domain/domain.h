@@ -131,7 +131,7 @@ struct disk_def {
 	enum disk_io io;		/* THREADS: no io_uring; DEFAULT: io_uring where it works */
 	enum disk_discard discard;	/* DEFAULT is ignore */
 	enum disk_zeroes detect_zeroes;
-	enum disk_policy error_policy;	/* of writes; DEFAULT is report */
+	enum disk_policy error_policy;	/* of writes; DEFAULT is enospace */
 	enum disk_policy rerror_policy;	/* of reads; DEFAULT: as error_policy; never ENOSPACE */
 	unsigned queues;		/* 0: the machine's choice */
 	bool readonly, shareable;

@@ -369,10 +369,11 @@ static enum block_cache cache_of(enum disk_cache cache)
 	return caches[cache];
 }
 
+/* Without a word a full disk of the host pauses the guest: it could do nothing about it. */
 static enum blk_policy blk_policy_of(enum disk_policy policy)
 {
 	static const enum blk_policy policies[] = {
-		[DISK_POLICY_DEFAULT] = BLK_POLICY_REPORT,
+		[DISK_POLICY_DEFAULT] = BLK_POLICY_ENOSPACE,
 		[DISK_POLICY_REPORT] = BLK_POLICY_REPORT,
 		[DISK_POLICY_STOP] = BLK_POLICY_STOP,
 		[DISK_POLICY_IGNORE] = BLK_POLICY_IGNORE,
@@ -435,6 +436,7 @@ static bool build_disk(struct machine *m, const struct disk_def *def,
 						     ? def->error_policy
 						     : def->rerror_policy),
 		.on_error = machine_disk_failed,
+		.on_room = machine_disk_has_room,
 	};
 	struct block *b = block_open(&image, error);
 	struct machine_disk *d;

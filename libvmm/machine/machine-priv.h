@@ -23,7 +23,7 @@ struct machine_disk {
 	/* The disk's thread notes an error and wakes the main loop: on_disk_error(). */
 	GSource *wake;
 	_Atomic int error;
-	atomic_bool must_pause;
+	atomic_bool must_pause, room;
 };
 
 struct machine_net {
@@ -81,6 +81,8 @@ gboolean machine_on_end(void *opaque);
 gboolean machine_on_disk_error(void *opaque);
 /* blk_opts.on_error: on the disk's thread. */
 void machine_disk_failed(void *opaque, int error, bool must_pause);
+/* blk_opts.on_room, likewise. */
+void machine_disk_has_room(void *opaque);
 
 /* disk.c.  Waits for what it does on disks' threads. */
 void machine_disks_settle(struct machine *m);

@@ -44,6 +44,8 @@ struct machine_events {
 	void (*ended)(void *opaque, enum machine_end end, const char *detail);
 	/* A disk failed; `paused`: its error policy stops the machine (a resume tries again). */
 	void (*io_error)(void *opaque, const char *target, const char *path, int err, bool paused);
+	/* The machine stands since a disk had no space, and now it has: a resume may go well. */
+	void (*io_room)(void *opaque);
 	void (*balloon_changed)(void *opaque, uint64_t guest_bytes);
 	void *opaque;
 };
@@ -96,6 +98,7 @@ bool machine_set_stats_period(struct machine *m, unsigned seconds, GError **erro
 struct machine_disk_stats {
 	const char *target;
 	uint64_t rd_reqs, rd_bytes, rd_ns, wr_reqs, wr_bytes, wr_ns, fl_reqs, fl_ns, errs;
+	int waiting_error;	/* errno for which requests wait; 0: none do */
 };
 
 struct machine_net_stats {

@@ -127,6 +127,14 @@ void machine_disk_failed(void *opaque, int error, bool must_pause)
 	g_source_set_ready_time(d->wake, 0);
 }
 
+void machine_disk_has_room(void *opaque)
+{
+	struct machine_disk *d = opaque;
+
+	atomic_store(&d->room, true);
+	g_source_set_ready_time(d->wake, 0);
+}
+
 static void nothing(void *arg)
 {
 }
@@ -143,6 +151,8 @@ gboolean machine_on_disk_error(void *opaque)
 	if (error)
 		m->events.io_error(m->events.opaque, d->target, d->path, error < 0 ? -error : error,
 				   pause);
+	if (atomic_exchange(&d->room, false) && !m->running)
+		m->events.io_room(m->events.opaque);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -311,6 +321,7 @@ void machine_disk_stats(const struct machine *m, unsigned i, struct machine_disk
 		.fl_reqs = s.fl_reqs,
 		.fl_ns = s.fl_ns,
 		.errs = s.errs,
+		.waiting_error = blk_waiting_error(d->dev),
 	};
 }
 

@@ -283,7 +283,7 @@ static void do_stats(struct stub *s, struct rpc_message *msg)
 {
 	worker_vcpu_stats vcpus[] = { { 1, 1000000000, 42 } };
 	worker_memory_stat memory[] = { { 5, 100000 }, { 4, 50000 } };
-	worker_block_stats blocks[] = { { (char *)"vda", 10, 4096, 5, 20, 8192, 6, 3, 7, 0 } };
+	worker_block_stats blocks[] = { { (char *)"vda", 10, 4096, 5, 20, 8192, 6, 3, 7, 0, 0 } };
 	worker_net_stats nets[] = { { (char *)"net0", 1, 2, 3, 4, 5, 6, 7, 8 } };
 	worker_stats_ret ret = {
 		.cpu_ns = 2000000000,

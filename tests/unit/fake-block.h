@@ -17,6 +17,7 @@ struct fake_block {
 	int error;			/* the result of what completes from now on: 0 or -errno */
 	unsigned n_kicks, n_flushes, n_submitted;
 	unsigned last_flags;
+	uint64_t room;		/* what block_room() says, of 1000 */
 	bool closed;			/* as a test may see after the device is gone */
 	GQueue pending;
 	unsigned n_kicked;		/* of pending: what block_kick() has handed on */

@@ -147,7 +147,7 @@ static void stats_devices(struct machine *m, worker_stats_ret *ret)
 		ret->blocks.blocks_val[i] = (worker_block_stats){
 			(char *)s.target, (long)s.rd_reqs, (long)s.rd_bytes, (long)s.rd_ns,
 			(long)s.wr_reqs, (long)s.wr_bytes, (long)s.wr_ns, (long)s.fl_reqs,
-			(long)s.fl_ns, (long)s.errs };
+			(long)s.fl_ns, (long)s.errs, s.waiting_error };
 	}
 	ret->nets.nets_len = machine_n_nets(m);
 	ret->nets.nets_val = g_new0(worker_net_stats, ret->nets.nets_len);

@@ -127,6 +127,15 @@ static void on_io_error(void *opaque, const char *target, const char *path, int 
 	}
 }
 
+/* Whoever paused it himself meanwhile wants it to stay so. */
+static void on_io_room(void *opaque)
+{
+	struct worker *w = opaque;
+
+	if (w->state == WORKER_PAUSED && w->cause == WORKER_CAUSE_IO_ERROR)
+		worker_resume(w, WORKER_CAUSE_USER);
+}
+
 static void on_balloon(void *opaque, uint64_t guest_bytes)
 {
 	struct worker *w = opaque;
@@ -160,6 +169,7 @@ bool worker_build(struct worker *w, struct domain_def *def, const struct machine
 	const struct machine_events events = {
 		.ended = on_ended,
 		.io_error = on_io_error,
+		.io_room = on_io_room,
 		.balloon_changed = on_balloon,
 		.opaque = w,
 	};
@@ -194,9 +204,10 @@ struct pause {
 static void pause_done(void *opaque)
 {
 	g_autofree struct pause *p = opaque;
+	bool stands = p->w->state == WORKER_PAUSED && p->w->cause == WORKER_CAUSE_IO_ERROR;
 
 	/* It may have ended by itself in the meantime: then that is its state. */
-	if (p->w->state == WORKER_RUNNING && !machine_is_running(p->w->machine))
+	if (stands || (p->w->state == WORKER_RUNNING && !machine_is_running(p->w->machine)))
 		state_set(p->w, WORKER_PAUSED, p->cause, NULL);
 	p->done(p->opaque);
 }
