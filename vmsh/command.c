@@ -13,7 +13,7 @@
 
 static const struct command *const tables[] = {
 	commands_domain, commands_info,	 commands_stat,
-	commands_host,	 commands_image, commands_shell,
+	commands_host,	 commands_image, commands_image_snapshot, commands_shell,
 };
 
 const struct command *command_at(unsigned i)

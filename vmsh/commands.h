@@ -9,4 +9,5 @@ extern const struct command commands_info[];	/* cmd-info.c: looking at domains *
 extern const struct command commands_stat[];	/* cmd-stat.c: devices and statistics */
 extern const struct command commands_host[];	/* cmd-host.c: the host and the daemon */
 extern const struct command commands_image[];	/* cmd-image.c: image files, no daemon */
+extern const struct command commands_image_snapshot[]; /* cmd-image-snapshot.c */
 extern const struct command commands_shell[];	/* cmd-shell.c: the shell itself */

@@ -24,6 +24,8 @@ static void snapshots_json(struct json *j, const struct image_info *info)
 		json_number(j, "date-nsec", s->date_nsec);
 		json_number(j, "vm-clock-sec", s->vm_clock_ns / 1000000000);
 		json_number(j, "vm-clock-nsec", s->vm_clock_ns % 1000000000);
+		if (s->has_icount)
+			json_number(j, "icount", s->icount);
 		json_end(j);
 	}
 	json_end(j);
@@ -124,6 +126,26 @@ static void snapshots_text(GString *s, const struct image_info *info)
 		g_string_append_printf(s, "    %s  %s  %s  %s\n", id, name, size,
 				       when ? when : "-");
 	}
+}
+
+char *image_snapshots_text(const struct image_info *info)
+{
+	GString *s = g_string_new(NULL);
+
+	if (info->n_snapshots)
+		snapshots_text(s, info);
+	return g_string_free(s, FALSE);
+}
+
+char *image_snapshots_json(const struct image_info *info)
+{
+	struct json *j = json_new();
+
+	json_begin_object(j, NULL);
+	json_string(j, "filename", info->filename);
+	snapshots_json(j, info);
+	json_end(j);
+	return json_finish(j);
 }
 
 static void one_info_text(GString *s, const struct image_info *info)

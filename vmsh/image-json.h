@@ -8,6 +8,10 @@
 char *image_info_json(const struct image_info *info, bool chain);
 char *image_info_text(const struct image_info *info);
 
+/* The snapshots alone. */
+char *image_snapshots_json(const struct image_info *info);
+char *image_snapshots_text(const struct image_info *info);
+
 char *image_check_json(const struct image_check *check, const char *path, const char *format);
 char *image_check_text(const struct image_check *check);
 

@@ -31,6 +31,24 @@ static void info_from_header(struct image_info *i, struct qcow2 *q)
 		i->full_backing_filename = g_strdup(q->backing);
 }
 
+static char *text_of(const GByteArray *bytes)
+{
+	g_autofree char *raw = bytes ? g_strndup((const char *)bytes->data, bytes->len) : NULL;
+
+	return g_utf8_make_valid(raw ? raw : "", -1);
+}
+
+/* QEMU's third field of extra data; all ones: there was none. */
+static bool icount_of(const GByteArray *extra, uint64_t *ret)
+{
+	uint64_t be = UINT64_MAX;
+
+	if (extra && extra->len >= QCOW2_SNAPSHOT_EXTRA_BYTES + sizeof(be))
+		memcpy(&be, extra->data + QCOW2_SNAPSHOT_EXTRA_BYTES, sizeof(be));
+	*ret = GUINT64_FROM_BE(be);
+	return be != UINT64_MAX;
+}
+
 static void info_from_snapshots(struct image_info *i, struct qcow2 *q)
 {
 	i->n_snapshots = q->n_snapshots;
@@ -39,11 +57,15 @@ static void info_from_snapshots(struct image_info *i, struct qcow2 *q)
 		struct qcow2_snapshot *s = &q->snapshots[k];
 
 		i->snapshots[k] = (struct image_snapshot){
-			.id = g_steal_pointer(&s->id), .name = g_steal_pointer(&s->name),
-			.vm_state_bytes = s->vm_state_bytes, .date_sec = s->date_sec,
-			.date_nsec = s->date_nsec, .vm_clock_ns = s->vm_clock_ns,
+			.id = text_of(s->id),
+			.name = text_of(s->name),
+			.vm_state_bytes = s->vm_state_bytes,
+			.date_sec = s->date_sec,
+			.date_nsec = s->date_nsec,
+			.vm_clock_ns = s->vm_clock_ns,
 			.virtual_bytes = s->disk_bytes,
 		};
+		i->snapshots[k].has_icount = icount_of(s->extra, &i->snapshots[k].icount);
 	}
 }
 

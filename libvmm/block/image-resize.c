@@ -15,13 +15,6 @@
 #include "libvmm/block/image-priv.h"
 #include "libvmm/util/error.h"
 
-static uint64_t l1_entries(const struct qcow2 *q, uint64_t bytes)
-{
-	unsigned bits = q->cluster_bits + q->l2_bits;
-
-	return (bytes >> bits) + ((bytes & ((1ull << bits) - 1)) != 0);
-}
-
 static int l1_switch(struct qcow2 *q, uint64_t off, uint32_t n)
 {
 	struct {
@@ -151,10 +144,12 @@ static bool resize_check(const struct block *b, const struct image_resize_opts *
 			"image '%s': shrinking destroys what is behind the new end; use --shrink "
 			"if the guest's file systems are smaller already",
 			o->path);
-	if (q && q->n_snapshots)
-		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
-				 "image '%s' has internal snapshots; it cannot be resized",
-				 o->path);
+	if (q && q->n_snapshots && !v3(q))
+		return error_set(
+			error, VMM_ERR_OPERATION_UNSUPPORTED,
+			"image '%s' has internal snapshots, which in version 2 (compat=0.10) "
+			"cannot say their own disk size; it cannot be resized",
+			o->path);
 	if (!q && o->preallocation == IMAGE_PREALLOC_METADATA)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "a raw image has no metadata to preallocate");
@@ -179,5 +174,7 @@ bool image_resize(const struct image_resize_opts *o, GError **error)
 		return resize_raw(b, o, error);
 	if (o->bytes == q->bytes)
 		return true;
+	if (!qcow2_snapshots_keep_size(q, error))
+		return false;
 	return o->bytes > q->bytes ? grow_qcow2(b, o, error) : shrink_qcow2(b, o, error);
 }

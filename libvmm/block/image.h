@@ -67,6 +67,8 @@ struct image_snapshot {
 	int64_t date_sec;
 	uint32_t date_nsec;
 	uint64_t vm_clock_ns;
+	bool has_icount;
+	uint64_t icount;
 	uint64_t virtual_bytes;
 };
 
@@ -169,6 +171,19 @@ struct image_compare {
 bool image_compare(const char *a, const char *a_format, const char *b, const char *b_format,
 		   bool strict, const struct image_progress *progress, struct image_compare *ret,
 		   GError **error);
+
+/* ---- snapshots inside a qcow2 image; image_info lists them ---- */
+
+/*
+ * After a crash at any instant there is the state before or the state after.
+ * The name is unique; apply gives the disk the contents and the size that it
+ * had, what it has now is lost.
+ */
+bool image_snapshot_create(const char *path, const char *format, const char *name, GError **error);
+bool image_snapshot_apply(const char *path, const char *format, const char *name_or_id,
+			  GError **error);
+bool image_snapshot_delete(const char *path, const char *format, const char *name_or_id,
+			   GError **error);
 
 /* ---- resize, rebase, commit ---- */
 

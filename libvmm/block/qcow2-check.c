@@ -331,7 +331,7 @@ static int check_flags_l2(struct check *c, uint64_t off, uint64_t *table, bool f
 	return r == 0 && changed && fix ? file_pwrite(q->file, off, table, q->cluster_bytes) : r;
 }
 
-static int check_flags(struct check *c, bool fix)
+int check_flags(struct check *c, bool fix)
 {
 	struct qcow2 *q = c->q;
 	g_autofree uint64_t *table = g_try_malloc(q->cluster_bytes);
@@ -353,8 +353,7 @@ static int check_flags(struct check *c, bool fix)
 			r = file_pwrite(q->file, q->h.l1_off + i * 8ull, &be, 8);
 		if (r == 0 && fix)
 			q->l1[i] = right;
-		/* A table that snapshots share has no accurate flags (spec). */
-		if (r == 0 && right & ENTRY_COPIED)
+		if (r == 0)
 			r = check_flags_l2(c, l2, table, fix);
 		if (r < 0)
 			return r;
@@ -364,7 +363,7 @@ static int check_flags(struct check *c, bool fix)
 
 /* ---- the whole ---- */
 
-static int check_once(struct check *c)
+int check_once(struct check *c)
 {
 	int r;
 
@@ -423,20 +422,30 @@ static bool check_run(struct check *c, GError **error)
 	return r == 0 || error_errno(error, r, "write header of '%s'", q->file->path);
 }
 
+int check_init(struct check *c, struct qcow2 *q, const struct check_opts *opts,
+	       struct image_check *result)
+{
+	*c = (struct check){ .q = q, .opts = opts, .result = result };
+	*result = (struct image_check){ 0 };
+	c->n = clusters_of(q, q->file->end);
+	if (c->n > CLUSTERS_MAX)
+		return -EFBIG;
+	c->counts = g_try_new0(uint32_t, c->n);
+	return c->counts ? 0 : -ENOMEM;
+}
+
 bool qcow2_check(struct qcow2 *q, const struct check_opts *opts, struct image_check *ret,
 		 GError **error)
 {
-	struct check c = { .q = q, .opts = opts, .result = ret };
+	struct check c;
 	bool ok;
+	int r = check_init(&c, q, opts, ret);
 
-	*ret = (struct image_check){ 0 };
-	c.n = clusters_of(q, q->file->end);
-	if (c.n > CLUSTERS_MAX)
+	if (r == -EFBIG)
 		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
 				 "image '%s': too many clusters to check", q->file->path);
-	c.counts = g_try_new0(uint32_t, c.n);
-	if (!c.counts)
-		return error_errno(error, ENOMEM, "check image '%s'", q->file->path);
+	if (r < 0)
+		return error_errno(error, r, "check image '%s'", q->file->path);
 	ok = check_run(&c, error);
 	g_free(c.counts);
 	return ok;

@@ -296,6 +296,16 @@ int header_write_field(struct qcow2 *q, unsigned at, const void *value, size_t b
 	return file_pwrite(q->file, at, value, bytes);
 }
 
+int header_write_tables(struct qcow2 *q)
+{
+	const size_t from = offsetof(struct qcow2_header, size);
+	const size_t to = offsetof(struct qcow2_header, incompat);
+	struct qcow2_header be = q->h;
+
+	header_swap(&be);
+	return header_write_field(q, from, (const char *)&be + from, to - from);
+}
+
 static int header_set_u64(struct qcow2 *q, unsigned at, uint64_t *field, uint64_t value)
 {
 	uint64_t be = GUINT64_TO_BE(value);

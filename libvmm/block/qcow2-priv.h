@@ -7,6 +7,7 @@
 #pragma once
 
 #include "libvmm/block/block-priv.h"
+#include "libvmm/block/image.h"
 
 #define QCOW2_MAGIC 0x514649fbu		/* "QFI\xfb" */
 #define QCOW2_HEADER_BYTES_V2 72
@@ -78,8 +79,11 @@ struct qcow2_snapshot {
 	uint32_t l1_size;
 	uint32_t date_sec, date_nsec;
 	uint64_t vm_clock_ns, vm_state_bytes, disk_bytes;
-	char *id, *name;
+	GByteArray *extra;     /* as it stands in the file */
+	GByteArray *id, *name; /* any bytes */
 };
+#define QCOW2_SNAPSHOT_EXTRA_BYTES 16 /* what version 3 asks for */
+#define QCOW2_SNAPSHOT_EXTRA_MAX 1024
 
 /* Entries: spec, "L1 table entry", "L2 table entry". */
 #define ENTRY_OFF_MASK 0x00fffffffffffe00ull
@@ -183,6 +187,14 @@ static inline uint64_t clusters_of(const struct qcow2 *q, uint64_t bytes)
 	return (bytes >> q->cluster_bits) + (in_cluster(q, bytes) != 0);
 }
 
+/* How many L1 entries a disk of that size needs. */
+static inline uint64_t l1_entries(const struct qcow2 *q, uint64_t bytes)
+{
+	unsigned bits = q->cluster_bits + q->l2_bits;
+
+	return (bytes >> bits) + ((bytes & ((1ull << bits) - 1)) != 0);
+}
+
 static inline bool v3(const struct qcow2 *q)
 {
 	return q->h.version >= 3;
@@ -198,6 +210,8 @@ bool header_read(struct qcow2 *q, unsigned flags, GError **error);
 int header_write_field(struct qcow2 *q, unsigned at, const void *value, size_t bytes);
 int header_set_incompat(struct qcow2 *q, uint64_t incompat);
 int header_set_autoclear(struct qcow2 *q, uint64_t autoclear);
+/* Disk size, L1, refcount table and snapshot table: one write of one sector. */
+int header_write_tables(struct qcow2 *q);
 /* Another backing file (or none); all else in the first cluster is kept. */
 bool header_set_backing(struct qcow2 *q, const char *backing, const char *format, GError **error);
 /* A new header in the disk's order: fields, extensions, name.  NULL when it does not fit. */
@@ -211,12 +225,24 @@ bool qcow2_open_flags(struct layer *l, unsigned flags, GError **error);
 /* Something on the disk cannot be.  Sets the corrupt bit when we write; -EIO. */
 int qcow2_corrupt(struct qcow2 *q, const char *what, uint64_t off);
 int qcow2_sync(struct qcow2 *q);
+/* Nothing is in flight: all on the disk, and what was given up is free. */
+int qcow2_settle(struct qcow2 *q);
 /* L1 and refcount table again from the disk. */
 bool qcow2_load_tables(struct qcow2 *q, unsigned flags, GError **error);
 
 /* qcow2-snap.c */
 bool snapshots_load(struct qcow2 *q, unsigned flags, GError **error);
 void snapshots_free(struct qcow2 *q);
+void snapshot_clear(struct qcow2_snapshot *s);
+/* The table as it is to stand in the file. */
+GByteArray *snapshots_encode(const struct qcow2 *q);
+
+/* qcow2-snap-edit.c: on an image that is open for writing, with nothing in flight */
+bool qcow2_snapshot_create(struct qcow2 *q, const char *name, GError **error);
+bool qcow2_snapshot_apply(struct qcow2 *q, const char *name_or_id, GError **error);
+bool qcow2_snapshot_delete(struct qcow2 *q, const char *name_or_id, GError **error);
+/* Before the disk's size changes: snapshots that do not say theirs have today's. */
+bool qcow2_snapshots_keep_size(struct qcow2 *q, GError **error);
 
 /* qcow2-cache.c */
 bool cache_init(struct qcow2 *q, GError **error);
@@ -273,7 +299,6 @@ int pack_read(struct layer *l, const struct extent *ext, const uint8_t **ret);
 int pack_write(struct qcow2 *q, uint64_t off, const void *cluster);
 
 /* qcow2-check.c, qcow2-repair.c */
-struct image_check;
 struct check_opts {
 	bool fix_leaks, fix_errors;
 	void (*report)(void *opaque, const char *line);
@@ -294,10 +319,40 @@ struct check {
 	bool no_refcounts;
 };
 
+/* Makes c->counts (to be freed) for the whole file. */
+int check_init(struct check *c, struct qcow2 *q, const struct check_opts *opts,
+	       struct image_check *result);
 int check_count(struct check *c);
+/* Counts, compares with the refcounts, looks at the flags. */
+int check_once(struct check *c);
+int check_flags(struct check *c, bool fix);
 int repair_leaks(struct check *c);
 int repair_rebuild(struct check *c);
 
 /* Repairs as asked.  The counts of ret are what is left. */
 bool qcow2_check(struct qcow2 *q, const struct check_opts *opts, struct image_check *ret,
 		 GError **error);
+
+/* qcow2-shadow.c: new tables beside the old ones, then one write that switches */
+struct shadow {
+	struct qcow2 *q;
+	struct image_check result;
+	struct check check; /* references of the state to be */
+	uint32_t *old;	    /* ... and of the one on the disk */
+	uint64_t n_old;
+	uint64_t next;	       /* clusters from here on were not taken by us */
+	struct qcow2_header h; /* on the disk */
+	uint64_t file_end;
+	bool switching; /* the header may be the new one */
+};
+
+/* Refuses a damaged image. */
+bool shadow_begin(struct shadow *s, struct qcow2 *q, GError **error);
+/*
+ * q->bytes, q->l1, q->snapshots are the state to be: on the disk it is that
+ * one, or after a failure at any place still the old one, also in q.  Ends s.
+ */
+bool shadow_commit(struct shadow *s, GError **error);
+void shadow_cancel(struct shadow *s);
+/* New refcounts alone, of what is in c: c->counts is what stands in the file. */
+int shadow_rebuild_refcounts(struct check *c);

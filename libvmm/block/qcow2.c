@@ -303,8 +303,7 @@ void qcow2_free(struct qcow2 *q)
 	g_free(q);
 }
 
-/* What was given up reaches its refcounts too; only then is the image clean. */
-static int qcow2_settle(struct qcow2 *q)
+int qcow2_settle(struct qcow2 *q)
 {
 	int r = q->rw && q->l1 ? qcow2_sync(q) : -EROFS;
 
@@ -314,8 +313,14 @@ static int qcow2_settle(struct qcow2 *q)
 		alloc_quiesce(q->layer, false);
 		r = qcow2_sync(q);
 	}
-	if (r == 0)
-		r = file_sync(q->file);
+	return r < 0 ? r : file_sync(q->file);
+}
+
+/* What was given up reaches its refcounts too; only then is the image clean. */
+static int qcow2_clean(struct qcow2 *q)
+{
+	int r = qcow2_settle(q);
+
 	if (r < 0 || !q->dirty_set || q->corrupt)
 		return r;
 	r = header_set_incompat(q, q->h.incompat & ~(uint64_t)INCOMPAT_DIRTY);
@@ -326,7 +331,7 @@ static void qcow2_close(struct layer *l)
 {
 	struct qcow2 *q = qcow2_of(l);
 
-	qcow2_settle(q);
+	qcow2_clean(q);
 	qcow2_free(q);
 	l->priv = NULL;
 }
@@ -334,7 +339,7 @@ static void qcow2_close(struct layer *l)
 int qcow2_freeze(struct layer *l)
 {
 	struct qcow2 *q = qcow2_of(l);
-	int r = q->corrupt ? -EIO : qcow2_settle(q);
+	int r = q->corrupt ? -EIO : qcow2_clean(q);
 
 	if (r < 0)
 		return r;

@@ -18,6 +18,7 @@
 #include "block-util.h"
 
 #include "libvmm/block/image.h"
+#include "libvmm/block/qcow2-priv.h"
 #include "libvmm/util/cleanup.h"
 
 #define DISK (2u << 20)
@@ -262,6 +263,101 @@ static void a_power_loss_leaks_at_worst(gconstpointer kind)
 	story_free(s);
 }
 
+/* ---- internal snapshots ---- */
+
+static void copy(const char *from, const char *to)
+{
+	g_autofree char *bytes = NULL;
+	gsize n;
+
+	g_assert_true(g_file_get_contents(test_path(from), &bytes, &n, NULL));
+	g_assert_true(g_file_set_contents_full(test_path(to), bytes, n, G_FILE_SET_CONTENTS_NONE,
+					       0600, NULL));
+}
+
+static bool qcow2_snapshot(struct story *s, unsigned kind, const char *name)
+{
+	static bool (*const acts[])(struct qcow2 *, const char *,
+				    GError **) = { qcow2_snapshot_create, qcow2_snapshot_apply,
+						   qcow2_snapshot_delete };
+	struct block_tap tap = { .op = on_change, .opaque = s };
+	g_autoptr(block) b = disk_open_opts("p.qcow2", "qcow2",
+					    (struct block_opts){ .tap = &tap, .discard = true });
+
+	return acts[kind](qcow2_of(block_top(b)), name, NULL);
+}
+
+/* All that one can know of an image: its disk, its snapshots' names and disks. */
+static char *whole_state(const char *name)
+{
+	g_autoptr(image_info) info = image_info_new(test_path(name), NULL, false, NULL);
+	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+	g_autofree uint8_t *disk = g_malloc(DISK);
+
+	g_assert_nonnull(info);
+	for (unsigned i = 0; i <= info->n_snapshots; i++) {
+		struct block *b;
+
+		if (i > 0) {
+			copy(name, "state.qcow2");
+			g_assert_true(image_snapshot_apply(test_path("state.qcow2"), NULL,
+							   info->snapshots[i - 1].name, NULL));
+			g_checksum_update(sum, (guchar *)info->snapshots[i - 1].name, -1);
+		}
+		b = disk_open_opts(i ? "state.qcow2" : name, "qcow2",
+				   (struct block_opts){ .read_only = true });
+		g_assert_cmpint(block_pread(b, 0, disk, DISK), ==, 0);
+		g_checksum_update(sum, disk, DISK);
+		block_close(b);
+	}
+	return g_strdup(g_checksum_get_string(sum));
+}
+
+static void cut_snapshot(unsigned kind, const char *name)
+{
+	struct story s = { .changes = g_array_new(FALSE, FALSE, sizeof(struct change)),
+			   .rand = g_rand_new_with_seed(kind) };
+	g_autofree char *before = whole_state("p.qcow2"), *after = NULL;
+	unsigned seen[2] = { 0 }, rounds = g_test_thorough() ? 20 : 1;
+
+	copy("p.qcow2", "p0.qcow2");
+	g_assert_true(qcow2_snapshot(&s, kind, name));
+	after = whole_state("p.qcow2");
+	for (guint cut = 0; cut <= s.changes->len * rounds; cut++) {
+		g_autofree char *state = NULL;
+
+		copy("p0.qcow2", "cut.qcow2");
+		lose_power(&s, "cut.qcow2", cut / rounds);
+		expect_whole("cut.qcow2", cut % 8 == 0);
+		state = whole_state("cut.qcow2");
+		g_assert_true(!strcmp(state, before) || !strcmp(state, after));
+		seen[!strcmp(state, after)]++;
+	}
+	g_assert_cmpuint(seen[0], >, 0);
+	g_assert_cmpuint(seen[1], >, 0);
+	for (guint i = 0; i < s.changes->len; i++)
+		g_free(g_array_index(s.changes, struct change, i).data);
+	g_array_unref(s.changes);
+	g_rand_free(s.rand);
+}
+
+static void a_snapshot_is_made_whole_or_not_at_all(gconstpointer options)
+{
+	if (!have_qemu())
+		return;
+	must("rm -f *.qcow2; qemu-img create -q -f qcow2 -o %s p.qcow2 %u"
+	     " && qemu-io -c 'write -P 5 0 1M' p.qcow2 && qemu-img snapshot -c one p.qcow2"
+	     " && qemu-io -c 'write -P 6 512k 300k' p.qcow2",
+	     (const char *)options, DISK);
+	cut_snapshot(0, "two");
+	must("qemu-io -c 'write -P 7 100k 900k' p.qcow2");
+	cut_snapshot(1, "one");
+	cut_snapshot(2, "one");
+	cut_snapshot(1, "two");
+	cut_snapshot(2, "two");
+	check_clean("p.qcow2", false);
+}
+
 /* ---- SIGKILL ---- */
 
 #define SLOTS 64u
@@ -485,6 +581,13 @@ int main(int argc, char **argv)
 		{ "cluster_size=16k,extended_l2=on,refcount_bits=8", snapshot },
 		{ "cluster_size=16k", packed },
 	};
+	static const char *const edited[] = {
+		"cluster_size=64k",
+		"cluster_size=512",
+		"cluster_size=4k,lazy_refcounts=on",
+		"cluster_size=16k,extended_l2=on",
+		"compat=0.10,cluster_size=1k",
+	};
 	int r;
 
 	g_test_init(&argc, &argv, NULL);
@@ -494,6 +597,11 @@ int main(int argc, char **argv)
 							kinds[i].prepare ? ",packed" : "");
 
 		g_test_add_data_func(path, &kinds[i], a_power_loss_leaks_at_worst);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(edited); i++) {
+		g_autofree char *path = g_strdup_printf("/power/snapshot/%s", edited[i]);
+
+		g_test_add_data_func(path, edited[i], a_snapshot_is_made_whole_or_not_at_all);
 	}
 	g_test_add_func("/power/kill", a_killed_writer_loses_nothing_that_was_flushed);
 	g_test_add_func("/power/tools", a_killed_tool_leaves_the_image_whole);
