@@ -8,8 +8,7 @@
  *   -> freed_durable -> (readers in flight have ended) -> refcount down, may be
  *   used again.  Used earlier, a crash would leave the old entry on somebody's
  *   new data.
- * A new refcount block, and a new refcount table, is on the disk before the
- * pointer to it.  So a crash leaks at worst.
+ * So a crash leaks at worst.
  */
 #include "config.h"
 
@@ -95,16 +94,9 @@ int refcount_set(struct qcow2 *q, uint64_t cluster, uint64_t value)
 	return 0;
 }
 
-void alloc_reft_used(struct qcow2 *q)
-{
-	q->reft_used = q->reft_size;
-	while (q->reft_used > 0 && !q->reft[q->reft_used - 1])
-		q->reft_used--;
-}
+/* ---- clusters ---- */
 
-/* ---- room for refcounts ---- */
-
-static bool cluster_is_fresh(struct qcow2 *q, uint64_t cluster, uint64_t n)
+bool alloc_fresh(struct qcow2 *q, uint64_t cluster, uint64_t n)
 {
 	bool fresh = cluster >= q->fresh_from;
 
@@ -112,182 +104,12 @@ static bool cluster_is_fresh(struct qcow2 *q, uint64_t cluster, uint64_t n)
 	return fresh;
 }
 
-static int reft_entry_write(struct qcow2 *q, uint64_t ti)
-{
-	uint64_t be = GUINT64_TO_BE(q->reft[ti]);
-
-	return file_pwrite(q->file, q->h.reft_off + ti * 8, &be, 8);
-}
-
-static int guard_new(struct qcow2 *q, uint64_t off, uint64_t bytes)
+int alloc_guard(struct qcow2 *q, uint64_t off, uint64_t bytes)
 {
 	const char *hit = guard_metadata(q, off, bytes);
 
 	return hit ? qcow2_corrupt(q, hit, off) : 0;
 }
-
-/* A block for the refcounts around `cluster`, which is free: the block goes right there. */
-static int refblock_add(struct qcow2 *q, uint64_t cluster)
-{
-	uint64_t ti = cluster >> q->refblock_bits, off = cluster << q->cluster_bits;
-	int r = guard_new(q, off, q->cluster_bytes);
-
-	if (r == 0)
-		r = file_zero(q->file, off, q->cluster_bytes, false);
-	if (r < 0)
-		return r;
-	cluster_is_fresh(q, cluster, 1);
-	cache_forget(q, off, q->cluster_bytes);
-	q->reft[ti] = off;
-	r = refcount_set(q, cluster, 1);
-	if (r == 0)
-		r = cache_write(q, PAGE_REFCOUNT);
-	if (r == 0)
-		r = file_sync(q->file);
-	if (r == 0)
-		r = reft_entry_write(q, ti);
-	if (r < 0) {
-		cache_forget(q, off, q->cluster_bytes);
-		q->reft[ti] = 0;
-		return r;
-	}
-	q->reft_used = MAX(q->reft_used, ti + 1);
-	return 0;
-}
-
-/*
- * The new table and the blocks that count it stand together where the old
- * table's reach ends: all of that is free by definition.
- */
-struct reft_plan {
-	uint64_t first, blocks, table_clusters, entries;
-};
-
-static int reft_plan_make(const struct qcow2 *q, uint64_t need, struct reft_plan *p)
-{
-	uint64_t per_block = 1ull << q->refblock_bits, entries = need + need / 2 + 1;
-
-	p->first = MAX((uint64_t)q->reft_size << q->refblock_bits, q->fresh_from);
-	p->first = round_up(p->first, per_block);
-	p->blocks = 1;
-	for (unsigned budget = 64; budget > 0; budget--) {
-		uint64_t blocks, total;
-
-		entries = MAX(entries, (p->first >> q->refblock_bits) + p->blocks);
-		p->table_clusters = clusters_of(q, entries * 8);
-		p->entries = p->table_clusters * q->cluster_bytes / 8;
-		total = p->blocks + p->table_clusters;
-		blocks = (total + per_block - 1) >> q->refblock_bits;
-		if (p->table_clusters * q->cluster_bytes > QCOW2_REFT_BYTES_MAX)
-			return -EFBIG;
-		if (blocks <= p->blocks)
-			return 0;
-		p->blocks = blocks;
-	}
-	return -EFBIG;
-}
-
-/* The blocks of the new area: everything in it counts 1. */
-static int reft_write_blocks(struct qcow2 *q, const struct reft_plan *p)
-{
-	g_autofree uint8_t *data = g_try_malloc(q->cluster_bytes);
-	uint64_t per_block = 1ull << q->refblock_bits, total = p->blocks + p->table_clusters;
-
-	if (!data)
-		return -ENOMEM;
-	for (uint64_t b = 0; b < p->blocks; b++) {
-		int r;
-
-		memset(data, 0, q->cluster_bytes);
-		for (uint64_t i = 0; i < per_block && b * per_block + i < total; i++)
-			refcount_encode(q->h.refcount_order, data, i, 1);
-		r = file_pwrite(q->file, (p->first + b) << q->cluster_bits, data, q->cluster_bytes);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int reft_write_table(struct qcow2 *q, const struct reft_plan *p, const uint64_t *table)
-{
-	g_autofree uint64_t *be = g_try_new(uint64_t, p->entries);
-
-	if (!be)
-		return -ENOMEM;
-	for (uint64_t i = 0; i < p->entries; i++)
-		be[i] = GUINT64_TO_BE(table[i]);
-	return file_pwrite(q->file, (p->first + p->blocks) << q->cluster_bits, be, p->entries * 8);
-}
-
-/* Offset and length stand side by side in one sector: one write changes both. */
-static int reft_switch(struct qcow2 *q, const struct reft_plan *p)
-{
-	struct {
-		uint64_t off;
-		uint32_t clusters;
-	} __attribute__((packed)) be = {
-		GUINT64_TO_BE((p->first + p->blocks) << q->cluster_bits),
-		GUINT32_TO_BE(p->table_clusters),
-	};
-	int r = file_sync(q->file);
-
-	if (r == 0)
-		r = header_write_field(q, offsetof(struct qcow2_header, reft_off), &be, sizeof(be));
-	return r < 0 ? r : file_sync(q->file);
-}
-
-static int reft_grow(struct qcow2 *q, uint64_t need)
-{
-	g_autofree uint64_t *table = NULL;
-	uint64_t old_off = q->h.reft_off, old_clusters = q->h.reft_clusters;
-	struct reft_plan p = { 0 };
-	int r = reft_plan_make(q, need, &p);
-
-	if (r == 0 && (p.first + p.blocks + p.table_clusters) << q->cluster_bits >= HOST_OFF_MAX)
-		r = -EFBIG;
-	if (r < 0)
-		return r;
-	table = g_try_new0(uint64_t, p.entries);
-	if (!table)
-		return -ENOMEM;
-	memcpy(table, q->reft, q->reft_size * 8ull);
-	for (uint64_t b = 0; b < p.blocks; b++)
-		table[(p.first >> q->refblock_bits) + b] = (p.first + b) << q->cluster_bits;
-	r = cache_write(q, PAGE_REFCOUNT);
-	if (r == 0)
-		r = reft_write_blocks(q, &p);
-	if (r == 0)
-		r = reft_write_table(q, &p, table);
-	if (r == 0)
-		r = reft_switch(q, &p);
-	if (r < 0)
-		return r;
-	cluster_is_fresh(q, p.first, p.blocks + p.table_clusters);
-	g_free(q->reft);
-	q->reft = g_steal_pointer(&table);
-	q->reft_size = p.entries;
-	q->h.reft_off = (p.first + p.blocks) << q->cluster_bits;
-	q->h.reft_clusters = p.table_clusters;
-	alloc_reft_used(q);
-	return alloc_undo(q, old_off, old_clusters);
-}
-
-/* 0: the cluster's refcount can be set.  1: room was made, look for a free cluster again. */
-static int refcount_room(struct qcow2 *q, uint64_t cluster)
-{
-	uint64_t ti = cluster >> q->refblock_bits;
-	int r;
-
-	if (ti >= q->reft_size)
-		r = reft_grow(q, ti + 1);
-	else if (!q->reft[ti])
-		r = refblock_add(q, cluster);
-	else
-		return 0;
-	return r < 0 ? r : 1;
-}
-
-/* ---- clusters ---- */
 
 static int next_free(struct qcow2 *q, uint64_t *cluster)
 {
@@ -353,7 +175,7 @@ int alloc_clusters(struct qcow2 *q, uint64_t want, uint64_t *ret_off, uint64_t *
 	if (r == 0)
 		r = run_of_free(q, first, want, &n);
 	if (r == 0)
-		r = guard_new(q, first << q->cluster_bits, n << q->cluster_bits);
+		r = alloc_guard(q, first << q->cluster_bits, n << q->cluster_bits);
 	if (r == 0)
 		r = take(q, first, n);
 	if (r < 0)
@@ -361,7 +183,7 @@ int alloc_clusters(struct qcow2 *q, uint64_t want, uint64_t *ret_off, uint64_t *
 	q->free_hint = first + n;
 	*ret_off = first << q->cluster_bits;
 	*ret_n = n;
-	*ret_fresh = cluster_is_fresh(q, first, n);
+	*ret_fresh = alloc_fresh(q, first, n);
 	return 0;
 }
 
@@ -407,42 +229,44 @@ int alloc_undo(struct qcow2 *q, uint64_t off, uint64_t n)
 	return r;
 }
 
-/* Where free space is scattered, runs that are too short are kept aside while looking on. */
+/* The first of n free clusters side by side; behind all refcount blocks everything is free. */
+static int find_run(struct qcow2 *q, uint64_t n, uint64_t *ret)
+{
+	uint64_t run = 0, at;
+
+	for (at = q->free_hint; run < n; at++) {
+		uint64_t rc;
+		int r = refcount_get(q, at, &rc);
+
+		if (r < 0)
+			return r;
+		run = rc ? 0 : run + 1;
+	}
+	*ret = at - n;
+	return at >= HOST_OFF_MAX >> q->cluster_bits ? -EFBIG : 0;
+}
+
 int alloc_run(struct qcow2 *q, uint64_t n, uint64_t *ret_off)
 {
-	g_autoptr(GArray) aside = g_array_new(FALSE, FALSE, sizeof(struct freed));
-	uint64_t per_block = 1ull << q->refblock_bits, got = 0;
-	bool fresh;
-	int r = 0;
+	uint64_t blocks = 2 * (n >> q->refblock_bits) + 2, first;
+	int r;
 
-	while (r == 0 && got < n) {
-		struct freed f = { 0 };
-
-		r = alloc_clusters(q, n, &f.off, &f.n, &fresh);
-		/* A run ends where its refcount block ends: a long one may go on right there. */
-		if (r == 0 && got && *ret_off + (got << q->cluster_bits) == f.off) {
-			got += MIN(f.n, n - got);
-		} else if (r == 0) {
-			*ret_off = f.off;
-			got = f.n;
-		}
+	if (q->corrupt)
+		return -EIO;
+	do {
+		r = find_run(q, n + blocks, &first);
 		if (r == 0)
-			g_array_append_val(aside, f);
-		if (aside->len > 1000000 + n / per_block)
-			r = -ENOSPC;
-	}
-	for (guint i = 0; i < aside->len; i++) {
-		struct freed *f = &g_array_index(aside, struct freed, i);
-		uint64_t end = *ret_off + (got << q->cluster_bits);
-
-		for (uint64_t k = 0; k < f->n; k++) {
-			uint64_t off = f->off + (k << q->cluster_bits);
-
-			if (r < 0 || off < *ret_off || off >= end)
-				alloc_undo(q, off, 1);
-		}
-	}
-	return r;
+			r = refcount_room_run(q, &first, n + blocks);
+	} while (r > 0);
+	if (r == 0)
+		r = alloc_guard(q, first << q->cluster_bits, n << q->cluster_bits);
+	if (r == 0)
+		r = take(q, first, n);
+	if (r < 0)
+		return r;
+	alloc_fresh(q, first, n);
+	*ret_off = first << q->cluster_bits;
+	return 0;
 }
 
 void alloc_free_later(struct qcow2 *q, uint64_t off, uint64_t n)

@@ -268,7 +268,20 @@ int alloc_run(struct qcow2 *q, uint64_t n, uint64_t *ret_off);
 void alloc_free_later(struct qcow2 *q, uint64_t off, uint64_t n);
 void alloc_frees_durable(struct qcow2 *q);
 void alloc_quiesce(struct layer *l, bool begin);
+/* Marks them as written from now on; were they never before? */
+bool alloc_fresh(struct qcow2 *q, uint64_t cluster, uint64_t n);
+/* Before a place is given out: does it hit metadata? */
+int alloc_guard(struct qcow2 *q, uint64_t off, uint64_t bytes);
+
+/* qcow2-reft.c */
 void alloc_reft_used(struct qcow2 *q);
+/* 0: the cluster's refcount can be set.  1: room was made, look for a free cluster again. */
+int refcount_room(struct qcow2 *q, uint64_t cluster);
+/*
+ * Refcount blocks that the n free clusters from *first on lack are put at
+ * their begin: what is behind is one piece.  1: the table was moved, look again.
+ */
+int refcount_room_run(struct qcow2 *q, uint64_t *first, uint64_t n);
 
 /* qcow2-guard.c */
 /* Does [off, off + bytes) of the file hit metadata?  Its name, or NULL. */
