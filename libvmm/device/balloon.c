@@ -198,7 +198,7 @@ static void stats_parse(struct balloon *b, const struct virtqueue_chain *c)
 /* Giving the buffer back asks for fresh numbers (5.5.6.3). */
 static void stats_return(struct balloon *b)
 {
-	if (!b->stats_held || !b->vdev.active)
+	if (!b->stats_held || !b->vdev.active || b->vdev.stopped)
 		return;
 	b->stats_held = false;
 	virtqueue_push(virtio_queue(&b->vdev, STATS), b->stats_head, 0);
@@ -320,6 +320,37 @@ static void balloon_reset(struct virtio_device *dev)
 	actual_set(b, 0);
 }
 
+static void balloon_save(struct virtio_device *dev, struct state_out *out)
+{
+	struct balloon *b = balloon_of(dev);
+
+	state_put_u32(out, b->actual_pages);
+	state_put_u8(out, b->stats_held);
+	state_put_u16(out, b->stats_head);
+}
+
+/* The target is the saved one, which the configuration space has. */
+static void balloon_load(struct virtio_device *dev, struct state_in *in)
+{
+	struct balloon *b = balloon_of(dev);
+	uint32_t actual = state_get_max(in, b->ram_pages), target;
+	bool held = state_get_bool(in);
+	uint16_t head = state_get_u16(in);
+
+	virtio_config_read(dev, offsetof(struct virtio_balloon_config, num_pages), &target,
+			   sizeof(target));
+	in->bad |= held && (!dev->active ||
+			    virtqueue_held(virtio_queue(dev, STATS), head) != head);
+	if (in->bad)
+		return;
+	b->target_pages = MIN(target, b->ram_pages);
+	b->stats_held = held;
+	b->stats_head = head;
+	actual_set(b, actual);
+	if (dev->active)
+		timer_start(b);
+}
+
 static void balloon_free(struct virtio_device *dev)
 {
 	timer_stop(balloon_of(dev));
@@ -332,6 +363,8 @@ static const struct virtio_ops balloon_ops = {
 	.reset = balloon_reset,
 	.kick = balloon_kick,
 	.config_write = balloon_config_write,
+	.save = balloon_save,
+	.load = balloon_load,
 	.free = balloon_free,
 };
 

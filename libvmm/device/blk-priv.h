@@ -78,5 +78,7 @@ struct blk_slot *blk_slot_get(struct blk *blk, unsigned queue);
 void blk_slot_put(struct blk *blk, struct blk_slot *s);
 /* Carry out, or refuse, the request whose chain is in the slot. */
 void blk_slot_begin(struct blk *blk, struct blk_slot *s);
+/* Take in the chain for blk_slot_submit() at the next start; false: it asks for nothing. */
+bool blk_slot_hold(struct blk *blk, struct blk_slot *s);
 /* Hand it to the engine (again). */
 void blk_slot_submit(struct blk *blk, struct blk_slot *s);

@@ -297,20 +297,41 @@ static bool slot_frame(struct blk_slot *s, struct virtio_blk_outhdr *ret)
 	return true;
 }
 
-void blk_slot_begin(struct blk *blk, struct blk_slot *s)
+/* The status that the request has already, or STATUS_PENDING; false: it is none. */
+static bool slot_parse(struct blk *blk, struct blk_slot *s, uint8_t *ret_status)
 {
 	struct virtio_blk_outhdr hdr;
 
 	s->req = (struct block_req){ .done = slot_done };
 	s->range = s->n_ranges = 0;
 	s->stat_bytes = 0;
-	if (!slot_frame(s, &hdr)) {
+	if (!slot_frame(s, &hdr))
+		return false;
+	s->start_ns = now_ns();
+	*ret_status = parse(blk, s, &hdr);
+	return true;
+}
+
+bool blk_slot_hold(struct blk *blk, struct blk_slot *s)
+{
+	uint8_t status;
+
+	if (!slot_parse(blk, s, &status) || status != STATUS_PENDING)
+		return false;
+	s->next_waiting = blk->waiting;
+	blk->waiting = s;
+	return true;
+}
+
+void blk_slot_begin(struct blk *blk, struct blk_slot *s)
+{
+	uint8_t status;
+
+	if (!slot_parse(blk, s, &status)) {
 		virtio_broken(&blk->vdev, "a request has no header or no status byte");
 		blk_slot_put(blk, s);
 		return;
 	}
-	s->start_ns = now_ns();
-	uint8_t status = parse(blk, s, &hdr);
 	if (status == STATUS_PENDING)
 		blk_slot_submit(blk, s);
 	else

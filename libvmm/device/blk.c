@@ -70,6 +70,16 @@ static void blk_kick(struct virtio_device *dev, unsigned queue)
 		virtio_kick_later(dev, queue);
 }
 
+static void queues_notify(struct blk *blk)
+{
+	for (unsigned i = 0; i < blk->n_queues; i++) {
+		if (!blk->queues[i].notify)
+			continue;
+		blk->queues[i].notify = false;
+		virtio_notify(&blk->vdev, i);
+	}
+}
+
 /* Once in a turn of the loop, before it sleeps. */
 static gboolean blk_settle(GSource *source, int *timeout)
 {
@@ -80,12 +90,7 @@ static gboolean blk_settle(GSource *source, int *timeout)
 		blk->engine_kick = false;
 		block_kick(blk->block);
 	}
-	for (unsigned i = 0; i < blk->n_queues; i++) {
-		if (!blk->queues[i].notify)
-			continue;
-		blk->queues[i].notify = false;
-		virtio_notify(&blk->vdev, i);
-	}
+	queues_notify(blk);
 	return FALSE;
 }
 
@@ -190,6 +195,19 @@ static void blk_reset(struct virtio_device *dev)
 	wce_set(blk, 1);	/* 5.2.5.2: its state after a reset */
 }
 
+/* A request that ends may begin its next part, or a flush: until nothing does. */
+static void blk_stop(struct virtio_device *dev)
+{
+	struct blk *blk = blk_of(dev);
+
+	do {
+		blk->engine_kick = false;
+		block_kick(blk->block);
+		block_drain(blk->block);
+	} while (blk->engine_kick);
+	queues_notify(blk);
+}
+
 /* The machine runs again: oldest first is not needed, no order was promised. */
 static void blk_start(struct virtio_device *dev)
 {
@@ -237,6 +255,44 @@ int blk_waiting_error(struct virtio_device *dev)
 	return blk_of(dev)->waiting_error;
 }
 
+static void blk_save(struct virtio_device *dev, struct state_out *out)
+{
+	struct blk *blk = blk_of(dev);
+
+	state_put_u8(out, blk->writeback);
+	state_put_u64(out, block_bytes(blk->block));
+}
+
+/* What waited when it was saved waits again, for the start. */
+static void waiting_load(struct blk *blk, unsigned queue, struct state_in *in)
+{
+	struct virtqueue *vq = virtio_queue(&blk->vdev, queue);
+
+	for (int head = virtqueue_held(vq, 0); head >= 0; head = virtqueue_held(vq, head + 1)) {
+		struct blk_slot *s = blk_slot_get(blk, queue);
+
+		if (virtqueue_repop(vq, (uint16_t)head, &s->chain) < 0 ||
+		    !blk_slot_hold(blk, s)) {
+			blk_slot_put(blk, s);
+			in->bad = true;
+			return;
+		}
+	}
+}
+
+static void blk_load(struct virtio_device *dev, struct state_in *in)
+{
+	struct blk *blk = blk_of(dev);
+
+	blk->writeback = state_get_bool(in);
+	in->bad |= state_get_u64(in) != block_bytes(blk->block);
+	/* A broken device holds what broke it, too, and waits for its reset. */
+	if (!dev->active || virtio_is_broken(dev))
+		return;
+	for (unsigned i = 0; i < blk->n_queues && !in->bad; i++)
+		waiting_load(blk, i, in);
+}
+
 static void close_on_owner(void *arg)
 {
 	struct blk *blk = arg;
@@ -268,7 +324,10 @@ static const struct virtio_ops blk_ops = {
 	.reset = blk_reset,
 	.kick = blk_kick,
 	.config_write = blk_config_write,
+	.stop = blk_stop,
 	.start = blk_start,
+	.save = blk_save,
+	.load = blk_load,
 	.free = blk_free,
 };
 

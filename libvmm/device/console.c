@@ -42,6 +42,7 @@ enum owed {			/* control messages, in the order in which they are sent */
 	OWED_OPEN = 1 << 3,
 	OWED_RESIZE = 1 << 4,
 };
+#define OWED_ALL ((1u << 5) - 1)
 
 struct port {
 	struct console *console;
@@ -217,7 +218,8 @@ static bool console_owes(const struct console *c)
 
 static void control_flush(struct console *c)
 {
-	if (!c->vdev.active || !virtqueue_is_enabled(virtio_queue(&c->vdev, QUEUE_CONTROL_IN)))
+	if (!c->vdev.active || c->vdev.stopped ||
+	    !virtqueue_is_enabled(virtio_queue(&c->vdev, QUEUE_CONTROL_IN)))
 		return;
 	do {
 		for (unsigned i = 0; i < c->n_ports; i++)
@@ -358,6 +360,37 @@ static void console_start(struct virtio_device *dev)
 
 	for (unsigned i = 0; i < c->n_ports; i++)
 		hub_ready(c->ports[i].hub);
+	control_flush(c);
+}
+
+static void console_save(struct virtio_device *dev, struct state_out *out)
+{
+	struct console *c = console_of(dev);
+
+	for (unsigned i = 0; i < c->n_ports; i++) {
+		const struct port *p = &c->ports[i];
+
+		state_put_u32(out, p->owed);
+		state_put_u8(out, p->ready);
+		state_put_u8(out, p->open);
+		state_put_u16(out, p->cols);
+		state_put_u16(out, p->rows);
+	}
+}
+
+static void console_load(struct virtio_device *dev, struct state_in *in)
+{
+	struct console *c = console_of(dev);
+
+	for (unsigned i = 0; i < c->n_ports; i++) {
+		struct port *p = &c->ports[i];
+
+		p->owed = state_get_max(in, OWED_ALL);
+		p->ready = state_get_bool(in);
+		port_set_open(p, state_get_bool(in));
+		p->cols = state_get_u16(in);
+		p->rows = state_get_u16(in);
+	}
 }
 
 static void console_config_write(struct virtio_device *dev, size_t off, const void *data,
@@ -412,6 +445,8 @@ static const struct virtio_ops console_ops = {
 	.kick = console_kick,
 	.config_write = console_config_write,
 	.start = console_start,
+	.save = console_save,
+	.load = console_load,
 	.free = console_free,
 };
 

@@ -8,6 +8,9 @@
 #pragma once
 
 #include <glib.h>
+#include <stdbool.h>
+
+#include "libvmm/util/state.h"
 
 struct device;
 
@@ -15,6 +18,14 @@ struct device_ops {
 	void (*start)(struct device *dev);	/* the machine is about to run; may be NULL */
 	void (*stop)(struct device *dev);	/* the machine has stopped running; may be NULL */
 	void (*reset)(struct device *dev);	/* to the state after power-on; may be NULL */
+	/*
+	 * Its state, while it is stopped; load() into a device that was built
+	 * as the saved one was, of a machine that has not run, with the guest's
+	 * memory, processors and interrupt controllers loaded.  Whatever the
+	 * section says, a loaded device is safe to run.  Both NULL: it has none.
+	 */
+	void (*save)(struct device *dev, struct state_out *out);
+	bool (*load)(struct device *dev, struct state_in *in, GError **error);
 	void (*free)(struct device *dev);
 };
 

@@ -22,6 +22,7 @@ struct net {
 	struct net_backend *backend;
 	unsigned pairs;		/* in use; the driver's choice */
 	bool link;
+	unsigned offload;	/* enum net_offload that the backend was told */
 	unsigned rx_hint;	/* bytes of the last frame: how much room to offer next time */
 
 	struct iovec iov[NET_RX_IOV];		/* of chains */

@@ -53,7 +53,7 @@ static unsigned offload_of_features(uint64_t features)
 
 static bool net_is_up(const struct net *net)
 {
-	return net->vdev.active && !virtio_is_broken(&net->vdev) && net->link;
+	return net->vdev.active && !net->vdev.stopped && !virtio_is_broken(&net->vdev) && net->link;
 }
 
 static bool has_queue(struct net *net, unsigned queue)
@@ -76,7 +76,7 @@ static void net_writable(void *card, unsigned pair)
 	struct net *net = card;
 
 	net->backend->ops->want_write(net->backend, pair, false);
-	if (net->vdev.active && has_queue(net, 2 * pair + 1))
+	if (net->vdev.active && !net->vdev.stopped && has_queue(net, 2 * pair + 1))
 		net_tx(net, pair);
 }
 
@@ -130,6 +130,12 @@ static int control_mq(struct net *net, uint8_t cmd, const uint8_t *data, size_t 
 	return 0;
 }
 
+static int offload_set(struct net *net, unsigned offload)
+{
+	net->offload = offload;
+	return net->backend->ops->set_offload(net->backend, offload);
+}
+
 static int control_offloads(struct net *net, uint8_t cmd, const uint8_t *data, size_t len)
 {
 	uint64_t wanted;
@@ -140,7 +146,7 @@ static int control_offloads(struct net *net, uint8_t cmd, const uint8_t *data, s
 	wanted = GUINT64_FROM_LE(wanted);
 	if (wanted & ~net->vdev.negotiated)
 		return -EINVAL;
-	return net->backend->ops->set_offload(net->backend, offload_of_features(wanted));
+	return offload_set(net, offload_of_features(wanted));
 }
 
 static int control_handle(struct net *net, const struct virtqueue_chain *chain)
@@ -205,8 +211,7 @@ static int net_activate(struct virtio_device *dev)
 	net->rx_hint = NET_RX_HINT_MIN;
 	r = net->backend->ops->set_queues(net->backend, 1);
 	if (r == 0)
-		r = net->backend->ops->set_offload(net->backend,
-						   offload_of_features(dev->negotiated));
+		r = offload_set(net, offload_of_features(dev->negotiated));
 	if (r == 0 && net->link)
 		net_listen(net, true);
 	return r;
@@ -220,6 +225,53 @@ static void net_reset(struct virtio_device *dev)
 	for (unsigned i = 0; i < net->backend->queues; i++)
 		net->backend->ops->want_write(net->backend, i, false);
 	net->pairs = 1;
+}
+
+/* Frames wait where they wait for a card without buffers. */
+static void net_stop(struct virtio_device *dev)
+{
+	struct net *net = net_of(dev);
+
+	for (unsigned i = 0; i < net->backend->queues; i++) {
+		net->backend->ops->want_read(net->backend, i, false);
+		net->backend->ops->want_write(net->backend, i, false);
+	}
+}
+
+static void net_start(struct virtio_device *dev)
+{
+	struct net *net = net_of(dev);
+
+	for (unsigned i = 0; i < net->pairs; i++)
+		net->backend->ops->want_read(net->backend, i, net->link);
+}
+
+static void net_save(struct virtio_device *dev, struct state_out *out)
+{
+	struct net *net = net_of(dev);
+
+	state_put_u32(out, net->pairs);
+	state_put_u32(out, net->offload);
+}
+
+/* The cable is as the definition has it: the guest is told if it was another. */
+static void net_load(struct virtio_device *dev, struct state_in *in)
+{
+	struct net *net = net_of(dev);
+	unsigned pairs = state_get_max(in, net->backend->queues);
+	unsigned offload = state_get_u32(in);
+	uint16_t status = net->link ? GUINT16_TO_LE(VIRTIO_NET_S_LINK_UP) : 0;
+
+	in->bad |= !pairs || offload & ~net->backend->offload;
+	if (in->bad)
+		return;
+	net->pairs = pairs;
+	net->rx_hint = NET_RX_HINT_MIN;
+	if (dev->active)
+		in->bad |= net->backend->ops->set_queues(net->backend, pairs) < 0 ||
+			   offload_set(net, offload) < 0;
+	virtio_config_store(dev, offsetof(struct virtio_net_config, status), &status,
+			    sizeof(status));
 }
 
 static void backend_free_on_owner(void *arg)
@@ -243,6 +295,10 @@ static const struct virtio_ops net_ops = {
 	.activate = net_activate,
 	.reset = net_reset,
 	.kick = net_kick,
+	.stop = net_stop,
+	.start = net_start,
+	.save = net_save,
+	.load = net_load,
 	.free = net_free,
 };
 
@@ -254,7 +310,7 @@ void net_set_link(struct virtio_device *dev, bool up)
 	if (net->link == up)
 		return;
 	net->link = up;
-	if (dev->active)
+	if (dev->active && !dev->stopped)
 		net_listen(net, up);
 	virtio_config_update(dev, offsetof(struct virtio_net_config, status), &status,
 			     sizeof(status));

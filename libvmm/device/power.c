@@ -63,12 +63,31 @@ static void power_reset(struct device *dev)
 	atomic_store(&container_of(dev, struct power, dev)->events, 0);
 }
 
+static void power_save(struct device *dev, struct state_out *out)
+{
+	state_put_u8(out, atomic_load(&container_of(dev, struct power, dev)->events));
+}
+
+static bool power_load(struct device *dev, struct state_in *in, GError **error)
+{
+	struct power *p = container_of(dev, struct power, dev);
+	uint8_t events = state_get_u8(in);
+
+	in->bad |= events & ~POWER_EVENT_BUTTON;
+	atomic_store(&p->events, events & POWER_EVENT_BUTTON);
+	/* The edge may have been on its way when the interrupt controller was saved. */
+	if (events)
+		eventfd_write(p->irq_fd, 1);
+	return state_done(in, error);
+}
+
 static void power_free(struct device *dev)
 {
 	g_free(container_of(dev, struct power, dev));
 }
 
-static const struct device_ops power_device_ops = { .reset = power_reset, .free = power_free };
+static const struct device_ops power_device_ops = { .reset = power_reset, .save = power_save,
+						    .load = power_load, .free = power_free };
 
 struct power *power_new(const struct power_calls *calls, int irq_fd)
 {

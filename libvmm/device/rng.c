@@ -120,6 +120,18 @@ static int rng_activate(struct virtio_device *dev)
 	return 0;
 }
 
+static void rng_save(struct virtio_device *dev, struct state_out *out)
+{
+	state_put_u64(out, rng_of(dev)->rate_left);
+}
+
+static void rng_load(struct virtio_device *dev, struct state_in *in)
+{
+	struct rng *rng = rng_of(dev);
+
+	rng->rate_left = MIN(state_get_u64(in), rng->rate_bytes);
+}
+
 static void rng_free(struct virtio_device *dev)
 {
 	struct rng *rng = rng_of(dev);
@@ -132,6 +144,8 @@ static const struct virtio_ops rng_ops = {
 	.activate = rng_activate,
 	.reset = rng_reset,
 	.kick = rng_kick,
+	.save = rng_save,
+	.load = rng_load,
 	.free = rng_free,
 };
 

@@ -59,6 +59,8 @@ enum {				/* registers */
 #define LATCH_US 50000
 /* faster ones are run at this rate: a guest must not burn our loop */
 #define PERIODIC_HZ_MAX 1024
+/* Year 9999, for what a saved state says. */
+#define TIME_MAX_S INT64_C(253402300799)
 #define IRQ_FLAGS (RTC_PF | RTC_AF | RTC_UF)
 
 struct rtc {
@@ -68,6 +70,7 @@ struct rtc {
 	GSource *alarm;		/* NULL: no interrupt */
 
 	pthread_mutex_t lock;	/* protects all below */
+	bool stopped;		/* the machine stands still */
 	uint8_t index;
 	uint8_t ram[RAM_BYTES];	/* registers A to C and the alarm are here, too */
 	int64_t offset_s;
@@ -309,6 +312,11 @@ static gboolean rtc_alarm(GSource *source, GSourceFunc fn, void *arg)
 	int64_t period;
 
 	pthread_mutex_lock(&rtc->lock);
+	if (rtc->stopped) {
+		g_source_set_ready_time(source, -1);
+		pthread_mutex_unlock(&rtc->lock);
+		return G_SOURCE_CONTINUE;
+	}
 	rtc_second(rtc);
 	period = periodic_us(rtc);
 	if (period && now_us >= rtc->periodic_us + period) {
@@ -426,6 +434,83 @@ static void rtc_reset(struct device *dev)
 	pthread_mutex_unlock(&rtc->lock);
 }
 
+/* No alarm while the machine stands still: its flags would come after they were saved. */
+static void rtc_stop(struct device *dev)
+{
+	struct rtc *rtc = container_of(dev, struct rtc, dev);
+
+	pthread_mutex_lock(&rtc->lock);
+	rtc->stopped = true;
+	pthread_mutex_unlock(&rtc->lock);
+}
+
+static void rtc_start(struct device *dev)
+{
+	struct rtc *rtc = container_of(dev, struct rtc, dev);
+
+	pthread_mutex_lock(&rtc->lock);
+	rtc->stopped = false;
+	alarm_ring(rtc);
+	pthread_mutex_unlock(&rtc->lock);
+}
+
+static void tm_put(struct state_out *out, const struct tm *tm)
+{
+	const int fields[] = { tm->tm_sec, tm->tm_min, tm->tm_hour, tm->tm_mday, tm->tm_mon,
+			       tm->tm_year };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
+		state_put_u32(out, (uint32_t)fields[i]);
+}
+
+/* Bounded, so that no arithmetic on them can overflow; timegm() makes sense of the rest. */
+static struct tm tm_get(struct state_in *in)
+{
+	int f[6];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(f); i++) {
+		f[i] = (int)state_get_u32(in);
+		in->bad |= f[i] < -10000 || f[i] > 10000;
+	}
+	return in->bad ? (struct tm){ .tm_mday = 1, .tm_year = 70 }
+		       : (struct tm){ .tm_sec = f[0], .tm_min = f[1], .tm_hour = f[2],
+				      .tm_mday = f[3], .tm_mon = f[4], .tm_year = f[5] };
+}
+
+static void rtc_save(struct device *dev, struct state_out *out)
+{
+	struct rtc *rtc = container_of(dev, struct rtc, dev);
+
+	state_put_u8(out, rtc->index);
+	state_put(out, rtc->ram, sizeof(rtc->ram));
+	state_put_u64(out, (uint64_t)rtc->offset_s);
+	state_put_u64(out, (uint64_t)rtc->alarm_seen_s);
+	tm_put(out, &rtc->held);
+}
+
+static bool rtc_load(struct device *dev, struct state_in *in, GError **error)
+{
+	struct rtc *rtc = container_of(dev, struct rtc, dev);
+	int64_t offset_s, seen_s;
+
+	pthread_mutex_lock(&rtc->lock);
+	rtc->index = state_get_u8(in) & 0x7f;
+	state_get(in, rtc->ram, sizeof(rtc->ram));
+	offset_s = (int64_t)state_get_u64(in);
+	seen_s = (int64_t)state_get_u64(in);
+	in->bad |= ABS(offset_s / 2) > TIME_MAX_S || ABS(seen_s / 2) > TIME_MAX_S;
+	rtc->offset_s = in->bad ? 0 : offset_s;
+	rtc->alarm_seen_s = in->bad ? 0 : seen_s;
+	rtc->held = tm_get(in);
+	rtc->ram[RTC_REG_D] = RTC_VRT;
+	rtc->latch_us = 0;
+	rtc->periodic_us = g_get_monotonic_time();
+	if (rtc->ram[RTC_REG_C] & RTC_IRQF && rtc->irq_fd >= 0)
+		eventfd_write(rtc->irq_fd, 1);
+	pthread_mutex_unlock(&rtc->lock);
+	return state_done(in, error);
+}
+
 static void rtc_free(struct device *dev)
 {
 	struct rtc *rtc = container_of(dev, struct rtc, dev);
@@ -438,7 +523,14 @@ static void rtc_free(struct device *dev)
 	g_free(rtc);
 }
 
-static const struct device_ops rtc_device_ops = { .reset = rtc_reset, .free = rtc_free };
+static const struct device_ops rtc_device_ops = {
+	.start = rtc_start,
+	.stop = rtc_stop,
+	.reset = rtc_reset,
+	.save = rtc_save,
+	.load = rtc_load,
+	.free = rtc_free,
+};
 
 struct rtc *rtc_new(const struct rtc_opts *opts)
 {

@@ -54,6 +54,7 @@ struct serial {
 	bool overrun;
 	bool mcr_written;
 	bool polled;
+	bool stopped;		/* the machine stands still: the modem waits */
 	uint8_t rx[FIFO_BYTES];
 	uint16_t rx_break;	/* bit i: rx[i] is a break */
 	unsigned rx_head;
@@ -139,7 +140,7 @@ static uint8_t rx_pop(struct serial *s)
 /* Bytes that the modem may send now. */
 static size_t rx_room(const struct serial *s)
 {
-	if (s->mcr & UART_MCR_LOOP)
+	if (s->mcr & UART_MCR_LOOP || s->stopped)
 		return 0;
 	if (s->mcr_written ? !(s->mcr & UART_MCR_RTS) : !s->polled)
 		return 0;
@@ -396,6 +397,84 @@ static void serial_reset(struct device *dev)
 	pthread_mutex_unlock(&s->lock);
 }
 
+static void stopped_set(struct device *dev, bool stopped)
+{
+	struct serial *s = container_of(dev, struct serial, dev);
+
+	pthread_mutex_lock(&s->lock);
+	s->stopped = stopped;
+	pthread_mutex_unlock(&s->lock);
+	if (!stopped && s->hub)
+		hub_ready(s->hub);
+}
+
+static void serial_stop(struct device *dev)
+{
+	stopped_set(dev, true);
+}
+
+static void serial_start(struct device *dev)
+{
+	stopped_set(dev, false);
+}
+
+static void serial_save(struct device *dev, struct state_out *out)
+{
+	struct serial *s = container_of(dev, struct serial, dev);
+	const uint8_t regs[] = { s->ier, s->lcr, s->mcr, s->scr, s->fcr, s->dll, s->dlm,
+				 s->msr_delta };
+	const uint8_t flags[] = { s->thre, s->overrun, s->mcr_written, s->polled };
+
+	state_put(out, regs, sizeof(regs));
+	state_put(out, flags, sizeof(flags));
+	state_put_u32(out, s->rx_n);
+	for (unsigned i = 0; i < s->rx_n; i++) {
+		unsigned at = (s->rx_head + i) % FIFO_BYTES;
+
+		state_put_u8(out, s->rx[at]);
+		state_put_u8(out, s->rx_break >> at & 1);
+	}
+	state_put_u32(out, s->causes);
+}
+
+static void regs_load(struct serial *s, struct state_in *in)
+{
+	s->ier = state_get_u8(in) & 0x0f;
+	s->lcr = state_get_u8(in);
+	s->mcr = state_get_u8(in) & 0x1f;
+	s->scr = state_get_u8(in);
+	s->fcr = state_get_u8(in) & (0xc0 | UART_FCR_ENABLE_FIFO);
+	s->dll = state_get_u8(in);
+	s->dlm = state_get_u8(in);
+	s->msr_delta = state_get_u8(in) & 0x0f;
+	s->thre = state_get_bool(in);
+	s->overrun = state_get_bool(in);
+	s->mcr_written = state_get_bool(in);
+	s->polled = state_get_bool(in);
+}
+
+static bool serial_load(struct device *dev, struct state_in *in, GError **error)
+{
+	struct serial *s = container_of(dev, struct serial, dev);
+	unsigned n;
+
+	pthread_mutex_lock(&s->lock);
+	regs_load(s, in);
+	rx_clear(s);
+	n = state_get_max(in, FIFO_BYTES);
+	for (unsigned i = 0; i < n; i++) {
+		s->rx[i] = state_get_u8(in);
+		s->rx_break |= (uint16_t)(state_get_bool(in) << i);
+	}
+	s->rx_n = n;
+	s->causes = state_get_max(in, CAUSE_LINE | CAUSE_DATA | CAUSE_THRE | CAUSE_MODEM);
+	/* The edge may have been on its way when the interrupt controller was saved. */
+	if (s->causes)
+		raise_irq(s);
+	pthread_mutex_unlock(&s->lock);
+	return state_done(in, error);
+}
+
 static void serial_free(struct device *dev)
 {
 	struct serial *s = container_of(dev, struct serial, dev);
@@ -407,7 +486,14 @@ static void serial_free(struct device *dev)
 	g_free(s);
 }
 
-static const struct device_ops serial_device_ops = { .reset = serial_reset, .free = serial_free };
+static const struct device_ops serial_device_ops = {
+	.start = serial_start,
+	.stop = serial_stop,
+	.reset = serial_reset,
+	.save = serial_save,
+	.load = serial_load,
+	.free = serial_free,
+};
 
 struct serial *serial_new(const char *name, struct hub *hub, int irq_fd)
 {

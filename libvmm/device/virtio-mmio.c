@@ -256,6 +256,48 @@ static void mmio_start(struct device *base)
 	virtio_start(container_of(base, struct virtio_mmio, base)->dev);
 }
 
+static void mmio_stop(struct device *base)
+{
+	virtio_stop(container_of(base, struct virtio_mmio, base)->dev);
+}
+
+static void mmio_save(struct device *base, struct state_out *out)
+{
+	struct virtio_mmio *m = container_of(base, struct virtio_mmio, base);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&m->lock);
+
+	atomic_fetch_and(&m->shown, ~acks_take(m, atomic_load(&m->shown)));
+	state_put_u32(out, atomic_load(&m->pending));
+	state_put_u32(out, atomic_load(&m->shown));
+	state_put_u32(out, m->offered_sel);
+	state_put_u32(out, m->accepted_sel);
+	state_put_u32(out, m->queue_sel);
+	virtio_save(m->dev, out);
+}
+
+/*
+ * The line is raised again for what the driver has not acknowledged: the edge
+ * may have been on its way to the interrupt controller when that was saved.
+ */
+static bool mmio_load(struct device *base, struct state_in *in, GError **error)
+{
+	struct virtio_mmio *m = container_of(base, struct virtio_mmio, base);
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&m->lock);
+	uint32_t pending = state_get_max(in, VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
+	uint32_t shown = state_get_max(in, VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
+
+	atomic_store(&m->pending, pending);
+	atomic_store(&m->shown, shown);
+	m->offered_sel = state_get_u32(in);
+	m->accepted_sel = state_get_u32(in);
+	m->queue_sel = state_get_u32(in);
+	if (!virtio_load(m->dev, in, error))
+		return false;
+	if (pending | shown)
+		eventfd_write(m->irq_fd, 1);
+	return true;
+}
+
 static void mmio_reset(struct device *base)
 {
 	struct virtio_mmio *m = container_of(base, struct virtio_mmio, base);
@@ -285,7 +327,10 @@ static void mmio_free(struct device *base)
 
 static const struct device_ops mmio_device_ops = {
 	.start = mmio_start,
+	.stop = mmio_stop,
 	.reset = mmio_reset,
+	.save = mmio_save,
+	.load = mmio_load,
 	.free = mmio_free,
 };
 

@@ -16,7 +16,7 @@
  * because virtio_broken() sets a bit of it from any thread.
  */
 #include "config.h"
-#include "libvmm/device/virtio.h"
+#include "libvmm/device/virtio-priv.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -38,14 +38,13 @@
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK | \
 	 VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_FAILED)
 
-struct virtio_queue {
-	struct virtio_queue_regs regs;
-	struct virtqueue *vq;
-	struct virtio_device *dev;
-	unsigned index;
-	int kick_fd;
-	GSource *source;
-};
+void virtio_queue_kick(struct virtio_queue *q)
+{
+	struct virtio_device *dev = q->dev;
+
+	if (dev->active && !dev->stopped && virtqueue_is_enabled(q->vq) && !virtio_is_broken(dev))
+		dev->ops->kick(dev, q->index);
+}
 
 static gboolean queue_kicked(int fd, GIOCondition condition, gpointer arg)
 {
@@ -54,8 +53,7 @@ static gboolean queue_kicked(int fd, GIOCondition condition, gpointer arg)
 
 	if (eventfd_read(fd, &count) < 0)
 		return G_SOURCE_CONTINUE;	/* EAGAIN: a reset was faster */
-	if (q->dev->active && virtqueue_is_enabled(q->vq) && !virtio_is_broken(q->dev))
-		q->dev->ops->kick(q->dev, q->index);
+	virtio_queue_kick(q);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -161,7 +159,7 @@ struct virtqueue *virtio_queue(struct virtio_device *dev, unsigned queue)
 
 int virtio_pop(struct virtio_device *dev, unsigned queue, struct virtqueue_chain *chain)
 {
-	if (!dev->active || virtio_is_broken(dev))
+	if (!dev->active || dev->stopped || virtio_is_broken(dev))
 		return 0;
 	int r = virtqueue_pop(virtio_queue(dev, queue), chain);
 	if (r < 0) {
@@ -250,7 +248,7 @@ static bool features_are_fine(const struct virtio_device *dev)
 	return !(dev->negotiated & ~dev->offered) && virtio_has(dev, VIRTIO_F_VERSION_1);
 }
 
-static bool queues_enable(struct virtio_device *dev)
+bool virtio_queues_enable(struct virtio_device *dev)
 {
 	for (unsigned i = 0; i < dev->n_queues; i++) {
 		struct virtio_queue *q = &dev->queues[i];
@@ -271,7 +269,7 @@ static void activate_on_owner(void *arg)
 {
 	struct virtio_device *dev = arg;
 
-	if (!queues_enable(dev))
+	if (!virtio_queues_enable(dev))
 		return;
 	dev->active = true;
 	int r = dev->ops->activate ? dev->ops->activate(dev) : 0;
@@ -280,9 +278,8 @@ static void activate_on_owner(void *arg)
 		return;
 	}
 	/* What was kicked too early (3.1.1 forbids it) shall not wait for ever. */
-	for (unsigned i = 0; i < dev->n_queues && !virtio_is_broken(dev); i++)
-		if (virtqueue_is_enabled(dev->queues[i].vq))
-			dev->ops->kick(dev, i);
+	for (unsigned i = 0; i < dev->n_queues; i++)
+		virtio_queue_kick(&dev->queues[i]);
 }
 
 void virtio_reset(struct virtio_device *dev)
@@ -310,20 +307,6 @@ void virtio_status_set(struct virtio_device *dev, uint32_t value)
 		owner_call(dev->ctx, activate_on_owner, dev);
 	else
 		virtio_broken(dev, "DRIVER_OK before FEATURES_OK");
-}
-
-static void start_on_owner(void *arg)
-{
-	struct virtio_device *dev = arg;
-
-	if (dev->active)
-		dev->ops->start(dev);
-}
-
-void virtio_start(struct virtio_device *dev)
-{
-	if (dev->ops->start)
-		owner_call(dev->ctx, start_on_owner, dev);
 }
 
 /* --- configuration space --- */

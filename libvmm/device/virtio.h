@@ -38,8 +38,23 @@ struct virtio_ops {
 	void (*kick)(struct virtio_device *dev, unsigned queue);
 	/* The driver wrote its configuration space; the bytes are inside it.  May be NULL. */
 	void (*config_write)(struct virtio_device *dev, size_t off, const void *data, size_t len);
-	/* The machine goes on after a pause: retry what waits.  May be NULL. */
+	/*
+	 * The machine has stopped: finish what is in flight and take nothing
+	 * new (virtio_pop() gives nothing, kicks are not delivered).  May be NULL.
+	 */
+	void (*stop)(struct virtio_device *dev);
+	/*
+	 * The machine goes on after a stop or a load: retry what waits.  All
+	 * queues are kicked afterwards.  May be NULL.
+	 */
 	void (*start)(struct virtio_device *dev);
+	/*
+	 * The state that is not in the queues or in the configuration space,
+	 * of a stopped device.  load() has both loaded; it is called for an
+	 * inactive device, too, and has no need to check lengths (state.h).
+	 */
+	void (*save)(struct virtio_device *dev, struct state_out *out);
+	void (*load)(struct virtio_device *dev, struct state_in *in);
 	void (*free)(struct virtio_device *dev);
 };
 
@@ -57,6 +72,7 @@ struct virtio_device {
 	_Atomic uint32_t status;
 	_Atomic uint64_t faults;	/* how often the driver broke it */
 	bool active;			/* between activate() and reset(); owner */
+	bool stopped;			/* between stop() and start(); owner */
 
 	unsigned n_queues;
 	struct virtio_queue *queues;
@@ -126,6 +142,11 @@ uint32_t virtio_status_get(const struct virtio_device *dev);
 void virtio_status_set(struct virtio_device *dev, uint32_t value);
 void virtio_reset(struct virtio_device *dev);
 void virtio_start(struct virtio_device *dev);
+void virtio_stop(struct virtio_device *dev);
+
+/* All but the transport's part; while stopped. */
+void virtio_save(struct virtio_device *dev, struct state_out *out);
+bool virtio_load(struct virtio_device *dev, struct state_in *in, GError **error);
 
 /* Reads beyond the end give zeroes, writes there are dropped. */
 void virtio_config_read(struct virtio_device *dev, size_t off, void *data, size_t len);

@@ -283,6 +283,59 @@ int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 	return 1;
 }
 
+/* --- saved state --- */
+
+int virtqueue_held(const struct virtqueue *vq, unsigned from)
+{
+	for (unsigned head = from; head < vq->size; head++)
+		if (vq->in_flight[head])
+			return (int)head;
+	return -1;
+}
+
+int virtqueue_repop(struct virtqueue *vq, uint16_t head, struct virtqueue_chain *chain)
+{
+	if (vq->broken || head >= vq->size || !vq->in_flight[head] ||
+	    chain_walk(vq, head, chain) < 0)
+		return queue_break(vq);
+	return 1;
+}
+
+void virtqueue_save(const struct virtqueue *vq, struct state_out *out)
+{
+	unsigned n = 0;
+
+	for (int head = -1; (head = virtqueue_held(vq, (unsigned)(head + 1))) >= 0;)
+		n++;
+	state_put_u16(out, vq->avail_pos);
+	state_put_u16(out, vq->used_pos);
+	state_put_u16(out, vq->used_told);
+	state_put_u8(out, vq->broken);
+	state_put_u16(out, (uint16_t)n);
+	for (int head = -1; (head = virtqueue_held(vq, (unsigned)(head + 1))) >= 0;)
+		state_put_u16(out, (uint16_t)head);
+}
+
+void virtqueue_load(struct virtqueue *vq, struct state_in *in)
+{
+	unsigned n;
+
+	vq->avail_pos = vq->avail_seen = state_get_u16(in);
+	vq->used_pos = state_get_u16(in);
+	vq->used_told = state_get_u16(in);
+	vq->broken = state_get_bool(in);
+	n = state_get_u16(in);
+	in->bad |= n > vq->size;
+	for (unsigned i = 0; i < n && !in->bad; i++) {
+		uint16_t head = state_get_u16(in);
+
+		if (in->bad || head >= vq->size || vq->in_flight[head])
+			in->bad = true;
+		else
+			vq->in_flight[head] = 1;
+	}
+}
+
 void virtqueue_unpop(struct virtqueue *vq, unsigned n)
 {
 	while (n--) {

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "libvmm/util/state.h"
+
 struct guest_memory;
 struct virtqueue;
 
@@ -83,8 +85,16 @@ bool virtqueue_wants_interrupt(struct virtqueue *vq);
 void virtqueue_kicks_off(struct virtqueue *vq);
 bool virtqueue_kicks_on(struct virtqueue *vq);
 
-/* Both positions, for saved state; they count chains modulo 2^16. */
+/* Both positions; they count chains modulo 2^16. */
 void virtqueue_positions(const struct virtqueue *vq, uint16_t *ret_avail, uint16_t *ret_used);
+
+/* Where we are, and which chains we hold.  Load: into an enabled queue; a bad `in` says no. */
+void virtqueue_save(const struct virtqueue *vq, struct state_out *out);
+void virtqueue_load(struct virtqueue *vq, struct state_in *in);
+/* The first head from `from` on that was popped and not pushed; -1: none. */
+int virtqueue_held(const struct virtqueue *vq, unsigned from);
+/* A held chain once more, as virtqueue_pop() gives it: 1 or -EBADMSG. */
+int virtqueue_repop(struct virtqueue *vq, uint16_t head, struct virtqueue_chain *chain);
 
 /* Copy out of `out`, into `in`; the result is the bytes there were, at most len. */
 size_t chain_read(const struct virtqueue_chain *chain, size_t off, void *buf, size_t len);

@@ -250,6 +250,17 @@ const struct cpu_bit *cpu_bit_find(const char *name)
 	return NULL;
 }
 
+const char *cpu_bit_name(uint32_t leaf, uint32_t subleaf, enum cpuid_reg reg, unsigned bit)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(cpu_bits); i++) {
+		const struct cpu_bit *b = &cpu_bits[i];
+
+		if (b->leaf == leaf && b->subleaf == subleaf && b->reg == reg && b->bit == bit)
+			return b->name;
+	}
+	return NULL;
+}
+
 bool cpu_feature_known(const char *name)
 {
 	return cpu_bit_find(name) != NULL;

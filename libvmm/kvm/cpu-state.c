@@ -30,6 +30,7 @@ struct cpu_state {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	struct kvm_xsave *xsave; /* NULL: fpu instead */
+	uint32_t xsave_bytes;
 	struct kvm_fpu fpu;
 	struct kvm_xcrs xcrs;
 	bool has_xcrs;
@@ -85,19 +86,25 @@ static bool msrs_save(struct kvm *kvm, int fd, struct cpu_state *s, GError **err
 	return true;
 }
 
-static bool xsave_save(struct kvm *kvm, int fd, struct cpu_state *s, GError **error)
+static uint32_t xsave_bytes(struct kvm *kvm)
 {
 	int bytes = kvm_cap(kvm, KVM_CAP_XSAVE2);
+
+	return (uint32_t)CLAMP(bytes, (int)sizeof(struct kvm_xsave), (int)MAX_XSAVE_BYTES);
+}
+
+static bool xsave_save(struct kvm *kvm, int fd, struct cpu_state *s, GError **error)
+{
+	uint32_t bytes = xsave_bytes(kvm);
 
 	if (kvm_cap(kvm, KVM_CAP_XSAVE) <= 0) {
 		if (ioctl(fd, KVM_GET_FPU, &s->fpu) < 0)
 			return error_errno(error, errno, "KVM_GET_FPU");
 		return true;
 	}
-	bytes = CLAMP(bytes, (int)sizeof(*s->xsave), (int)MAX_XSAVE_BYTES);
 	s->xsave = g_malloc0(bytes);
-	if (ioctl(fd, bytes > (int)sizeof(*s->xsave) ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, s->xsave) <
-	    0)
+	s->xsave_bytes = bytes;
+	if (ioctl(fd, bytes > sizeof(*s->xsave) ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, s->xsave) < 0)
 		return error_errno(error, errno, "KVM_GET_XSAVE");
 	return true;
 }
@@ -195,6 +202,95 @@ bool cpu_state_load(int fd, const struct cpu_state *s, bool with_tsc, GError **e
 	if (ioctl(fd, KVM_SET_VCPU_EVENTS, &s->events) < 0)
 		return error_errno(error, errno, "KVM_SET_VCPU_EVENTS");
 	return true;
+}
+
+/* --- saved --- */
+
+void cpu_state_put(const struct cpu_state *s, struct state_out *out)
+{
+	state_put(out, &s->mp, sizeof(s->mp));
+	state_put(out, &s->regs, sizeof(s->regs));
+	state_put(out, &s->sregs, sizeof(s->sregs));
+	state_put(out, &s->fpu, sizeof(s->fpu));
+	state_put_u8(out, s->has_xcrs);
+	state_put(out, &s->xcrs, sizeof(s->xcrs));
+	state_put(out, &s->debugregs, sizeof(s->debugregs));
+	state_put(out, &s->lapic, sizeof(s->lapic));
+	state_put(out, &s->events, sizeof(s->events));
+	state_put_blob(out, s->xsave, s->xsave_bytes);
+	state_put_blob(out, s->nested, s->nested ? s->nested->size : 0);
+	state_put_u32(out, s->n_msrs);
+	for (unsigned i = 0; i < s->n_msrs; i++) {
+		state_put_u32(out, s->msrs[i].index);
+		state_put_u64(out, s->msrs[i].data);
+	}
+}
+
+/*
+ * KVM reads as many bytes as this host's area has.  One that was saved longer
+ * may have zeroes there only: components that this host lacks, unused.
+ */
+static void xsave_get(struct kvm *kvm, struct state_in *in, struct cpu_state *s)
+{
+	bool has = kvm_cap(kvm, KVM_CAP_XSAVE) > 0;
+	uint32_t here = has ? xsave_bytes(kvm) : 0, len;
+	const uint8_t *saved = state_get_blob(in, MAX_XSAVE_BYTES, &len);
+
+	in->bad |= !has != !len || (len && len < sizeof(*s->xsave));
+	for (uint32_t i = here; i < len && !in->bad; i++)
+		in->bad |= saved[i] != 0;
+	if (in->bad || !len)
+		return;
+	s->xsave = g_malloc0(here);
+	s->xsave_bytes = here;
+	memcpy(s->xsave, saved, MIN(len, here));
+}
+
+/* Its own size field says how much KVM reads. */
+static void nested_get(struct kvm *kvm, struct state_in *in, struct cpu_state *s)
+{
+	uint32_t len;
+	const uint8_t *saved = state_get_blob(in, MAX_NESTED_BYTES, &len);
+
+	if (!len || in->bad)
+		return;
+	s->nested = g_malloc0(MAX(len, sizeof(*s->nested)));
+	memcpy(s->nested, saved, len);
+	if (len < sizeof(*s->nested) || s->nested->size != len)
+		in->bad = true;
+	else if (kvm_cap(kvm, KVM_CAP_NESTED_STATE) <= 0)
+		g_clear_pointer(&s->nested, g_free);
+}
+
+struct cpu_state *cpu_state_get(struct kvm *kvm, struct state_in *in)
+{
+	g_autoptr(cpu_state) s = g_new0(struct cpu_state, 1);
+
+	state_get(in, &s->mp, sizeof(s->mp));
+	state_get(in, &s->regs, sizeof(s->regs));
+	state_get(in, &s->sregs, sizeof(s->sregs));
+	state_get(in, &s->fpu, sizeof(s->fpu));
+	s->has_xcrs = state_get_bool(in) && kvm_cap(kvm, KVM_CAP_XCRS) > 0;
+	state_get(in, &s->xcrs, sizeof(s->xcrs));
+	state_get(in, &s->debugregs, sizeof(s->debugregs));
+	state_get(in, &s->lapic, sizeof(s->lapic));
+	state_get(in, &s->events, sizeof(s->events));
+	xsave_get(kvm, in, s);
+	nested_get(kvm, in, s);
+	s->n_msrs = state_get_max(in, MAX_MSRS);
+	s->msrs = g_new0(struct kvm_msr_entry, s->n_msrs);
+	for (unsigned i = 0; i < s->n_msrs && !in->bad; i++) {
+		s->msrs[i].index = state_get_u32(in);
+		s->msrs[i].data = state_get_u64(in);
+	}
+	return in->bad ? NULL : g_steal_pointer(&s);
+}
+
+void cpu_state_advance_tsc(struct cpu_state *s, uint64_t cycles)
+{
+	for (unsigned i = 0; i < s->n_msrs; i++)
+		if (s->msrs[i].index == MSR_TSC)
+			s->msrs[i].data += cycles;
 }
 
 void cpu_state_free(struct cpu_state *s)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "libvmm/kvm/kvm.h"
+#include "libvmm/util/state.h"
 
 enum cpu_feature_policy {		/* libvirt's <feature policy=> */
 	CPU_REQUIRE,		/* the host must have it */
@@ -71,6 +72,14 @@ struct cpu_state;
 struct cpu_state *cpu_state_save(struct kvm *kvm, int vcpu_fd, GError **error);
 /* with_tsc: also the time stamp counter (a snapshot's; a reset leaves it running). */
 bool cpu_state_load(int vcpu_fd, const struct cpu_state *state, bool with_tsc, GError **error);
+/*
+ * To and from a saved machine.  Whatever it says, KVM is given no more than
+ * what is there; KVM itself checks the values.
+ */
+void cpu_state_put(const struct cpu_state *state, struct state_out *out);
+struct cpu_state *cpu_state_get(struct kvm *kvm, struct state_in *in);
+/* Time has gone on by so many cycles since it was saved. */
+void cpu_state_advance_tsc(struct cpu_state *state, uint64_t cycles);
 void cpu_state_free(struct cpu_state *state);
 typedef struct cpu_state cpu_state;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(cpu_state, cpu_state_free)

@@ -117,6 +117,27 @@ bool irq_state_load(struct kvm *kvm, const struct irq_state *state, GError **err
 	return true;
 }
 
+void irq_state_put(const struct irq_state *state, struct state_out *out)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(state->chips); i++)
+		state_put(out, &state->chips[i].chip, sizeof(state->chips[i].chip));
+	state_put_u8(out, state->has_pit);
+	state_put(out, &state->pit, sizeof(state->pit));
+}
+
+struct irq_state *irq_state_get(struct state_in *in)
+{
+	g_autoptr(irq_state) state = g_new0(struct irq_state, 1);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(state->chips); i++) {
+		state->chips[i].chip_id = i;
+		state_get(in, &state->chips[i].chip, sizeof(state->chips[i].chip));
+	}
+	state->has_pit = state_get_bool(in);
+	state_get(in, &state->pit, sizeof(state->pit));
+	return in->bad ? NULL : g_steal_pointer(&state);
+}
+
 void irq_state_free(struct irq_state *state)
 {
 	g_free(state);

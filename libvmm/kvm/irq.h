@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "libvmm/kvm/kvm.h"
+#include "libvmm/util/state.h"
 
 #define IRQ_GSIS 24
 
@@ -32,6 +33,8 @@ bool irq_attach_kick(struct kvm *kvm, uint64_t gpa, uint32_t value, int event_fd
 struct irq_state;
 struct irq_state *irq_state_save(struct kvm *kvm, GError **error);
 bool irq_state_load(struct kvm *kvm, const struct irq_state *state, GError **error);
+void irq_state_put(const struct irq_state *state, struct state_out *out);
+struct irq_state *irq_state_get(struct state_in *in);
 void irq_state_free(struct irq_state *state);
 typedef struct irq_state irq_state;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(irq_state, irq_state_free)

@@ -10,7 +10,7 @@
  * which THP serves by default.
  */
 #include "config.h"
-#include "libvmm/kvm/memory.h"
+#include "libvmm/kvm/memory-priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,17 +24,7 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 
-#define HUGE_BYTES (UINT64_C(2) << 20)
-#define PAGE_BYTES UINT64_C(4096)
 #define MAX_BYTES  (UINT64_C(1) << 44)
-
-struct guest_memory {
-	uint8_t *base;
-	uint64_t bytes;
-	int fd; /* -1: anonymous */
-	struct guest_region regions[2];
-	unsigned n_regions;
-};
 
 static bool shmem_has_huge_pages(void)
 {
@@ -149,7 +139,8 @@ struct guest_memory *guest_memory_new(const struct guest_memory_opts *opts, GErr
 {
 	g_autoptr(guest_memory) mem = g_new0(struct guest_memory, 1);
 
-	mem->fd = -1;
+	mem->fd = mem->file_fd = -1;
+	mem->hugetlb = opts->hugetlb;
 	if (!size_check(opts, error))
 		return NULL;
 	mem->bytes = opts->bytes;
@@ -168,6 +159,7 @@ void guest_memory_free(struct guest_memory *mem)
 {
 	if (!mem)
 		return;
+	memory_file_done(mem);
 	if (mem->base)
 		munmap(mem->base, mem->bytes);
 	fd_close(&mem->fd);
@@ -199,6 +191,9 @@ const struct guest_region *guest_memory_regions(const struct guest_memory *mem, 
 
 static int memory_drop(struct guest_memory *mem, uint64_t off, uint64_t len)
 {
+	if (mem->file_blocks)
+		return memory_file_drop(mem, off, len);
+
 	int r = mem->fd < 0
 			? madvise(mem->base + off, len, MADV_DONTNEED)
 			: fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);

@@ -44,6 +44,26 @@ void *guest_ptr(const struct guest_memory *mem, uint64_t gpa, uint64_t len);
 uint64_t guest_memory_bytes(const struct guest_memory *mem);
 const struct guest_region *guest_memory_regions(const struct guest_memory *mem, unsigned *ret_n);
 
+/*
+ * To a file, at file_off (a multiple of 4 KiB): its pages of zeroes are holes.
+ * Any thread; whoever changes the memory meanwhile makes the copy a mixture.
+ */
+struct guest_memory_progress {
+	const int *cancel;	/* atomic; not 0: give up */
+	uint64_t *done_bytes;	/* atomic */
+};
+
+bool guest_memory_write(const struct guest_memory *mem, int fd, uint64_t file_off,
+			const struct guest_memory_progress *progress, GError **error);
+/*
+ * From such a file: once, before the guest runs.  Its pages are mapped, not
+ * read; the file must not become shorter while the memory is used, unless
+ * guest_memory_prefetch() has taken all of it.
+ */
+bool guest_memory_restore(struct guest_memory *mem, int fd, uint64_t file_off, GError **error);
+/* Takes the pages of the file in the background, from now on. */
+void guest_memory_prefetch(struct guest_memory *mem);
+
 /* Give the host back [gpa, gpa + len): reads as zeroes afterwards.  0 or -errno. */
 int guest_memory_discard(struct guest_memory *mem, uint64_t gpa, uint64_t len);
 /* All of it: a cold reset. */

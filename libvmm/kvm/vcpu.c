@@ -356,9 +356,17 @@ bool vcpus_set_entry(struct vcpus *s, const struct cpu_entry *entry, GError **er
 	return cpu_set_entry(s->vcpus[0].fd, entry, error);
 }
 
+/* The guest's watchdogs shall not take a pause for a hang.  EINVAL: it has no clock of KVM's. */
+static void clocks_tell(struct vcpus *s)
+{
+	for (unsigned i = 0; s->n_parked == s->n && i < s->n; i++)
+		ioctl(s->vcpus[i].fd, KVM_KVMCLOCK_CTRL, 0);
+}
+
 void vcpus_run(struct vcpus *s)
 {
 	g_mutex_lock(&s->lock);
+	clocks_tell(s);
 	for (GList *l = s->pauses.head; l; l = l->next)
 		((struct pause *)l->data)->due = true;
 	/* One that cannot go on has not been reported yet: that comes first. */

@@ -19,6 +19,7 @@
 #include "libvmm/kvm/bus.h"
 #include "libvmm/kvm/cpu.h"
 #include "libvmm/kvm/kvm.h"
+#include "libvmm/util/state.h"
 
 struct vcpus;
 
@@ -81,6 +82,14 @@ bool vcpus_parked(struct vcpus *vcpus);
  * devices are the caller's.
  */
 bool vcpus_reset(struct vcpus *vcpus, GError **error);
+
+/*
+ * All vCPUs, the irqchip and the guest's clocks, in sections of `s`; only
+ * while parked.  Load: into vCPUs of the same model that have not run.  The
+ * clocks go on as if they had run all the time, by the host's real time.
+ */
+bool vcpus_save(struct vcpus *vcpus, struct state_file *s, GError **error);
+bool vcpus_load(struct vcpus *vcpus, const struct state_file *s, GError **error);
 
 struct vcpu_stats {
 	bool running;		/* not parked */

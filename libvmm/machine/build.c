@@ -32,6 +32,7 @@
 #include "libvmm/kvm/irq.h"
 #include "libvmm/machine/layout.h"
 #include "libvmm/machine/machine-priv.h"
+#include "libvmm/machine/save.h"
 #include "libvmm/net/slirp.h"
 #include "libvmm/net/tap.h"
 #include "libvmm/util/cleanup.h"
@@ -662,18 +663,32 @@ static struct machine *machine_alloc(const char *name, const struct machine_even
 	return m;
 }
 
+/* All but what the guest finds in memory and registers. */
+static bool build_all(struct machine *m, const struct domain_def *def,
+		      const struct machine_host *host, GError **error)
+{
+	return build_boot(m, def, host, error) && build_kvm(m, host, error) &&
+	       build_memory(m, def, error) && build_power(m, error) &&
+	       build_rtc(m, &def->clock, error) && build_serials(m, def, host, error) &&
+	       build_vcpus(m, def, error) && build_virtio(m, def, host, error);
+}
+
 struct machine *machine_build(const struct domain_def *def, const struct machine_host *host,
 			      const struct machine_events *events, GError **error)
 {
 	g_autoptr(machine) m = machine_alloc(def->name, events);
 
-	if (!build_boot(m, def, host, error) || !build_kvm(m, host, error) ||
-	    !build_memory(m, def, error) || !build_power(m, error) ||
-	    !build_rtc(m, &def->clock, error) || !build_serials(m, def, host, error) ||
-	    !build_vcpus(m, def, error) || !build_virtio(m, def, host, error) ||
-	    !machine_load(m, error))
-		return NULL;
-	return g_steal_pointer(&m);
+	return build_all(m, def, host, error) && machine_load(m, error) ? g_steal_pointer(&m)
+									: NULL;
+}
+
+struct machine *machine_build_saved(const struct domain_def *def, const struct machine_host *host,
+				    const struct machine_events *events, int fd, GError **error)
+{
+	g_autoptr(machine) m = machine_alloc(def->name, events);
+
+	return build_all(m, def, host, error) && machine_restore(m, fd, error)
+		       ? g_steal_pointer(&m) : NULL;
 }
 
 /* vCPUs first, so that nobody is in a device; then the devices; last what they stood on. */
@@ -681,8 +696,10 @@ void machine_free(struct machine *m)
 {
 	if (!m)
 		return;
+	machine_save_settle(m, false);
 	machine_disks_settle(m);
 	vcpus_free(m->vcpus);
+	machine_save_settle(m, true);
 	for (unsigned i = 0; i < m->devices->len; i++)
 		device_free(g_ptr_array_index(m->devices, i));
 	g_ptr_array_unref(m->devices);

@@ -54,6 +54,7 @@ struct machine {
 	GPtrArray *disks, *nets, *hubs;	/* of the structs above */
 	struct virtio_device *balloon;	/* NULL: none */
 	struct head_switch *switching;	/* disk.c; NULL: none */
+	struct save *save;		/* save.c; NULL: none under way */
 
 	uint32_t *apic_ids;
 	unsigned n_vcpus;
@@ -87,6 +88,14 @@ void machine_disk_has_room(void *opaque);
 /* disk.c.  Waits for what it does on disks' threads. */
 void machine_disks_settle(struct machine *m);
 struct machine_disk *machine_disk_find(struct machine *m, const char *target);
+
+/* Between vCPUs' end and start: save.c, run.c. */
+void machine_devices_stop(struct machine *m);
+
+/* save.c.  Cancels a save and waits for its thread; before vcpus_free(), and after. */
+void machine_save_settle(struct machine *m, bool vcpus_gone);
+/* Into a machine that is built and has not run. */
+bool machine_restore(struct machine *m, int fd, GError **error);
 
 /* Tables, kernel, entry point: what a cold boot finds in memory. */
 bool machine_load(struct machine *m, GError **error);

@@ -67,7 +67,7 @@ void machine_end(struct machine *m, enum machine_end end)
 	g_source_set_ready_time(m->end_wake, 0);
 }
 
-static void devices_stop(struct machine *m)
+void machine_devices_stop(struct machine *m)
 {
 	for (unsigned i = 0; i < m->devices->len; i++)
 		device_stop(g_ptr_array_index(m->devices, i));
@@ -81,7 +81,7 @@ static void end_parked(void *opaque)
 	enum machine_end end = (enum machine_end)atomic_exchange(&m->end, -1);
 
 	m->ending = false;
-	devices_stop(m);
+	machine_devices_stop(m);
 	m->events.ended(m->events.opaque, end, detail);
 }
 
@@ -160,12 +160,13 @@ gboolean machine_on_disk_error(void *opaque)
 
 void machine_resume(struct machine *m)
 {
-	if (m->running || m->ending)
+	if (m->running || m->ending || m->save)
 		return;
 	m->running = true;
 	for (unsigned i = 0; i < m->devices->len; i++)
 		device_start(g_ptr_array_index(m->devices, i));
 	vcpus_run(m->vcpus);
+	guest_memory_prefetch(m->mem);
 }
 
 struct pause {
@@ -179,7 +180,7 @@ static void pause_parked(void *arg)
 	g_autofree struct pause *p = arg;
 
 	if (!p->m->running)
-		devices_stop(p->m);
+		machine_devices_stop(p->m);
 	p->done(p->opaque);
 }
 

@@ -228,20 +228,24 @@ static void do_set_actions(struct control *c, struct rpc_message *msg)
 static const struct {
 	handler *fn;
 	bool any_state;		/* also before START */
+	bool while_saving;
 } handlers[] = {
-	[WORKER_PROC_HELLO] = { do_hello, true },
+	[WORKER_PROC_HELLO] = { do_hello, true, true },
 	[WORKER_PROC_START] = { control_start, true },
 	[WORKER_PROC_RESUME] = { do_resume },
 	[WORKER_PROC_PAUSE] = { do_pause },
 	[WORKER_PROC_POWERDOWN] = { do_powerdown },
 	[WORKER_PROC_RESET] = { do_reset },
-	[WORKER_PROC_STOP] = { do_stop, true },
-	[WORKER_PROC_CONSOLE_OPEN] = { do_console_open },
-	[WORKER_PROC_STATS] = { do_stats },
+	[WORKER_PROC_STOP] = { do_stop, true, true },
+	[WORKER_PROC_CONSOLE_OPEN] = { do_console_open, .while_saving = true },
+	[WORKER_PROC_STATS] = { do_stats, .while_saving = true },
 	[WORKER_PROC_SET_BALLOON] = { do_set_balloon },
 	[WORKER_PROC_SET_STATS_PERIOD] = { do_set_stats_period },
-	[WORKER_PROC_SET_ACTIONS] = { do_set_actions },
+	[WORKER_PROC_SET_ACTIONS] = { do_set_actions, .while_saving = true },
 	[WORKER_PROC_SWITCH_HEADS] = { control_switch_heads },
+	[WORKER_PROC_SAVE] = { control_save },
+	[WORKER_PROC_SAVE_CANCEL] = { control_save_cancel, .while_saving = true },
+	[WORKER_PROC_SAVE_PROGRESS] = { control_save_progress, .while_saving = true },
 };
 
 void control_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)
@@ -258,6 +262,8 @@ void control_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaqu
 		control_refuse(c, msg, VMM_ERR_OPERATION_INVALID, "the machine is being built");
 	else if (!handlers[proc].any_state && !c->w.machine)
 		control_refuse(c, msg, VMM_ERR_OPERATION_INVALID, "there is no machine");
+	else if (c->w.save_begun_us && !handlers[proc].while_saving)
+		control_refuse(c, msg, VMM_ERR_OPERATION_INVALID, "the machine is being saved");
 	else
 		handlers[proc].fn(c, msg);
 }

@@ -25,5 +25,10 @@ void control_refuse(struct control *c, const struct rpc_message *msg, enum vmm_e
 /* control-disk.c */
 void control_switch_heads(struct control *c, struct rpc_message *msg);
 
+/* control-save.c */
+void control_save(struct control *c, struct rpc_message *msg);
+void control_save_cancel(struct control *c, struct rpc_message *msg);
+void control_save_progress(struct control *c, struct rpc_message *msg);
+
 /* control-start.c */
 void control_start(struct control *c, struct rpc_message *msg);

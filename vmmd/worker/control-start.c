@@ -103,7 +103,7 @@ static bool uses_host_network(const struct domain_def *def)
 	return false;
 }
 
-static bool start(struct control *c, const worker_start_args *args, GError **error)
+static bool start(struct control *c, const worker_start_args *args, int state_fd, GError **error)
 {
 	const struct machine_host host = {
 		.opener = { .open = host_open, .opaque = c },
@@ -119,7 +119,10 @@ static bool start(struct control *c, const worker_start_args *args, GError **err
 	if (!sandbox_enter(&(struct sandbox_opts){ .uid = uid, .gid = uid,
 						   .host_network = uses_host_network(def) }, error))
 		return false;
-	return worker_build(&c->w, g_steal_pointer(&def), &host, error) && sandbox_lock(error);
+	if (state_fd < 0 ? !worker_build(&c->w, g_steal_pointer(&def), &host, error)
+			 : !worker_restore(&c->w, g_steal_pointer(&def), &host, state_fd, error))
+		return false;
+	return sandbox_lock(error);
 }
 
 static void start_failed(struct control *c, const struct frame_header *call, const GError *error)
@@ -135,6 +138,7 @@ struct start {
 	struct control *c;
 	struct frame_header call;
 	worker_start_args args;
+	int state_fd;		/* -1: a cold boot */
 };
 
 static gboolean on_start(void *opaque)
@@ -142,20 +146,23 @@ static gboolean on_start(void *opaque)
 	struct start *st = opaque;
 	struct control *c = st->c;
 	g_autoptr(GError) error = NULL;
-	bool ok = start(c, &st->args, &error);
+	bool ok = start(c, &st->args, st->state_fd, &error);
+	enum worker_cause cause = st->state_fd < 0 ? WORKER_CAUSE_BOOTED : WORKER_CAUSE_RESTORED;
 
 	c->building = false;
 	if (!ok) {
 		start_failed(c, &st->call, error);
 	} else {
 		if (st->args.flags & WORKER_START_PAUSED)
-			c->w.state = WORKER_PAUSED, c->w.cause = WORKER_CAUSE_USER;
+			c->w.state = WORKER_PAUSED,
+			c->w.cause = st->state_fd < 0 ? WORKER_CAUSE_USER : cause;
 		else
-			worker_resume(&c->w, WORKER_CAUSE_BOOTED);
+			worker_resume(&c->w, cause);
 		if (c->link)
 			rpc_reply_none(c->link, &st->call);
 	}
 	frame_free((xdrproc_t)xdr_worker_start_args, &st->args);
+	fd_close(&st->state_fd);
 	g_free(st);
 	return G_SOURCE_REMOVE;
 }
@@ -180,6 +187,13 @@ void control_start(struct control *c, struct rpc_message *msg)
 		g_free(st);
 		return;
 	}
+	if (!(st->args.flags & WORKER_START_RESTORE) != !msg->n_fds) {
+		control_refuse(c, msg, VMM_ERR_RPC, "a restore comes with a descriptor");
+		frame_free((xdrproc_t)xdr_worker_start_args, &st->args);
+		g_free(st);
+		return;
+	}
+	st->state_fd = msg->n_fds ? TAKE_FD(msg->fds[0]) : -1;
 	st->c = c;
 	st->call = msg->hdr;
 	c->xml = g_strdup(st->args.xml);

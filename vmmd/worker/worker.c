@@ -163,8 +163,8 @@ static bool pin(const struct domain_def *def, GError **error)
 				     def->cpuset);
 }
 
-bool worker_build(struct worker *w, struct domain_def *def, const struct machine_host *host,
-		  GError **error)
+static bool build(struct worker *w, struct domain_def *def, const struct machine_host *host,
+		  int state_fd, GError **error)
 {
 	const struct machine_events events = {
 		.ended = on_ended,
@@ -182,8 +182,21 @@ bool worker_build(struct worker *w, struct domain_def *def, const struct machine
 	};
 	if (def->cpuset && !pin(def, error))
 		return false;
-	w->machine = machine_build(def, host, &events, error);
+	w->machine = state_fd < 0 ? machine_build(def, host, &events, error)
+				  : machine_build_saved(def, host, &events, state_fd, error);
 	return w->machine != NULL;
+}
+
+bool worker_build(struct worker *w, struct domain_def *def, const struct machine_host *host,
+		  GError **error)
+{
+	return build(w, def, host, -1, error);
+}
+
+bool worker_restore(struct worker *w, struct domain_def *def, const struct machine_host *host,
+		    int state_fd, GError **error)
+{
+	return build(w, def, host, state_fd, error);
 }
 
 void worker_resume(struct worker *w, enum worker_cause cause)
@@ -219,6 +232,35 @@ void worker_pause(struct worker *w, enum worker_cause cause, void (*done)(void *
 
 	*p = (struct pause){ .w = w, .cause = cause, .done = done, .opaque = opaque };
 	machine_pause(w->machine, pause_done, p);
+}
+
+struct save {
+	struct worker *w;
+	char *detail;
+	void (*done)(void *opaque, const GError *error);
+	void *opaque;
+};
+
+static void save_done(void *opaque, const GError *error)
+{
+	g_autofree struct save *s = opaque;
+	struct worker *w = s->w;
+
+	w->save_begun_us = 0;
+	if (!error)
+		state_set(w, WORKER_PAUSED, WORKER_CAUSE_SAVED, s->detail);
+	g_free(s->detail);
+	s->done(s->opaque, error);
+}
+
+void worker_save(struct worker *w, int fd, const char *xml, const char *detail,
+		 void (*done)(void *opaque, const GError *error), void *opaque)
+{
+	struct save *s = g_new(struct save, 1);
+
+	*s = (struct save){ w, g_strdup(detail), done, opaque };
+	w->save_begun_us = g_get_monotonic_time();
+	machine_save(w->machine, fd, xml, save_done, s);
 }
 
 bool worker_powerdown(struct worker *w, bool restart_after, GError **error)

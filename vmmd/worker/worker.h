@@ -13,6 +13,7 @@
 
 #include "libvmm/domain/domain.h"
 #include "libvmm/machine/machine.h"
+#include "libvmm/machine/save.h"
 #include "libvmm/rpc/worker.h"
 
 struct worker;
@@ -40,6 +41,7 @@ struct worker {
 	/* restarts after a crash, in a row, each soon after the last */
 	unsigned quick_crashes;
 	int64_t last_restart_us;	/* monotonic */
+	int64_t save_begun_us;		/* monotonic; 0: none under way */
 
 	enum worker_state state;
 	enum worker_cause cause;
@@ -50,10 +52,19 @@ struct worker {
 /* Builds the machine of def (taken, also on failure); paused. */
 bool worker_build(struct worker *w, struct domain_def *def, const struct machine_host *host,
 		  GError **error);
+/* The same of a saved machine; state_fd stays the caller's. */
+bool worker_restore(struct worker *w, struct domain_def *def, const struct machine_host *host,
+		    int state_fd, GError **error);
 void worker_resume(struct worker *w, enum worker_cause cause);
 /* done() when the guest stands still. */
 void worker_pause(struct worker *w, enum worker_cause cause, void (*done)(void *opaque),
 		  void *opaque);
+/*
+ * Into fd (taken); done() when it is on the disk and the guest stands still,
+ * for the cause SAVED, or with the error and the guest as it was.
+ */
+void worker_save(struct worker *w, int fd, const char *xml, const char *detail,
+		 void (*done)(void *opaque, const GError *error), void *opaque);
 bool worker_powerdown(struct worker *w, bool restart, GError **error);
 void worker_reset(struct worker *w);
 /* Closes the disks, says why, ends the main loop.  The last thing a worker does. */
