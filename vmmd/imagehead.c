@@ -29,6 +29,7 @@ static uint64_t be64(const uint8_t *at)
 	return (uint64_t)be32(at) << 32 | be32(at + 4);
 }
 
+/* As block/qcow2-header.c reads them: up to the backing file's name, and the last one holds. */
 static void backing_format_find(const uint8_t *head, size_t bytes, struct imagehead *ret)
 {
 	size_t at = be32(head + 4) < 3 ? HEADER_MIN : bytes >= 104 ? be32(head + 100) : bytes;
@@ -42,7 +43,6 @@ static void backing_format_find(const uint8_t *head, size_t bytes, struct imageh
 		if (type == QCOW2_EXT_BACKING_FORMAT) {
 			ret->backing_is_named = true;
 			ret->backing_is_raw = len == 3 && memcmp(head + at, "raw", 3) == 0;
-			return;
 		}
 		at += (len + 7) & ~7u;
 	}
@@ -59,7 +59,7 @@ static void backing_find(const uint8_t *head, size_t bytes, struct imagehead *re
 	ret->backing = g_strndup((const char *)head + at, len);
 	if (g_str_has_prefix(ret->backing, "file:"))
 		memmove(ret->backing, ret->backing + 5, strlen(ret->backing + 5) + 1);
-	backing_format_find(head, bytes, ret);
+	backing_format_find(head, at, ret);
 }
 
 /* FNV-1a: it tells a changed header from an unchanged one, not an attacker from a friend. */

@@ -8,18 +8,44 @@
 
 #include <libxml/parser.h>
 #include <libxml/tree.h>
+#include <libxml/uri.h>
 
+#include "libvmm/domain/domain.h"
+#include "libvmm/domain/xml-out.h"
+#include "libvmm/domain/xml.h"
 #include "libvmm/util/error.h"
 
-#define PARSE_OPTIONS \
-	(XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS)
-
-static xmlDoc *parse(const char *text)
+static bool has_words(const xmlNode *node)
 {
-	size_t len = strlen(text);
+	for (const xmlNode *n = node->children; n; n = n->next)
+		if (n->type == XML_TEXT_NODE && !xmlIsBlankNode(n))
+			return true;
+	return false;
+}
 
-	return len > G_MAXINT ? NULL :
-				xmlReadMemory(text, (int)len, "metadata.xml", NULL, PARSE_OPTIONS);
+/* Somebody's indentation, of which libxml2 would keep a part. */
+static void indentation_remove(xmlNode *node)
+{
+	bool keep = has_words(node);
+
+	for (xmlNode *n = node->children, *next; n; n = next) {
+		next = n->next;
+		if (n->type == XML_ELEMENT_NODE) {
+			indentation_remove(n);
+		} else if (!keep && xmlIsBlankNode(n)) {
+			xmlUnlinkNode(n);
+			xmlFreeNode(n);
+		}
+	}
+}
+
+static xmlDoc *parse(const char *text, GError **error)
+{
+	xmlDoc *doc = xml_read(text, DOMAIN_XML_MAX_BYTES, "metadata", error);
+
+	if (doc)
+		indentation_remove(xmlDocGetRootElement(doc));
+	return doc;
 }
 
 static xmlNode *find(xmlNode *root, const char *uri)
@@ -41,17 +67,6 @@ static void namespace_change(xmlNode *node, const char *from, xmlNs *to)
 	for (xmlNode *n = node->children; n; n = n->next)
 		if (n->type == XML_ELEMENT_NODE)
 			namespace_change(n, from, to);
-}
-
-static char *to_text(xmlNode *node)
-{
-	xmlBuffer *buf = xmlBufferCreate();
-	char *text;
-
-	xmlNodeDump(buf, node->doc, node, 0, 1);
-	text = g_strdup((const char *)xmlBufferContent(buf));
-	xmlBufferFree(buf);
-	return text;
 }
 
 /* A declaration that nothing uses any more. */
@@ -81,7 +96,7 @@ static bool attributes_use(xmlNode *node, const char *uri)
 
 char *metadata_get(const char *metadata, const char *uri)
 {
-	xmlDoc *doc = metadata ? parse(metadata) : NULL;
+	xmlDoc *doc = metadata ? parse(metadata, NULL) : NULL;
 	xmlNode *node = doc ? find(xmlDocGetRootElement(doc), uri) : NULL;
 	char *text = NULL;
 
@@ -89,7 +104,7 @@ char *metadata_get(const char *metadata, const char *uri)
 		namespace_change(node, uri, NULL);
 		if (!attributes_use(node, uri))
 			declaration_remove(node, uri);
-		text = to_text(node);
+		text = xml_dump(node, true);
 	}
 	xmlFreeDoc(doc);
 	return text;
@@ -98,14 +113,12 @@ char *metadata_get(const char *metadata, const char *uri)
 static xmlNode *element_new(xmlDoc *doc, const char *uri, const char *key, const char *element,
 			    GError **error)
 {
-	xmlDoc *from = parse(element);
+	xmlDoc *from = parse(element, error);
 	xmlNode *node;
 	xmlNs *ns;
 
-	if (!from) {
-		error_set(error, VMM_ERR_XML, "XML error: the metadata is not well-formed");
+	if (!from)
 		return NULL;
-	}
 	node = xmlDocCopyNode(xmlDocGetRootElement(from), doc, 1);
 	xmlFreeDoc(from);
 	ns = xmlNewNs(node, (const xmlChar *)uri, (const xmlChar *)key);
@@ -116,18 +129,44 @@ static xmlNode *element_new(xmlDoc *doc, const char *uri, const char *key, const
 		return NULL;
 	}
 	namespace_change(node, NULL, ns);
+	if (g_strcmp0((const char *)node->ns->href, uri) != 0) {	/* nobody would find it */
+		error_set(error, VMM_ERR_INVALID_ARG,
+			  "invalid argument: the element is in namespace '%s', not '%s'",
+			  node->ns->href, uri);
+		xmlFreeNode(node);
+		return NULL;
+	}
 	return node;
+}
+
+/* What XML has no characters for libxml2 would tell the standard error about. */
+static bool is_printable(const char *text)
+{
+	if (!g_utf8_validate(text, -1, NULL))
+		return false;
+	for (const char *at = text; *at; at = g_utf8_next_char(at))
+		if (!g_unichar_isprint(g_utf8_get_char(at)))
+			return false;
+	return true;
 }
 
 static bool key_is_fit(const char *key)
 {
-	return key && *key && xmlValidateNCName((const xmlChar *)key, 0) == 0;
+	return key && *key && is_printable(key) && xmlValidateNCName((const xmlChar *)key, 0) == 0;
+}
+
+static bool uri_is_fit(const char *uri)
+{
+	xmlURI *parsed = *uri && is_printable(uri) ? xmlParseURI(uri) : NULL;
+
+	xmlFreeURI(parsed);
+	return parsed != NULL;
 }
 
 bool metadata_set(const char *metadata, const char *uri, const char *key, const char *element,
 		  char **ret, GError **error)
 {
-	xmlDoc *doc = parse(metadata ?: "<metadata/>");
+	xmlDoc *doc = parse(metadata ?: "<metadata/>", NULL);
 	xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
 	xmlNode *old = find(root, uri), *node = NULL;
 	bool ok = root != NULL;
@@ -138,6 +177,9 @@ bool metadata_set(const char *metadata, const char *uri, const char *key, const 
 	if (ok && element && !key_is_fit(key))
 		ok = error_set(error, VMM_ERR_INVALID_ARG,
 			       "invalid argument: a metadata key must be an XML name");
+	if (ok && element && !uri_is_fit(uri))
+		ok = error_set(error, VMM_ERR_INVALID_ARG,
+			       "invalid argument: a metadata namespace must be a URI");
 	if (ok && element) {
 		node = element_new(doc, uri, key, element, error);
 		ok = node != NULL;
@@ -149,7 +191,7 @@ bool metadata_set(const char *metadata, const char *uri, const char *key, const 
 	if (ok && node)
 		xmlAddChild(root, node);
 	if (ok)
-		*ret = xmlFirstElementChild(root) ? to_text(root) : NULL;
+		*ret = xmlFirstElementChild(root) ? xml_dump(root, true) : NULL;
 	xmlFreeDoc(doc);
 	return ok;
 }

@@ -136,14 +136,11 @@ static bool parse_metadata(const xmlNode *node, struct domain_def *def, GError *
 		return true;
 	g_autoptr(xmlDoc) doc = xmlNewDoc(BAD_CAST "1.0");
 	xmlNode *copy = xmlDocCopyNode((xmlNode *)node, doc, 1);
-	xmlBuffer *buffer = xmlBufferCreate();
 
-	if (copy && buffer) {
+	if (copy) {
 		xmlDocSetRootElement(doc, copy);
-		xmlNodeDump(buffer, doc, copy, 0, 0);
-		def->metadata = g_strdup((const char *)xmlBufferContent(buffer));
+		def->metadata = xml_dump(copy, false);
 	}
-	xmlBufferFree(buffer);
 	return def->metadata || xml_error(node, VMM_ERR_XML, error, "it cannot be kept");
 }
 

@@ -143,3 +143,32 @@ void xml_raw(struct xml_out *out, const char *markup)
 	indent(out);
 	g_string_append_printf(out->text, "%s\n", markup);
 }
+
+/* libxml2 writes a namespace as it is: with an "&" in it nobody could read it again. */
+static void namespaces_escape(xmlNode *node)
+{
+	for (xmlNs *ns = node->nsDef; ns; ns = ns->next) {
+		g_autofree char *escaped =
+			ns->href ? g_markup_escape_text((const char *)ns->href, -1) : NULL;
+
+		if (!escaped || g_str_equal(escaped, (const char *)ns->href))
+			continue;
+		xmlFree((void *)ns->href);
+		ns->href = xmlStrdup(BAD_CAST escaped);
+	}
+	for (xmlNode *n = node->children; n; n = n->next)
+		if (n->type == XML_ELEMENT_NODE)
+			namespaces_escape(n);
+}
+
+char *xml_dump(xmlNode *node, bool indented)
+{
+	xmlBuffer *buffer = xmlBufferCreate();
+	char *text = NULL;
+
+	namespaces_escape(node);
+	if (buffer && xmlNodeDump(buffer, node->doc, node, 0, indented) >= 0)
+		text = g_strdup((const char *)xmlBufferContent(buffer));
+	xmlBufferFree(buffer);
+	return text;
+}

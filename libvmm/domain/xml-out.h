@@ -6,6 +6,7 @@
 #pragma once
 
 #include <glib.h>
+#include <libxml/tree.h>
 #include <stdbool.h>
 
 struct xml_out {
@@ -31,3 +32,6 @@ void xml_end_text(struct xml_out *out, const char *text);
 void xml_leaf_attr(struct xml_out *out, const char *name, const char *attr, const char *value);
 /* Markup that is known to be well-formed, on lines of its own. */
 void xml_raw(struct xml_out *out, const char *markup);
+
+/* An element of a tree as markup; the tree is only good for being freed then.  NULL: no memory. */
+char *xml_dump(xmlNode *node, bool indented);

@@ -31,6 +31,23 @@ static void setting_replaces_one_and_leaves_the_others(void)
 	g_assert_nonnull(strstr(whole, "<k:new xmlns:k=\"urn:a\" z=\"1\"/>"));
 }
 
+static void any_namespace_can_be_read_again(void)
+{
+	g_autofree char *whole = NULL, *both = NULL, *a = NULL, *none = NULL;
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(metadata_set(NULL, "http://x/?a='1'&b=2", "k", "<e/>", &whole, NULL));
+	g_assert_true(metadata_set(whole, "urn:b", "b", "<f xmlns:n='u&amp;v' n:z='1'/>", &both,
+				   NULL));
+	a = metadata_get(both, "http://x/?a='1'&b=2");
+	g_assert_cmpstr(a, ==, "<e/>");
+	g_assert_false(metadata_set(both, "urn:\xc1", "k", "<e/>", &none, &error));
+	g_assert_error(error, VMM_ERROR, VMM_ERR_INVALID_ARG);
+	g_assert_false(metadata_set(both, "urn:<", "k", "<e/>", &none, NULL));
+	g_assert_false(metadata_set(both, "urn:c", "k", "<e xmlns='urn:d'/>", &none, NULL));
+	g_assert_null(none);
+}
+
 static void removing_the_last_leaves_nothing(void)
 {
 	g_autofree char *one = NULL, *none = NULL;
@@ -58,6 +75,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/metadata/get", an_element_is_found_by_its_namespace);
 	g_test_add_func("/metadata/set", setting_replaces_one_and_leaves_the_others);
 	g_test_add_func("/metadata/remove", removing_the_last_leaves_nothing);
+	g_test_add_func("/metadata/namespace", any_namespace_can_be_read_again);
 	g_test_add_func("/metadata/refuse", what_is_no_xml_and_no_name_is_refused);
 	return g_test_run();
 }
