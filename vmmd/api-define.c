@@ -7,8 +7,8 @@
 #include "vmmd/metadata.h"
 
 enum define_flags { DEFINE_VALIDATE = 1 };
-/* What there is nothing of is removed by doing nothing: saved memory, snapshots, NVRAM, TPM. */
-enum undefine_flags { UNDEFINE_KNOWN = 0x7f };
+/* What there is nothing of is removed by doing nothing: saved memory, NVRAM, TPM. */
+enum undefine_flags { UNDEFINE_SNAPSHOTS = 2, UNDEFINE_KNOWN = 0x7f };
 
 static void define(struct call *call, const char *xml, unsigned flags)
 {
@@ -66,6 +66,13 @@ static void undefine(struct call *call, const remote_domain *ref, unsigned flags
 			call, VMM_ERR_OPERATION_INVALID,
 			"Requested operation is not valid: domain '%s' is transient: destroy it",
 			dom->name);
+		return;
+	}
+	if (dom->snapshots && !(flags & UNDEFINE_SNAPSHOTS)) {
+		call_fail_text(call, VMM_ERR_OPERATION_INVALID,
+			       "Requested operation is not valid: cannot delete inactive domain "
+			       "with %u snapshots: delete them first, or undefine it with "
+			       "--snapshots-metadata, which leaves their files", dom->snapshots);
 		return;
 	}
 	if (!domain_forget(dom, &error)) {

@@ -37,7 +37,7 @@ static unsigned list_bits(const struct domain *dom)
 	       (dom->persistent ? LIST_PERSISTENT : LIST_TRANSIENT) |
 	       (dom->state == DOMAIN_SAVED ? LIST_SAVED : LIST_NOT_SAVED) |
 	       (dom->autostart ? LIST_AUTOSTART : LIST_NO_AUTOSTART) |
-	       LIST_NO_SNAPSHOT | LIST_NO_CHECKPOINT;
+	       (dom->snapshots ? LIST_SNAPSHOT : LIST_NO_SNAPSHOT) | LIST_NO_CHECKPOINT;
 }
 
 static bool list_matches(const struct domain *dom, unsigned flags)

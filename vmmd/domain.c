@@ -5,7 +5,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
-#include "vmmd/store.h"
+#include "vmmd/snapshot-tree.h"
 
 struct domain_table {
 	GHashTable *by_uuid;		/* 16 bytes inside the domain -> domain, owned */
@@ -217,8 +217,18 @@ bool domain_save(struct domain *dom, domain_def *def, GError **error)
 
 bool domain_forget(struct domain *dom, GError **error)
 {
-	if (!domain_idle(dom, error) || !store_remove_domain(dom->daemon->store, dom->uuid, error))
+	struct store *store = dom->daemon->store;
+
+	if (!domain_idle(dom, error) || !store_begin(store, error))
 		return false;
+	if (!snapshot_forget_all(store, dom->uuid, error) ||
+	    !store_remove_domain(store, dom->uuid, error)) {
+		store_rollback(store);
+		return false;
+	}
+	if (!store_commit(store, error))
+		return false;
+	dom->snapshots = 0;
 	dom->persistent = false;
 	dom->autostart = false;
 	g_clear_pointer(&dom->saved, domain_def_free);

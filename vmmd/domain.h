@@ -30,6 +30,7 @@ struct domain {
 
 	bool persistent, autostart;
 	int64_t created_s;
+	unsigned snapshots;
 	domain_def *saved, *live;
 	char *saved_xml, *live_xml;	/* as they were stored and handed out */
 	char *saved_fault;		/* why saved_xml can't be read (saved is NULL); else NULL */

@@ -23,6 +23,7 @@
 #include "vmmd/journal.h"
 #include "vmmd/lifecycle.h"
 #include "vmmd/server.h"
+#include "vmmd/snapshot.h"
 #include "vmmd/store.h"
 
 #define START_TIMEOUT_MS 30000
@@ -209,6 +210,9 @@ static gboolean on_signal(void *opaque)
 
 /* Who takes up what an earlier vmmd has begun. */
 static const struct journal_kind intent_kinds[] = {
+	{ "snapshot-create", snapshot_create_resume },
+	{ "snapshot-revert", snapshot_revert_resume },
+	{ "snapshot-merge", snapshot_merge_resume },
 	{ NULL, NULL },
 };
 
@@ -231,6 +235,7 @@ static bool daemon_open(struct daemon *d, GError **error)
 		return false;
 	lifecycle_adopt_all(d, ADOPT_WAIT_MS);
 	journal_resume_all(d, intent_kinds);
+	snapshot_sweep_all(d);
 	return listen_all(d, error);
 }
 

@@ -14,6 +14,13 @@ sqlite3_stmt *store_statement(struct store *store, const char *text, GError **er
 /* Steps a statement that gives no rows, and resets it.  what is for the message. */
 bool store_run(struct store *store, sqlite3_stmt *st, const char *what, GError **error);
 void store_reset(sqlite3_stmt *st);
+/*
+ * A whole statement without rows: types has a letter for each parameter, 'i'
+ * int64_t, 's' const char * (NULL: NULL), 'u' a uuid's bytes.
+ */
+bool store_write(struct store *store, GError **error, const char *what, const char *text,
+		 const char *types, ...);
+int64_t store_last_id(struct store *store);
 void store_bind_uuid(sqlite3_stmt *st, int at, const uint8_t uuid[UUID_BYTES]);
 /* What SQLite says went wrong last; false. */
 bool store_error(struct store *store, const char *what, GError **error);

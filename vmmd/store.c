@@ -65,6 +65,40 @@ static const char *const migrations[] = {
 	" step INTEGER NOT NULL,"
 	" body TEXT NOT NULL,"				/* the kind's own matter */
 	" created INTEGER NOT NULL) STRICT;",
+	"CREATE TABLE snapshots("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" domain BLOB NOT NULL REFERENCES domains(uuid),"
+	" name TEXT NOT NULL,"
+	" parent INTEGER REFERENCES snapshots(id),"
+	" created INTEGER NOT NULL,"			/* seconds of real time */
+	" state INTEGER NOT NULL,"
+	" description TEXT,"
+	" xml TEXT NOT NULL,"				/* the definition that was in force */
+	" inactive TEXT,"				/* and the saved one, if it was another */
+	" memory TEXT,"
+	" memory_ours INTEGER NOT NULL,"
+	" current INTEGER NOT NULL CHECK(current IN (0, 1)),"
+	" pending INTEGER NOT NULL CHECK(pending IN (0, 1)),"
+	" UNIQUE(domain, name)) STRICT;"
+	"CREATE UNIQUE INDEX snapshots_current ON snapshots(domain) WHERE current;"
+	"CREATE TABLE layers("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" domain BLOB NOT NULL REFERENCES domains(uuid),"
+	" target TEXT NOT NULL,"
+	" path TEXT NOT NULL,"
+	" format INTEGER NOT NULL,"
+	" parent INTEGER REFERENCES layers(id),"
+	" state INTEGER NOT NULL CHECK(state IN (0, 1, 2)),"
+	" ours INTEGER NOT NULL CHECK(ours IN (0, 1)),"
+	" kept INTEGER NOT NULL CHECK(kept IN (0, 1)),"
+	" UNIQUE(domain, path)) STRICT;"
+	"CREATE TABLE snapshot_disks("
+	" snapshot INTEGER NOT NULL REFERENCES snapshots(id),"
+	" target TEXT NOT NULL,"
+	" place INTEGER NOT NULL,"
+	" frozen INTEGER REFERENCES layers(id),"
+	" overlay INTEGER REFERENCES layers(id),"
+	" PRIMARY KEY(snapshot, target)) STRICT, WITHOUT ROWID;",
 };
 static_assert(ARRAY_SIZE(migrations) == STORE_VERSION, "one migration for each version");
 
@@ -280,6 +314,41 @@ void store_reset(sqlite3_stmt *st)
 {
 	sqlite3_reset(st);
 	sqlite3_clear_bindings(st);
+}
+
+static void bind_all(sqlite3_stmt *st, const char *types, va_list ap)
+{
+	for (int at = 1; types[at - 1]; at++) {
+		switch (types[at - 1]) {
+		case 'i':
+			sqlite3_bind_int64(st, at, va_arg(ap, int64_t));
+			break;
+		case 's':
+			sqlite3_bind_text(st, at, va_arg(ap, const char *), -1, SQLITE_TRANSIENT);
+			break;
+		default:
+			store_bind_uuid(st, at, va_arg(ap, const uint8_t *));
+		}
+	}
+}
+
+bool store_write(struct store *s, GError **error, const char *what, const char *text,
+		 const char *types, ...)
+{
+	sqlite3_stmt *st = store_statement(s, text, error);
+	va_list ap;
+
+	if (!st)
+		return false;
+	va_start(ap, types);
+	bind_all(st, types, ap);
+	va_end(ap);
+	return store_run(s, st, what, error);
+}
+
+int64_t store_last_id(struct store *s)
+{
+	return sqlite3_last_insert_rowid(s->db);
 }
 
 bool store_begin(struct store *s, GError **error)

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Making a snapshot.
+ *
+ *	begun: rows of node and overlays are pending, the intent says so
+ *	the overlays are made
+ *	a running machine's disks are switched to them (CREATE_SWITCH)
+ *	one transaction: rows are ready, the definition names the overlays
+ *
+ * Killed before CREATE_SWITCH it is undone.  After it the overlays may have the
+ * guest's newest data, so it is completed, unless the machine still runs and
+ * says that it has not been switched.
+ */
+#include "config.h"
+#include "vmmd/snapshot-priv.h"
+
+#include <string.h>
+
+#include "libvmm/util/error.h"
+#include "libvmm/util/fault.h"
+#include "vmmd/disk-live.h"
+#include "vmmd/event.h"
+#include "vmmd/lifecycle.h"
+
+#define CREATE_KNOWN \
+	(SNAPSHOT_CREATE_NO_METADATA | SNAPSHOT_CREATE_HALT | SNAPSHOT_CREATE_DISK_ONLY | \
+	 SNAPSHOT_CREATE_REUSE_EXT | SNAPSHOT_CREATE_QUIESCE | SNAPSHOT_CREATE_ATOMIC | \
+	 SNAPSHOT_CREATE_LIVE | SNAPSHOT_CREATE_VALIDATE)
+
+/* ---- what is asked for ---- */
+
+static bool invalid(GError **error, const char *text)
+{
+	return error_set(error, VMM_ERR_INVALID_ARG, "invalid argument: %s", text);
+}
+
+static bool unsupported(GError **error, const char *text)
+{
+	return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED, "unsupported configuration: %s", text);
+}
+
+static bool flags_fit(const struct domain *dom, const snapshot_def *def, unsigned flags,
+		      GError **error)
+{
+	bool active = state_is_active(dom->state);
+
+	if (flags & ~CREATE_KNOWN)
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "invalid argument: unsupported flags (0x%x)",
+				 flags & ~CREATE_KNOWN);
+	if (flags & SNAPSHOT_CREATE_QUIESCE)
+		return unsupported(error, "a guest can't be told to quiesce its file systems: "
+				   "there is no agent in it");
+	if (flags & SNAPSHOT_CREATE_REUSE_EXT)
+		return unsupported(error, "overlays are always made anew (no --reuse-external)");
+	if (flags & SNAPSHOT_CREATE_DISK_ONLY && def->memory > SNAPSHOT_NO)
+		return invalid(error, "a disk-only snapshot has no memory");
+	if (!active && def->memory > SNAPSHOT_NO)
+		return invalid(error, "the domain is not running: it has no memory to keep");
+	if (!active && flags & SNAPSHOT_CREATE_LIVE)
+		return invalid(error, "the domain is not running: --live means nothing");
+	if (def->memory == SNAPSHOT_INTERNAL)
+		return unsupported(error, "the memory is kept in a file: snapshot='external'");
+	if (active && !(flags & SNAPSHOT_CREATE_DISK_ONLY) && def->memory != SNAPSHOT_NO)
+		return unsupported(error, "snapshots with the memory of a running machine are not "
+				   "made yet: give --disk-only, or shut it down first");
+	return true;
+}
+
+static bool state_fits(const struct domain *dom, GError **error)
+{
+	if (dom->state == DOMAIN_OFF || dom->state == DOMAIN_RUNNING ||
+	    dom->state == DOMAIN_PAUSED || dom->state == DOMAIN_SHUTTING_DOWN)
+		return true;
+	if (dom->state == DOMAIN_SAVED)
+		return error_set(error, VMM_ERR_OPERATION_INVALID,
+				 "Requested operation is not valid: domain '%s' has saved memory "
+				 "that goes with its disks as they are: start it, or remove the "
+				 "managed save", dom->name);
+	return error_set(error, VMM_ERR_OPERATION_INVALID,
+			 "Requested operation is not valid: domain '%s' is %s", dom->name,
+			 state_name(dom->state));
+}
+
+static const struct snapshot_disk *asked_for(const snapshot_def *def, const struct disk_def *d)
+{
+	for (unsigned i = 0; i < def->disks->len; i++) {
+		const struct snapshot_disk *sd = g_ptr_array_index(def->disks, i);
+
+		if (strcmp(sd->name, d->target) == 0 || strcmp(sd->name, d->path) == 0)
+			return sd;
+	}
+	return NULL;
+}
+
+/* Each named disk is one of the domain's, and named once. */
+static bool disks_fit(const domain_def *now, const snapshot_def *def, GError **error)
+{
+	for (unsigned i = 0; i < def->disks->len; i++) {
+		const struct snapshot_disk *sd = g_ptr_array_index(def->disks, i);
+		const struct disk_def *d = disk_live_find(now, sd->name);
+
+		if (!d)
+			return error_set(error, VMM_ERR_INVALID_ARG,
+					 "invalid argument: no disk named '%s'", sd->name);
+		if (asked_for(def, d) != sd)
+			return error_set(error, VMM_ERR_INVALID_ARG,
+					 "invalid argument: disk '%s' is named twice", d->target);
+		if (sd->place == SNAPSHOT_INTERNAL)
+			return unsupported(error, "snapshots inside a qcow2 file are not made: "
+					   "give snapshot='external'");
+	}
+	return true;
+}
+
+static enum snapshot_place place_of(const struct snapshot_disk *sd, const struct disk_def *d)
+{
+	if (sd && sd->place != SNAPSHOT_DEFAULT)
+		return sd->place;
+	return d->readonly || d->shareable ? SNAPSHOT_NO : SNAPSHOT_EXTERNAL;
+}
+
+/* ---- rows ---- */
+
+static char *choose_path(struct snapshot_op *op, const struct snapshot_disk *sd,
+			 const struct disk_def *d, GError **error)
+{
+	g_autofree char *path = NULL;
+
+	if (d->readonly || d->shareable) {
+		error_set(error, VMM_ERR_OPERATION_INVALID,
+			  "Requested operation is not valid: disk '%s' is %s: it can't have a "
+			  "snapshot", d->target, d->readonly ? "read-only" : "shareable");
+		return NULL;
+	}
+	if (sd && sd->path)
+		path = g_canonicalize_filename(sd->path, "/");
+	else if (d->type == DISK_FILE)
+		path = overlay_path(op->tree, d->path, op->name, false);
+	else
+		unsupported(error, "a block device has no folder for its overlay: give <source "
+			    "file='...'/> for it");
+	if (path && (!path_is_free(path) || tree_layer_of(op->tree, path))) {
+		error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+			  "unsupported configuration: external snapshot file for disk %s already "
+			  "exists: %s", d->target, path);
+		return NULL;
+	}
+	return g_steal_pointer(&path);
+}
+
+static struct layer *head_layer(struct snapshot_op *op, const struct disk_def *d, GError **error)
+{
+	struct layer *head = tree_layer_of(op->tree, d->path);
+
+	if (head)
+		return head;
+	head = g_new0(struct layer, 1);
+	head->target = g_strdup(d->target);
+	head->path = g_strdup(d->path);
+	head->format = d->format;
+	head->state = LAYER_PENDING;
+	g_ptr_array_add(op->tree->layers, head);
+	return snapshot_layer_add(op->daemon->store, op->dom->uuid, head, error) ? head : NULL;
+}
+
+static bool disk_write(struct snapshot_op *op, const struct snapshot_disk *sd,
+		       const struct disk_def *d, GError **error)
+{
+	struct node_disk *nd = node_disk_add(op->node, d->target, place_of(sd, d));
+	g_autofree char *path = NULL;
+	struct layer *head, *overlay;
+
+	if (nd->place == SNAPSHOT_NO)
+		return true;
+	path = choose_path(op, sd, d, error);
+	head = path ? head_layer(op, d, error) : NULL;
+	if (!head)
+		return false;
+	overlay = overlay_plan(op, head, path);
+	if (!snapshot_layer_add(op->daemon->store, op->dom->uuid, overlay, error) ||
+	    (op->flags & SNAPSHOT_CREATE_NO_METADATA &&
+	     !snapshot_layer_keep(op->daemon->store, head->id, error)))
+		return false;
+	nd->frozen = head->id;
+	nd->overlay = overlay->id;
+	return true;
+}
+
+static bool rows_write(struct snapshot_op *op, const snapshot_def *def, GError **error)
+{
+	const domain_def *now = domain_def_now(op->dom);
+	bool metadata = !(op->flags & SNAPSHOT_CREATE_NO_METADATA);
+
+	for (unsigned i = 0; i < now->disks->len; i++) {
+		const struct disk_def *d = g_ptr_array_index(now->disks, i);
+
+		if (!disk_write(op, asked_for(def, d), d, error))
+			return false;
+	}
+	if (op->news->len == 0 && (now->disks->len > 0 || op->flags & SNAPSHOT_CREATE_DISK_ONLY))
+		return invalid(error, "no disk takes part in the snapshot");
+	return (!metadata || snapshot_node_add(op->daemon->store, op->dom->uuid, op->node, op->xml,
+					       op->inactive, error)) &&
+	       journal_begin(op->daemon->store, INTENT_CREATE, op->dom->uuid, op->name,
+			     &op->intent, error);
+}
+
+static void node_fill(struct snapshot_op *op, const snapshot_def *def)
+{
+	const struct node *current = tree_current(op->tree);
+	struct domain *dom = op->dom;
+
+	op->node = tree_node_new(op->tree, op->name);
+	op->node->parent = current ? current->id : 0;
+	op->node->description = g_strdup(def->description);
+	op->node->created_s = g_get_real_time() / G_USEC_PER_SEC;
+	op->node->pending = true;
+	op->node->state = state_is_active(dom->state) ? SNAPSHOT_DISK : SNAPSHOT_SHUTOFF;
+	op->xml = domain_def_format(domain_def_now(dom), 0);
+	if (dom->live && strcmp(op->xml, dom->saved_xml) != 0)
+		op->inactive = g_strdup(dom->saved_xml);
+}
+
+static bool create_write(struct snapshot_op *op, const snapshot_def *def, GError **error)
+{
+	if (tree_find(op->tree, op->name))
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "operation failed: domain snapshot %s already exists", op->name);
+	node_fill(op, def);
+	if (!store_begin(op->daemon->store, error))
+		return false;
+	if (rows_write(op, def, error))
+		return store_commit(op->daemon->store, error);
+	store_rollback(op->daemon->store);
+	return false;
+}
+
+/* ---- the end ---- */
+
+/* Whatever is pending of the domain becomes true; also what a killed daemon left so. */
+static bool create_commit(struct domain *dom, int64_t intent, GError **error)
+{
+	struct store *store = dom->daemon->store;
+	g_autoptr(snapshot_tree) tree = snapshot_tree_load(store, dom->uuid, error);
+	g_autoptr(domain_def) def = tree ? def_with_heads(dom, tree) : NULL;
+	const struct node *last =
+		tree && tree->nodes->len ? tree->nodes->pdata[tree->nodes->len - 1] : NULL;
+	g_autofree char *xml = NULL;
+
+	if (!tree || !store_begin(store, error))
+		return false;
+	if (!snapshot_pending_accept(store, dom->uuid, error) ||
+	    (last && last->pending && !snapshot_current_set(store, dom->uuid, last->id, error)) ||
+	    (def && !domain_save_begin(dom, def, &xml, error)) ||
+	    !journal_end(store, intent, error)) {
+		store_rollback(store);
+		return false;
+	}
+	if (!store_commit(store, error))
+		return false;
+	fault_point("snapshot-create:committed");
+	if (def)
+		domain_save_end(dom, g_steal_pointer(&def), g_steal_pointer(&xml));
+	return true;
+}
+
+static void create_fail(struct snapshot_op *op, GError *error)
+{
+	g_autoptr(GError) why = NULL;
+
+	if (!pending_undo(op->daemon, op->dom->uuid, op->intent, &why))
+		g_warning("domain '%s': a snapshot is taken back at the next start of vmmd: %s",
+			  op->dom->name, why->message);
+	op_end(op, error);
+}
+
+static void on_halted(struct domain *dom, const GError *error, void *opaque)
+{
+	op_end(opaque, error ? g_error_copy(error) : NULL);
+}
+
+static void create_finish(struct snapshot_op *op)
+{
+	GError *error = NULL;
+
+	if (!create_commit(op->dom, op->intent, &error)) {
+		op_end(op, error);
+		return;
+	}
+	if (op->flags & SNAPSHOT_CREATE_HALT && op->dom->link)
+		lifecycle_destroy(op->dom, false, on_halted, op);
+	else
+		op_end(op, NULL);
+}
+
+static void on_switched(struct domain *dom, const GError *error, void *opaque)
+{
+	struct snapshot_op *op = opaque;
+
+	fault_point("snapshot-create:switched");
+	if (!error || g_error_matches(error, VMM_ERROR, VMM_ERR_RPC))
+		create_finish(op);
+	else
+		create_fail(op, g_error_copy(error));
+}
+
+static void switch_heads(struct snapshot_op *op)
+{
+	g_autofree struct disk_head *heads = g_new(struct disk_head, op->news->len);
+	GError *error = NULL;
+
+	for (unsigned i = 0; i < op->news->len; i++) {
+		const struct layer *layer = g_ptr_array_index(op->news, i);
+
+		heads[i] = (struct disk_head){ layer->target, layer->path };
+	}
+	if (!journal_step(op->daemon->store, op->intent, CREATE_SWITCH, NULL, &error)) {
+		create_fail(op, error);
+		return;
+	}
+	fault_point("snapshot-create:switch");
+	disk_live_switch_heads(op->dom, heads, op->news->len, on_switched, op);
+}
+
+static void on_files_made(struct snapshot_op *op, GError *error)
+{
+	if (error)
+		create_fail(op, error);
+	else if (op->dom->link && op->news->len > 0)
+		switch_heads(op);
+	else
+		create_finish(op);
+}
+
+void snapshot_create(struct domain *dom, snapshot_def *taken, unsigned flags, snapshot_done *done,
+		     void *opaque)
+{
+	g_autoptr(snapshot_def) def = taken;
+	g_autoptr(GError) error = NULL;
+	GError *why = NULL;
+	struct snapshot_op *op;
+
+	if (!def->name)
+		def->name = g_strdup_printf("%" G_GINT64_FORMAT,
+					    g_get_real_time() / G_USEC_PER_SEC);
+	op = state_fits(dom, &error) && flags_fit(dom, def, flags, &error) ?
+		     op_begin(dom, "a snapshot of it is being made", def->name, done, opaque,
+			      &error) :
+		     NULL;
+	if (!op) {
+		done(dom, NULL, error, opaque);
+		return;
+	}
+	op->flags = flags;
+	op->files_made = on_files_made;
+	if (!disks_fit(domain_def_now(dom), def, &why) || !create_write(op, def, &why)) {
+		op_end(op, why);
+		return;
+	}
+	fault_point("snapshot-create:begun");
+	overlays_make(op);
+}
+
+/* ---- after a restart ---- */
+
+static bool live_has_heads(const struct domain *dom, const snapshot_tree *tree)
+{
+	for (unsigned i = 0; i < tree->layers->len; i++) {
+		const struct layer *layer = g_ptr_array_index(tree->layers, i);
+		const struct disk_def *d = def_disk(dom->live, layer->target);
+
+		if (layer->state == LAYER_PENDING && layer->ours &&
+		    (!d || strcmp(d->path, layer->path) != 0))
+			return false;
+	}
+	return true;
+}
+
+bool snapshot_create_resume(struct daemon *daemon, const struct journal_entry *entry,
+			    GError **error)
+{
+	struct domain *dom = domain_find_uuid(daemon->domains, entry->uuid);
+	g_autoptr(snapshot_tree) tree = snapshot_tree_load(daemon->store, entry->uuid, error);
+
+	if (!tree || !dom || !domain_need_saved(dom, error))
+		return dom || error_set(error, VMM_ERR_INTERNAL, "its domain is gone");
+	if (entry->step == CREATE_FILES)
+		return pending_undo(daemon, entry->uuid, entry->id, error);
+	if (!dom->link)
+		return create_commit(dom, entry->id, error);
+	/* a worker that did not say since when it runs has said nothing at all */
+	if (dom->started_us == 0)
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "the worker of domain '%s' does not say which disks it has",
+				 dom->name);
+	return live_has_heads(dom, tree) ? create_commit(dom, entry->id, error) :
+					   pending_undo(daemon, entry->uuid, entry->id, error);
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Back to a snapshot: fresh overlays on the files that it froze.
+ *
+ *	begun: rows of overlays are pending, the intent says so
+ *	the overlays are made
+ *	a machine that runs is ended
+ *	one transaction: the definition as it was, with the overlays; heads that
+ *	nobody needs any more are dead
+ *	dead files are removed; the machine is started if it is to run
+ *
+ * Killed before the transaction it is undone; after it nothing is left to do
+ * but to remove dead files.
+ */
+#include "config.h"
+#include "vmmd/snapshot-priv.h"
+
+#include <string.h>
+
+#include "libvmm/util/error.h"
+#include "libvmm/util/fault.h"
+#include "vmmd/disk-live.h"
+#include "vmmd/event.h"
+#include "vmmd/lifecycle.h"
+
+#define REVERT_KNOWN \
+	(SNAPSHOT_REVERT_RUNNING | SNAPSHOT_REVERT_PAUSED | SNAPSHOT_REVERT_FORCE | \
+	 SNAPSHOT_REVERT_RESET_NVRAM)
+
+/* ---- the definition ---- */
+
+/*
+ * A disk that took no part goes on as it is now.  What the snapshot's definition
+ * calls its image may have been frozen since by another snapshot.
+ */
+static bool plan_untouched(struct snapshot_op *op, struct disk_def *d, GError **error)
+{
+	const struct disk_def *now = def_disk(op->dom->saved, d->target);
+	const struct layer *layer = tree_layer_of(op->tree, d->path);
+
+	if (now) {
+		disk_live_set_source(d, now->path, now->format);
+		d->type = now->type;
+		return true;
+	}
+	if (!layer || (!layer_references(op->tree, layer) &&
+		       !layer_children(op->tree, layer, NULL)))
+		return true;
+	return error_set(error, VMM_ERR_OPERATION_FAILED,
+			 "operation failed: the domain has no disk '%s' any more, and its image "
+			 "'%s' is part of other snapshots: attach the disk again first", d->target,
+			 d->path);
+}
+
+static bool plan_disk(struct snapshot_op *op, struct disk_def *d, GError **error)
+{
+	const struct node_disk *nd = node_disk_find(op->node, d->target);
+	const struct layer *frozen = nd ? tree_layer(op->tree, nd->frozen) : NULL;
+	g_autofree char *path = NULL;
+	struct layer *overlay;
+
+	if (!frozen)
+		return plan_untouched(op, d, error);
+	path = overlay_path(op->tree, frozen->path, op->name, true);
+	overlay = overlay_plan(op, frozen, path);
+	disk_live_set_source(d, path, DISK_FORMAT_QCOW2);
+	return snapshot_layer_add(op->daemon->store, op->dom->uuid, overlay, error);
+}
+
+static bool plan_def(struct snapshot_op *op, GError **error)
+{
+	struct domain *dom = op->dom;
+
+	op->def = domain_def_parse(op->inactive ?: op->xml, 0, error);
+	if (!op->def)
+		return false;
+	/* it may have been renamed since */
+	g_free(op->def->name);
+	op->def->name = g_strdup(dom->name);
+	for (unsigned i = 0; i < op->def->disks->len; i++)
+		if (!plan_disk(op, op->def->disks->pdata[i], error))
+			return false;
+	return domain_def_check(op->def, error) &&
+	       journal_begin(op->daemon->store, INTENT_REVERT, dom->uuid, op->name, &op->intent,
+			     error);
+}
+
+static bool revert_write(struct snapshot_op *op, GError **error)
+{
+	op->node = tree_find(op->tree, op->name);
+	if (!op->node)
+		return error_set(error, VMM_ERR_NO_SNAPSHOT,
+				 "Domain snapshot not found: no domain snapshot with matching "
+				 "name '%s'", op->name);
+	if (!snapshot_xml_load(op->daemon->store, op->node->id, &op->xml, &op->inactive, error) ||
+	    !store_begin(op->daemon->store, error))
+		return false;
+	if (plan_def(op, error))
+		return store_commit(op->daemon->store, error);
+	store_rollback(op->daemon->store);
+	return false;
+}
+
+/* ---- the end ---- */
+
+static void revert_fail(struct snapshot_op *op, GError *error)
+{
+	g_autoptr(GError) why = NULL;
+
+	if (!pending_undo(op->daemon, op->dom->uuid, op->intent, &why))
+		g_warning("domain '%s': a revert is taken back at the next start of vmmd: %s",
+			  op->dom->name, why->message);
+	op_end(op, error);
+}
+
+/* The heads of today, unless the new definition has them, too. */
+static bool heads_release(struct snapshot_op *op, GError **error)
+{
+	const domain_def *saved = op->dom->saved;
+
+	for (unsigned i = 0; i < saved->disks->len; i++) {
+		const struct disk_def *d = g_ptr_array_index(saved->disks, i);
+		struct layer *layer = tree_layer_of(op->tree, d->path);
+
+		if (layer && !layer_release(op, layer, error))
+			return false;
+	}
+	return true;
+}
+
+static bool revert_commit(struct snapshot_op *op, GError **error)
+{
+	struct store *store = op->daemon->store;
+	struct domain *dom = op->dom;
+	g_autofree char *xml = NULL;
+
+	if (!op_reload(op, error) || !store_begin(store, error))
+		return false;
+	op->node = tree_find(op->tree, op->name);
+	if (!snapshot_pending_accept(store, dom->uuid, error) || !heads_release(op, error) ||
+	    !snapshot_current_set(store, dom->uuid, op->node->id, error) ||
+	    !domain_save_begin(dom, op->def, &xml, error) ||
+	    !journal_end(store, op->intent, error)) {
+		store_rollback(store);
+		return false;
+	}
+	if (!store_commit(store, error))
+		return false;
+	fault_point("snapshot-revert:committed");
+	domain_save_end(dom, g_steal_pointer(&op->def), g_steal_pointer(&xml));
+	return true;
+}
+
+static void on_started(struct domain *dom, const GError *error, void *opaque)
+{
+	GError *why = error ? g_error_copy(error) : NULL;
+
+	g_prefix_error(&why, "the snapshot is in place, but the start failed: ");
+	op_end(opaque, why);
+}
+
+static void revert_finish(struct snapshot_op *op)
+{
+	g_autoptr(GError) error = NULL;
+	struct domain *dom = op->dom;
+
+	if (!dead_sweep(op->daemon, dom->uuid, &error))
+		g_warning("domain '%s': files are left over from a revert: %s", dom->name,
+			  error->message);
+	dom->reason = REASON_SHUTOFF_FROM_SNAPSHOT;
+	store_set_state(op->daemon->store, dom->uuid, (int)dom->state, (int)dom->reason, NULL);
+	event_lifecycle(dom, LIFECYCLE_DEFINED, LIFECYCLE_DEFINED_FROM_SNAPSHOT);
+	if (!(op->flags & (SNAPSHOT_REVERT_RUNNING | SNAPSHOT_REVERT_PAUSED))) {
+		op_end(op, NULL);
+		return;
+	}
+	dom->busy = NULL;
+	lifecycle_start(dom, NULL, op->flags & SNAPSHOT_REVERT_PAUSED, on_started, op);
+}
+
+static void revert_go_on(struct snapshot_op *op)
+{
+	GError *error = NULL;
+
+	if (revert_commit(op, &error))
+		revert_finish(op);
+	else
+		revert_fail(op, error);
+}
+
+static void on_ended(struct domain *dom, const GError *error, void *opaque)
+{
+	struct snapshot_op *op = opaque;
+
+	if (error)
+		revert_fail(op, g_error_copy(error));
+	else
+		/* its end is being told of: the rest waits until that is over */
+		g_idle_add_once((GSourceOnceFunc)revert_go_on, op);
+}
+
+static void on_files_made(struct snapshot_op *op, GError *error)
+{
+	fault_point("snapshot-revert:made");
+	if (error)
+		revert_fail(op, error);
+	else if (op->dom->link)
+		lifecycle_destroy(op->dom, false, on_ended, op);
+	else
+		revert_go_on(op);
+}
+
+static bool flags_fit(const struct domain *dom, unsigned flags, GError **error)
+{
+	if (flags & ~REVERT_KNOWN)
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "invalid argument: unsupported flags (0x%x)",
+				 flags & ~REVERT_KNOWN);
+	if (flags & SNAPSHOT_REVERT_RUNNING && flags & SNAPSHOT_REVERT_PAUSED)
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "invalid argument: running and paused exclude each other");
+	if (dom->state == DOMAIN_SAVED || dom->state == DOMAIN_STARTING)
+		return error_set(error, VMM_ERR_OPERATION_INVALID,
+				 "Requested operation is not valid: domain '%s' %s", dom->name,
+				 dom->state == DOMAIN_SAVED ?
+					 "has saved memory: remove the managed save first" :
+					 "is still starting");
+	return true;
+}
+
+void snapshot_revert(struct domain *dom, const char *name, unsigned flags, snapshot_done *done,
+		     void *opaque)
+{
+	g_autoptr(GError) error = NULL;
+	GError *why = NULL;
+	struct snapshot_op *op = flags_fit(dom, flags, &error) ?
+		op_begin(dom, "it goes back to a snapshot", name, done, opaque, &error) : NULL;
+
+	if (!op) {
+		done(dom, name, error, opaque);
+		return;
+	}
+	op->flags = flags;
+	op->files_made = on_files_made;
+	if (!revert_write(op, &why)) {
+		op_end(op, why);
+		return;
+	}
+	fault_point("snapshot-revert:begun");
+	overlays_make(op);
+}
+
+bool snapshot_revert_resume(struct daemon *daemon, const struct journal_entry *entry,
+			    GError **error)
+{
+	return pending_undo(daemon, entry->uuid, entry->id, error);
+}
