@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "libvmm/domain/domain.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 
@@ -445,6 +446,18 @@ void link_switch_heads(struct link *l, const worker_heads_args *args, const int 
 		rpc_conn_call(l->conn, WORKER_PROGRAM, WORKER_PROC_SWITCH_HEADS,
 			      (xdrproc_t)xdr_worker_heads_args, args, fds,
 			      2 * args->heads.heads_len, 0, on_reply, g_memdup2(&p, sizeof(p)));
+}
+
+void link_set_iotune(struct link *l, const char *target, const uint64_t *values, const char *xml,
+		     link_done *done, void *opaque)
+{
+	worker_iotune_args args = {
+		.target = (char *)target, .xml = (char *)xml,
+		.values = { N_IOTUNES, (uint64_t *)values },
+	};
+
+	link_call(l, WORKER_PROC_SET_IOTUNE, (xdrproc_t)xdr_worker_iotune_args, &args,
+		  CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
 }
 
 void link_console(struct link *l, const worker_console_args *args, link_fd_done *done, void *opaque)

@@ -39,6 +39,22 @@ struct blk_queue {
 	bool notify;			/* something was pushed in this turn */
 };
 
+struct blk_bucket {
+	double rate, depth, level;
+	double burst_rate, burst_level;		/* 0: the burst has no rate of its own */
+};
+
+struct blk_throttle {
+	bool on;
+	struct blk_bucket buckets[2][3];	/* bytes, operations; total, read, write */
+	uint64_t op_bytes;
+	int64_t leaked_us;
+	struct {
+		struct blk_slot *first, *last;
+	} lines[2];				/* reads, writes */
+	GSource *timer;
+};
+
 struct blk {
 	struct virtio_device vdev;
 	struct block *block;
@@ -50,6 +66,7 @@ struct blk {
 	bool engine_kick;		/* something was submitted outside of blk_kick() */
 	unsigned holds;
 	bool retry;			/* what waits is to be tried again when held no more */
+	enum blk_zeroes detect_zeroes;
 	enum blk_policy read_policy, write_policy;
 	void (*on_error)(void *opaque, int error, bool must_pause);
 	void (*on_room)(void *opaque);
@@ -58,6 +75,7 @@ struct blk {
 	_Atomic int waiting_error;	/* why; 0: none waits */
 	GSource *room;			/* looks for space now and then, while they wait for it */
 	uint64_t room_wanted;
+	struct blk_throttle throttle;
 	GSource *settle;
 	unsigned queue_size;
 	unsigned n_queues;
@@ -82,3 +100,9 @@ void blk_slot_begin(struct blk *blk, struct blk_slot *s);
 bool blk_slot_hold(struct blk *blk, struct blk_slot *s);
 /* Hand it to the engine (again). */
 void blk_slot_submit(struct blk *blk, struct blk_slot *s);
+
+/* blk-throttle.c.  True: it will be submitted when the disk's limits let it. */
+bool blk_throttle_queue(struct blk *blk, struct blk_slot *s);
+void blk_throttle_go_on(struct blk *blk);	/* after a hold or a stop */
+void blk_throttle_reset(struct blk *blk);	/* whoever waits is forgotten */
+void blk_throttle_done(struct blk *blk);

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #define STATUS_PENDING 0xff	/* no answer yet */
@@ -194,6 +195,19 @@ static bool range_is_inside(const struct blk *blk, uint64_t sector, uint64_t byt
 	return sector <= disk >> SECTOR_BITS && bytes <= disk - (sector << SECTOR_BITS);
 }
 
+/* A driver that changes them meanwhile gets the one or the other. */
+static bool is_zero(const struct iovec *iov, unsigned n_iov)
+{
+	for (unsigned i = 0; i < n_iov; i++) {
+		const uint8_t *at = iov[i].iov_base;
+		size_t bytes = iov[i].iov_len;
+
+		if (bytes && (*at || memcmp(at, at + 1, bytes - 1)))
+			return false;
+	}
+	return true;
+}
+
 static uint8_t parse_data(struct blk *blk, struct blk_slot *s, uint64_t sector, bool in)
 {
 	const struct virtqueue_chain *c = &s->chain;
@@ -208,6 +222,10 @@ static uint8_t parse_data(struct blk *blk, struct blk_slot *s, uint64_t sector, 
 	s->req.bytes = s->stat_bytes = bytes;
 	s->req.iov = in ? c->in : c->out;
 	s->req.n_iov = in ? c->n_in : c->n_out;
+	if (!in && blk->detect_zeroes != BLK_ZEROES_OFF && is_zero(s->req.iov, s->req.n_iov)) {
+		s->req.op = BLOCK_WRITE_ZEROES;
+		s->req.flags = blk->detect_zeroes == BLK_ZEROES_UNMAP ? BLOCK_REQ_UNMAP : 0;
+	}
 	return STATUS_PENDING;
 }
 
@@ -332,8 +350,8 @@ void blk_slot_begin(struct blk *blk, struct blk_slot *s)
 		blk_slot_put(blk, s);
 		return;
 	}
-	if (status == STATUS_PENDING)
-		blk_slot_submit(blk, s);
-	else
+	if (status != STATUS_PENDING)
 		slot_answer(blk, s, status);
+	else if (!blk_throttle_queue(blk, s))
+		blk_slot_submit(blk, s);
 }

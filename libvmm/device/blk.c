@@ -185,6 +185,7 @@ static void blk_reset(struct virtio_device *dev)
 		next = s->next_waiting;
 		blk_slot_put(blk, s);
 	}
+	blk_throttle_reset(blk);
 	block_drain(blk->block);
 	blk->draining = false;
 	blk->engine_kick = blk->retry = false;
@@ -200,6 +201,7 @@ static void blk_stop(struct virtio_device *dev)
 {
 	struct blk *blk = blk_of(dev);
 
+	blk->retry = false;
 	do {
 		blk->engine_kick = false;
 		block_kick(blk->block);
@@ -221,6 +223,7 @@ static void blk_start(struct virtio_device *dev)
 		next = s->next_waiting;
 		blk_slot_submit(blk, s);
 	}
+	blk_throttle_go_on(blk);
 	blk->engine_kick = false;
 	block_kick(blk->block);
 }
@@ -241,6 +244,7 @@ void blk_release(struct virtio_device *dev)
 		return;
 	if (blk->retry)
 		blk_start(dev);
+	blk_throttle_go_on(blk);
 	for (unsigned i = 0; i < blk->n_queues; i++)
 		virtio_kick_later(dev, i);
 }
@@ -298,6 +302,7 @@ static void close_on_owner(void *arg)
 	struct blk *blk = arg;
 
 	waiting_take(blk);
+	blk_throttle_done(blk);
 	if (blk->settle) {
 		g_source_destroy(blk->settle);
 		g_source_unref(blk->settle);
@@ -421,6 +426,7 @@ static struct blk *blk_alloc(struct block *image, const struct blk_opts *opts)
 	blk->read_only = opts->read_only || block_is_read_only(image);
 	blk->no_cache = opts->no_cache;
 	blk->writeback = true;
+	blk->detect_zeroes = opts->detect_zeroes;
 	blk->read_policy = opts->read_policy;
 	blk->write_policy = opts->write_policy;
 	blk->on_error = opts->on_error;

@@ -25,6 +25,24 @@ enum blk_policy {
 	BLK_POLICY_IGNORE,	/* the guest is told that all is well */
 };
 
+/* What a disk may do in a second; burst: for burst_s seconds, before it is held to the rate. */
+struct blk_limit {
+	uint64_t rate;		/* 0: no limit */
+	uint64_t burst, burst_s;
+};
+
+/* Of bytes, then of requests: all, reads, writes. */
+struct blk_limits {
+	struct blk_limit limits[6];
+	uint64_t op_bytes;	/* a request counts as one for each so many bytes; 0: as one */
+};
+
+enum blk_zeroes {
+	BLK_ZEROES_OFF,
+	BLK_ZEROES_ON,		/* written zeroes are noted as such where the image can */
+	BLK_ZEROES_UNMAP,	/* and their space is given back */
+};
+
 struct blk_opts {
 	const char *name;		/* alias: "virtio-disk0" */
 	const char *serial;		/* at most BLK_SERIAL_BYTES; may be NULL */
@@ -35,6 +53,7 @@ struct blk_opts {
 	bool discard;			/* offer discard */
 	uint32_t logical_block_bytes;	/* 0: 512 */
 	uint32_t physical_block_bytes;	/* 0: the logical one */
+	enum blk_zeroes detect_zeroes;
 	enum blk_policy write_policy;
 	enum blk_policy read_policy;
 	/* An I/O error that was not hidden; on the disk's thread.  May be NULL. */
@@ -61,6 +80,9 @@ struct blk_stats {
 };
 
 void blk_stats(struct virtio_device *dev, struct blk_stats *ret);
+
+/* Owner. */
+void blk_set_limits(struct virtio_device *dev, const struct blk_limits *limits);
 
 /* The errno for which requests wait until the machine goes on; 0: none do.  Any thread. */
 int blk_waiting_error(struct virtio_device *dev);

@@ -18,7 +18,7 @@ static const char *const cache_names[] = {
 };
 static const char *const io_names[] = { NULL, "threads", "io_uring" };
 static const char *const discard_names[] = { NULL, "unmap", "ignore" };
-static const char *const zeroes_names[] = { NULL, "off" };
+static const char *const zeroes_names[] = { NULL, "off", "on", "unmap" };
 static const char *const policy_names[] = { NULL, "report", "stop", "ignore", "enospace" };
 static const char *const device_names[] = { "disk" };
 static const char *const bus_names[] = { "virtio" };
@@ -174,7 +174,7 @@ struct disk_def *disk_def_parse(const xmlNode *node, unsigned flags, GError **er
 
 	d->line = xmlGetLineNo(node);
 	if (!xml_expect(node, "type device",
-			"driver source target readonly shareable backingStore serial boot"
+			"driver source target iotune readonly shareable backingStore serial boot"
 			DEVICE_CHILDREN, error) ||
 	    !XML_ATTR_ENUM(node, "type", type_names, &d->type, error) ||
 	    !XML_ATTR_ENUM(node, "device", device_names, &device, error) ||
@@ -184,6 +184,7 @@ struct disk_def *disk_def_parse(const xmlNode *node, unsigned flags, GError **er
 	    !parse_flag(node, "readonly", &d->readonly, error) ||
 	    !parse_flag(node, "shareable", &d->shareable, error) ||
 	    !parse_backing(node, d, error) ||
+	    !iotune_parse(xml_child(node, "iotune"), d->iotune, error) ||
 	    !parse_serial(xml_child(node, "serial"), d, error) ||
 	    !device_parse_common(node, flags, &d->alias, &d->boot_order, error))
 		return NULL;
@@ -221,6 +222,7 @@ void disk_def_format(struct xml_out *out, const struct disk_def *d, unsigned fla
 	xml_put(out, "dev", d->target);
 	xml_put(out, "bus", "virtio");
 	xml_end(out);
+	iotune_format(out, d->iotune);
 	if (d->readonly)
 		xml_leaf(out, "readonly", "");
 	if (d->shareable)

@@ -117,11 +117,22 @@ enum disk_discard {
 	DISK_DISCARD_IGNORE,
 	N_DISK_DISCARDS
 };
-enum disk_zeroes { DISK_ZEROES_DEFAULT, DISK_ZEROES_OFF, N_DISK_ZEROES };
+enum disk_zeroes {
+	DISK_ZEROES_DEFAULT, DISK_ZEROES_OFF, DISK_ZEROES_ON, DISK_ZEROES_UNMAP, N_DISK_ZEROES,
+};
 enum disk_policy {
 	DISK_POLICY_DEFAULT, DISK_POLICY_REPORT, DISK_POLICY_STOP, DISK_POLICY_IGNORE,
 	DISK_POLICY_ENOSPACE, N_DISK_POLICIES,
 };
+
+/*
+ * <iotune>, in the order in which its values are listed: bytes, then
+ * operations, of each total, read, write; the burst of each; the size that
+ * counts as one operation; the seconds that each burst may last.  0: no limit.
+ */
+enum { IOTUNE_MAX = 6, IOTUNE_SIZE = 12, IOTUNE_LENGTH = 13, N_IOTUNES = 19 };
+extern const char *const iotune_names[N_IOTUNES + 1];
+bool iotune_check(const uint64_t values[N_IOTUNES], GError **error);
 
 struct disk_def {
 	enum disk_type type;		/* what the source is: a file or a block device */
@@ -134,6 +145,7 @@ struct disk_def {
 	enum disk_policy error_policy;	/* of writes; DEFAULT is enospace */
 	enum disk_policy rerror_policy;	/* of reads; DEFAULT: as error_policy; never ENOSPACE */
 	unsigned queues;		/* 0: the machine's choice */
+	uint64_t iotune[N_IOTUNES];
 	bool readonly, shareable;
 	bool no_backing;		/* <backingStore/>: the image is the end of its chain */
 	char *target;			/* "vda": unique */

@@ -385,6 +385,24 @@ static enum blk_policy blk_policy_of(enum disk_policy policy)
 	return policies[policy];
 }
 
+/* Space is given back only where discards are. */
+static enum blk_zeroes zeroes_of(const struct disk_def *def)
+{
+	if (def->detect_zeroes == DISK_ZEROES_UNMAP && def->discard == DISK_DISCARD_UNMAP)
+		return BLK_ZEROES_UNMAP;
+	return def->detect_zeroes >= DISK_ZEROES_ON ? BLK_ZEROES_ON : BLK_ZEROES_OFF;
+}
+
+static struct blk_limits limits_of(const uint64_t *iotune)
+{
+	struct blk_limits l = { .op_bytes = iotune[IOTUNE_SIZE] };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(l.limits); i++)
+		l.limits[i] = (struct blk_limit){ iotune[i], iotune[IOTUNE_MAX + i],
+						  iotune[IOTUNE_LENGTH + i] };
+	return l;
+}
+
 static void disk_free(void *p)
 {
 	struct machine_disk *d = p;
@@ -432,6 +450,7 @@ static bool build_disk(struct machine *m, const struct disk_def *def,
 		.no_cache = def->cache == DISK_CACHE_WRITETHROUGH ||
 			    def->cache == DISK_CACHE_DIRECTSYNC,
 		.discard = image.discard,
+		.detect_zeroes = zeroes_of(def),
 		.write_policy = blk_policy_of(def->error_policy),
 		.read_policy = blk_policy_of(def->rerror_policy == DISK_POLICY_DEFAULT
 						     ? def->error_policy
@@ -439,6 +458,7 @@ static bool build_disk(struct machine *m, const struct disk_def *def,
 		.on_error = machine_disk_failed,
 		.on_room = machine_disk_has_room,
 	};
+	const struct blk_limits limits = limits_of(def->iotune);
 	struct block *b = block_open(&image, error);
 	struct machine_disk *d;
 
@@ -450,6 +470,8 @@ static bool build_disk(struct machine *m, const struct disk_def *def,
 	d->image.opener = NULL;
 	opts.opaque = d;
 	d->dev = blk_new(b, &opts, m->mem, owner_thread_context(d->thread), error);
+	if (d->dev)
+		machine_set_limits(m, d->target, &limits, NULL);
 	return virtio_add(m, d->dev, error);
 }
 

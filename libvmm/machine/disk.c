@@ -214,6 +214,34 @@ void machine_switch_heads(struct machine *m, const struct machine_head *heads, u
 	step_begin(s, freeze, on_frozen);
 }
 
+/* ---- limits ---- */
+
+struct limits_set {
+	struct machine_disk *disk;
+	struct blk_limits limits;
+};
+
+static void limits_set(void *arg)
+{
+	g_autofree struct limits_set *l = arg;
+
+	blk_set_limits(l->disk->dev, &l->limits);
+}
+
+bool machine_set_limits(struct machine *m, const char *target, const struct blk_limits *limits,
+			GError **error)
+{
+	struct machine_disk *d = machine_disk_find(m, target);
+	struct limits_set *l;
+
+	if (!d)
+		return error_set(error, VMM_ERR_INVALID_ARG, "there is no disk '%s'", target);
+	l = g_new(struct limits_set, 1);
+	*l = (struct limits_set){ d, *limits };
+	owner_post(owner_thread_context(d->thread), limits_set, l);
+	return true;
+}
+
 void machine_disks_settle(struct machine *m)
 {
 	while (m->switching)

@@ -92,6 +92,11 @@ struct machine_head {
 void machine_switch_heads(struct machine *m, const struct machine_head *heads, unsigned n,
 			  void (*done)(void *opaque, const GError *error), void *opaque);
 
+/* blk.h; target has been checked by the caller or is an error. */
+struct blk_limits;
+bool machine_set_limits(struct machine *m, const char *target, const struct blk_limits *limits,
+			GError **error);
+
 bool machine_set_balloon(struct machine *m, uint64_t guest_bytes, GError **error);
 bool machine_set_stats_period(struct machine *m, unsigned seconds, GError **error);
 

@@ -246,6 +246,7 @@ static const struct {
 	[WORKER_PROC_SAVE] = { control_save },
 	[WORKER_PROC_SAVE_CANCEL] = { control_save_cancel, .while_saving = true },
 	[WORKER_PROC_SAVE_PROGRESS] = { control_save_progress, .while_saving = true },
+	[WORKER_PROC_SET_IOTUNE] = { control_set_iotune },
 };
 
 void control_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)

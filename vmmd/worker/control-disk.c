@@ -3,6 +3,7 @@
 #include "config.h"
 #include "vmmd/worker/control-priv.h"
 
+#include "libvmm/device/blk.h"
 #include "libvmm/util/cleanup.h"
 
 /* A command that is answered when disks' threads have done it. */
@@ -60,4 +61,35 @@ void control_switch_heads(struct control *c, struct rpc_message *msg)
 		};
 	machine_switch_heads(c->w.machine, heads, n, disk_call_done, d);
 	frame_free((xdrproc_t)xdr_worker_heads_args, &args);
+}
+
+void control_set_iotune(struct control *c, struct rpc_message *msg)
+{
+	worker_iotune_args args = { 0 };
+	struct blk_limits limits = { 0 };
+	g_autoptr(GError) error = NULL;
+	const uint64_t *v;
+
+	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_iotune_args, &args, &error)) {
+		rpc_reply_error(c->link, &msg->hdr, error);
+		return;
+	}
+	v = (const uint64_t *)args.values.values_val;
+	if (args.values.values_len == N_IOTUNES) {
+		limits.op_bytes = v[IOTUNE_SIZE];
+		for (unsigned i = 0; i < ARRAY_SIZE(limits.limits); i++)
+			limits.limits[i] = (struct blk_limit){ v[i], v[IOTUNE_MAX + i],
+							       v[IOTUNE_LENGTH + i] };
+		machine_set_limits(c->w.machine, args.target, &limits, &error);
+	} else {
+		error_set(&error, VMM_ERR_RPC, "%u limits", args.values.values_len);
+	}
+	if (error) {
+		rpc_reply_error(c->link, &msg->hdr, error);
+	} else {
+		g_free(c->xml);
+		c->xml = g_strdup(args.xml);
+		rpc_reply_none(c->link, &msg->hdr);
+	}
+	frame_free((xdrproc_t)xdr_worker_iotune_args, &args);
 }
