@@ -357,8 +357,7 @@ static void cut_snapshot(unsigned kind, const char *name)
 	for (guint cut = 0; cut <= s.changes->len * rounds; cut++) {
 		g_autofree char *state = NULL;
 
-		copy("p0.qcow2", "cut.qcow2");
-		lose_power(&s, "cut.qcow2", cut / rounds);
+		lose_power(&s, "p0.qcow2", "cut.qcow2", cut / rounds);
 		expect_whole("cut.qcow2", cut % 8 == 0);
 		state = whole_state("cut.qcow2");
 		g_assert_true(!strcmp(state, before) || !strcmp(state, after));
