@@ -30,12 +30,13 @@ class Daemon:
         self.env = dict(os.environ, VMM_STATE_DIR=self.dir + "/state", VMM_RUN_DIR=self.dir + "/run",
                         VMM_WORKER=BUILD + "/tests/daemon/stub-worker", VMM_SCHEMA_DIR=SOURCE + "/schemas")
         self.env.update(env)
+        self.prefix = []                  # what makes it somebody else's
         self.program = BUILD + "/vmmd/vmmd"
         self.env.pop("G_DEBUG", None)     # misbehaving clients and workers are worth a warning
         self.proc = None
 
     def start(self, *args, wait=PATIENCE):
-        self.proc = subprocess.Popen([self.program, "-v", *args], env=self.env,
+        self.proc = subprocess.Popen([*self.prefix, self.program, "-v", *args], env=self.env,
                                      stdout=self.log, stderr=self.log)
         until = time.monotonic() + wait
         while time.monotonic() < until:
