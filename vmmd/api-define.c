@@ -5,10 +5,11 @@
 #include "vmmd/api.h"
 #include "vmmd/event.h"
 #include "vmmd/metadata.h"
+#include "vmmd/save.h"
 
 enum define_flags { DEFINE_VALIDATE = 1 };
-/* What there is nothing of is removed by doing nothing: saved memory, NVRAM, TPM. */
-enum undefine_flags { UNDEFINE_SNAPSHOTS = 2, UNDEFINE_KNOWN = 0x7f };
+/* What there is nothing of is removed by doing nothing: NVRAM, TPM. */
+enum undefine_flags { UNDEFINE_MANAGED_SAVE = 1, UNDEFINE_SNAPSHOTS = 2, UNDEFINE_KNOWN = 0x7f };
 
 static void define(struct call *call, const char *xml, unsigned flags)
 {
@@ -75,7 +76,15 @@ static void undefine(struct call *call, const remote_domain *ref, unsigned flags
 			       "--snapshots-metadata, which leaves their files", dom->snapshots);
 		return;
 	}
-	if (!domain_forget(dom, &error)) {
+	if (dom->state == DOMAIN_SAVED && !(flags & UNDEFINE_MANAGED_SAVE)) {
+		call_fail_text(call, VMM_ERR_OPERATION_INVALID,
+			       "Requested operation is not valid: domain '%s' has saved memory: "
+			       "undefine it with --managed-save to remove that too",
+			       dom->name);
+		return;
+	}
+	if ((dom->state == DOMAIN_SAVED && !save_managed_remove(dom, &error)) ||
+	    !domain_forget(dom, &error)) {
 		call_fail(call, error);
 		return;
 	}

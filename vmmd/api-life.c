@@ -8,12 +8,10 @@
 #include "vmmd/event.h"
 #include "vmmd/lifecycle.h"
 #include "vmmd/link.h"
+#include "vmmd/save.h"
 #include "vmmd/supervisor.h"
 
-/*
- * Saved memory and NVRAM, which the last two discard, do not exist; the cache
- * is the disks' own matter.
- */
+/* NVRAM, which the last discards, does not exist; the cache is the disks' own matter. */
 enum start_flags {
 	START_PAUSED = 1, START_AUTODESTROY = 2, START_BYPASS_CACHE = 4, START_FORCE_BOOT = 8,
 	START_VALIDATE = 0x10, START_RESET_NVRAM = 0x20,
@@ -45,7 +43,8 @@ static void start(struct call *call, const remote_domain *ref, unsigned flags, l
 
 	if (!dom || !api_flags(call, flags, START_KNOWN))
 		return;
-	if (!domain_may(dom, EV_START, &error)) {
+	if (!domain_may(dom, EV_START, &error) ||
+	    (flags & START_FORCE_BOOT && !save_managed_remove(dom, &error))) {
 		call_fail(call, error);
 		return;
 	}

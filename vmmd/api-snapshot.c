@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Procedures of snapshots, and of checkpoints and jobs, for domains that have none of them. */
+/* Procedures of snapshots, and of checkpoints and jobs of disks, for domains that have none. */
 #include "config.h"
 
 #include <string.h>
@@ -22,14 +22,6 @@ enum list_flags {
 	LIST_TOPOLOGICAL = 0x400,	/* parents first: always */
 	LIST_KNOWN = 0x7ff,
 };
-
-static void no_number(struct call *call, const void *argp)
-{
-	const remote_dom_flags_args *args = argp;
-
-	if (api_domain_of(call, &args->dom))
-		call_reply(call, &(remote_int_ret){ 0 });
-}
 
 static void no_checkpoints(struct call *call, const void *argp)
 {
@@ -393,42 +385,12 @@ static void delete(struct call *call, const void *argp)
 		snapshot_delete(dom, args->snap.name, args->flags, on_changed, call);
 }
 
-/* ---- jobs ---- */
-
-static void job_info(struct call *call, const void *argp)
-{
-	const remote_dom_args *args = argp;
-
-	if (api_active_of(call, &args->dom))
-		call_reply(call, &(remote_job_info_ret){ 0 });
-}
-
-static void job_stats(struct call *call, const void *argp)
-{
-	const remote_dom_flags_args *args = argp;
-
-	if (api_flags(call, args->flags, 3) && api_active_of(call, &args->dom))
-		call_reply(call, &(remote_job_stats_ret){ 0 });
-}
-
 static void block_job_info(struct call *call, const void *argp)
 {
 	const remote_dom_text_flags_args *args = argp;
 
 	if (api_flags(call, args->flags, 1) && api_active_of(call, &args->dom))
 		call_reply(call, &(remote_block_job_ret){ 0 });
-}
-
-static void no_job_to_abort(struct call *call, const void *argp)
-{
-	const remote_dom_args *args = argp;
-	struct domain *dom = api_active_of(call, &args->dom);
-
-	if (dom)
-		call_fail_text(call, VMM_ERR_OPERATION_INVALID,
-			       "Requested operation is not valid: no job is "
-			       "active on domain '%s'",
-			       dom->name);
 }
 
 const struct api_entry api_snapshot[] = {
@@ -449,10 +411,6 @@ const struct api_entry api_snapshot[] = {
 	{ REMOTE_PROC_DOMAIN_REVERT_TO_SNAPSHOT, revert },
 	{ REMOTE_PROC_DOMAIN_SNAPSHOT_DELETE, delete },
 	{ REMOTE_PROC_DOMAIN_LIST_ALL_CHECKPOINTS, no_checkpoints },
-	{ REMOTE_PROC_DOMAIN_HAS_MANAGED_SAVE_IMAGE, no_number },
-	{ REMOTE_PROC_DOMAIN_GET_JOB_INFO, job_info },
-	{ REMOTE_PROC_DOMAIN_GET_JOB_STATS, job_stats },
-	{ REMOTE_PROC_DOMAIN_ABORT_JOB, no_job_to_abort },
 	{ REMOTE_PROC_DOMAIN_GET_BLOCK_JOB_INFO, block_job_info },
 	{ 0 }
 };

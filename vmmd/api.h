@@ -21,7 +21,7 @@ struct api_entry {
 /* Tables end with procedure 0. */
 extern const struct api_entry api_host[], api_domain[], api_define[], api_life[], api_tune[],
 	api_stats[], api_bulk[], api_events[], api_network[], api_storage[], api_snapshot[],
-	api_block[];
+	api_block[], api_save[];
 
 /* flags of many procedures; neither: what it is now */
 enum api_affect { API_LIVE = 1, API_CONFIG = 2 };

@@ -5,6 +5,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/save.h"
 #include "vmmd/snapshot-tree.h"
 
 struct domain_table {
@@ -96,11 +97,13 @@ static void load_one(const struct store_domain *row, void *opaque)
 	dom->persistent = true;
 	dom->autostart = row->autostart;
 	dom->created_s = row->created_s;
-	dom->state = row->state == DOMAIN_SAVED ? DOMAIN_SAVED : DOMAIN_OFF;
+	dom->state = save_managed_is_there(dom) ? DOMAIN_SAVED : DOMAIN_OFF;
 	/* Of a state that was not an end nobody has said how it ended. */
 	dom->reason = row->state == DOMAIN_OFF || row->state == DOMAIN_SAVED ?
 			      (enum wire_reason)row->reason :
 			      REASON_UNKNOWN;
+	if (dom->state == DOMAIN_SAVED)
+		dom->reason = REASON_SHUTOFF_SAVED;
 	dom->saved_xml = g_strdup(row->xml);
 	dom->saved = domain_def_parse(row->xml, 0, &error);
 	if (dom->saved)

@@ -4,6 +4,7 @@
 #include "vmmd/lifecycle-priv.h"
 
 #include "libvmm/util/error.h"
+#include "vmmd/save.h"
 #include "vmmd/supervisor.h"
 
 static void adopt_live(struct domain *dom, const worker_hello_ret *hello)
@@ -52,6 +53,8 @@ static void on_adopted(const void *ret, const GError *error, void *opaque)
 	if (dom->state == DOMAIN_STARTING)
 		domain_step(dom, EV_READY, WORKER_CAUSE_BOOTED, NULL, NULL);
 	life_take_state(dom, hello->state, hello->cause, hello->detail);
+	if (save_adopt(dom, hello->state, hello->cause, hello->detail))
+		return;
 	g_message("domain '%s' goes on, %s, id %d", dom->name, state_name(dom->state), dom->id);
 	if (supervisor_marked(dom->daemon, dom->uuid_text, SUPERVISOR_AUTODESTROY))
 		lifecycle_destroy(dom, false, destroyed_orphan, NULL);

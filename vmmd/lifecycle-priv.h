@@ -19,6 +19,11 @@ struct lifecycle {
 	guint timer;			/* of the start, later of the stop */
 	guint powerdown_timer;
 	bool start_paused;
+	int state_fd;			/* what is restored; -1: a cold boot, or done */
+	bool restored, managed;		/* of the start: from a file; from the domain's own */
+	bool saving;			/* SAVE is not answered */
+	bool run_after_save;		/* if it fails */
+	bool saved;			/* it is stopped because it was saved */
 	bool polite;			/* the end must not be forced */
 	bool by_host;			/* we pressed the power button */
 	int said_cause;			/* of WORKER_STOPPED */

@@ -3,8 +3,11 @@
 #include "config.h"
 #include "vmmd/lifecycle-priv.h"
 
+#include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "libvmm/util/fault.h"
 #include "vmmd/event.h"
+#include "vmmd/save.h"
 #include "vmmd/store.h"
 #include "vmmd/supervisor.h"
 
@@ -54,6 +57,54 @@ static gboolean on_start_timeout(void *opaque)
 	return G_SOURCE_REMOVE;
 }
 
+static void start_end(struct domain *dom)
+{
+	struct lifecycle *life = dom->life;
+	int cause = life->restored ? WORKER_CAUSE_RESTORED : WORKER_CAUSE_BOOTED;
+
+	g_clear_handle_id(&life->timer, g_source_remove);
+	g_clear_pointer(&life->permit, permit_free);
+	dom->started_us = g_get_real_time();
+	domain_step(dom, life->start_paused ? EV_READY_PAUSED : EV_READY,
+		    life->start_paused ? WORKER_CAUSE_USER : cause, NULL, NULL);
+	g_message("domain '%s' has started, id %d", dom->name, dom->id);
+	event_lifecycle(dom, LIFECYCLE_STARTED,
+			life->restored ? LIFECYCLE_STARTED_RESTORED : LIFECYCLE_STARTED_BOOTED);
+	if (life->start_paused)
+		event_lifecycle(dom, LIFECYCLE_SUSPENDED, LIFECYCLE_SUSPENDED_PAUSED);
+	else
+		event_lifecycle(dom, LIFECYCLE_RESUMED, life->restored
+				? LIFECYCLE_RESUMED_FROM_SNAPSHOT : LIFECYCLE_RESUMED_UNPAUSED);
+	life_tell_starter(dom, NULL);
+}
+
+static void on_running(const void *ret, const GError *error, void *opaque)
+{
+	struct domain *dom = opaque;
+
+	if (error)
+		start_fail_by(dom, error);
+	else if (!dom->life->start_error && dom->state != DOMAIN_STOPPING)
+		start_end(dom);
+}
+
+/* The machine is there, and held: its file goes, then it runs (save.h). */
+static void managed_commit(struct domain *dom)
+{
+	g_autoptr(GError) error = NULL;
+
+	fault_point("restore:held");
+	if (!save_managed_remove(dom, &error)) {
+		start_fail(dom, g_steal_pointer(&error));
+		return;
+	}
+	fault_point("restore:removed");
+	if (dom->life->start_paused)
+		start_end(dom);
+	else
+		link_command(dom->link, WORKER_PROC_RESUME, 0, on_running, dom);
+}
+
 static void on_started(const void *ret, const GError *error, void *opaque)
 {
 	struct domain *dom = opaque;
@@ -65,18 +116,18 @@ static void on_started(const void *ret, const GError *error, void *opaque)
 	}
 	if (life->start_error || dom->state == DOMAIN_STOPPING)
 		return;
-	g_clear_handle_id(&life->timer, g_source_remove);
-	g_clear_pointer(&life->permit, permit_free);
-	dom->started_us = g_get_real_time();
-	domain_step(dom, life->start_paused ? EV_READY_PAUSED : EV_READY,
-		    life->start_paused ? WORKER_CAUSE_USER : WORKER_CAUSE_BOOTED, NULL, NULL);
-	g_message("domain '%s' has started, id %d", dom->name, dom->id);
-	event_lifecycle(dom, LIFECYCLE_STARTED, LIFECYCLE_STARTED_BOOTED);
-	if (life->start_paused)
-		event_lifecycle(dom, LIFECYCLE_SUSPENDED, LIFECYCLE_SUSPENDED_PAUSED);
+	fd_close(&life->state_fd);
+	if (life->managed)
+		managed_commit(dom);
 	else
-		event_lifecycle(dom, LIFECYCLE_RESUMED, LIFECYCLE_RESUMED_UNPAUSED);
-	life_tell_starter(dom, NULL);
+		start_end(dom);
+}
+
+static unsigned start_flags(const struct lifecycle *life)
+{
+	if (life->start_paused)
+		return WORKER_START_PAUSED;
+	return life->managed ? WORKER_START_HELD : 0;
 }
 
 static void on_hello(const void *ret, const GError *error, void *opaque)
@@ -96,8 +147,8 @@ static void on_hello(const void *ret, const GError *error, void *opaque)
 				dom->daemon->worker_path, hello->protocol,
 				WORKER_PROTOCOL_VERSION));
 	else if (dom->state == DOMAIN_STARTING)
-		link_start(dom->link, dom->live_xml, dom->id, dom->life->start_paused, 0,
-			   on_started, dom);
+		link_start(dom->link, dom->live_xml, dom->id, start_flags(dom->life),
+			   dom->life->state_fd, on_started, dom);
 }
 
 /* Sockets of channels that name none are in the run folder, and end with it. */
@@ -156,19 +207,48 @@ static bool start_begin(struct domain *dom, const domain_def *def, bool paused, 
 	return true;
 }
 
-void lifecycle_start(struct domain *dom, const domain_def *def, bool paused, lifecycle_done *done,
-		     void *opaque)
+/* Else the disks would go on, and the saved memory would meet others than it knew. */
+static bool saved_is_heeded(const struct domain *dom, bool managed, GError **error)
 {
+	if (managed || dom->state != DOMAIN_SAVED)
+		return true;
+	return error_set(error, VMM_ERR_OPERATION_INVALID,
+			 "Requested operation is not valid: domain '%s' has saved memory: start it "
+			 "from that, or discard it by managedsave-remove",
+			 dom->name);
+}
+
+static void start(struct domain *dom, const domain_def *def, int fd, bool managed, bool paused,
+		  lifecycle_done *done, void *opaque)
+{
+	auto_close int state_fd = fd;
 	g_autoptr(GError) error = NULL;
 
-	if (!start_begin(dom, def, paused, &error)) {
+	if (!saved_is_heeded(dom, managed, &error) || !start_begin(dom, def, paused, &error)) {
 		done(dom, error, opaque);
 		if (!dom->persistent && !state_is_active(dom->state))
 			domain_drop(dom);
 		return;
 	}
+	dom->life->restored = fd >= 0;
+	dom->life->managed = managed;
+	dom->life->state_fd = TAKE_FD(state_fd);
 	dom->life->starter = (struct waiter){ done, opaque };
 	dom->life->timer = g_timeout_add(dom->daemon->start_timeout_ms, on_start_timeout, dom);
 	link_hello(dom->link, 0, on_hello, dom);
 }
 
+void lifecycle_start(struct domain *dom, const domain_def *def, bool paused, lifecycle_done *done,
+		     void *opaque)
+{
+	if (!def && dom->state == DOMAIN_SAVED)
+		save_managed_start(dom, paused, done, opaque);
+	else
+		start(dom, def, -1, false, paused, done, opaque);
+}
+
+void lifecycle_start_saved(struct domain *dom, const domain_def *def, int fd, bool managed,
+			   bool paused, lifecycle_done *done, void *opaque)
+{
+	start(dom, def, fd, managed, paused, done, opaque);
+}

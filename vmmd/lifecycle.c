@@ -13,8 +13,10 @@
 
 #include <errno.h>
 
+#include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "vmmd/event.h"
+#include "vmmd/save.h"
 #include "vmmd/store.h"
 #include "vmmd/supervisor.h"
 
@@ -22,6 +24,7 @@ struct lifecycle *life_new(void)
 {
 	struct lifecycle *life = g_new0(struct lifecycle, 1);
 
+	life->state_fd = -1;
 	life->enders = g_array_new(FALSE, FALSE, sizeof(struct waiter));
 	return life;
 }
@@ -32,6 +35,7 @@ void life_free(struct lifecycle *life)
 	g_clear_handle_id(&life->powerdown_timer, g_source_remove);
 	g_array_unref(life->enders);
 	permit_free(life->permit);
+	fd_close(&life->state_fd);
 	g_clear_error(&life->start_error);
 	g_free(life->said_detail);
 	g_free(life);
@@ -188,7 +192,7 @@ static int end_cause(struct domain *dom, const struct supervisor_end *end, const
 		return WORKER_CAUSE_FAILED;
 	}
 	if (dom->state == DOMAIN_STOPPING)
-		return WORKER_CAUSE_DESTROYED;
+		return life->saved ? WORKER_CAUSE_SAVED : WORKER_CAUSE_DESTROYED;
 	if (end->cause != WORKER_CAUSE_NONE) {
 		*ret_detail = g_strdup(end->detail);
 		return end->cause;
@@ -214,6 +218,9 @@ static void tell_end(struct domain *dom, int cause, bool by_host)
 		return;
 	case WORKER_CAUSE_DESTROYED:
 		event_lifecycle(dom, LIFECYCLE_STOPPED, LIFECYCLE_STOPPED_DESTROYED);
+		return;
+	case WORKER_CAUSE_SAVED:
+		event_lifecycle(dom, LIFECYCLE_STOPPED, LIFECYCLE_STOPPED_SAVED);
 		return;
 	case WORKER_CAUSE_CRASHED:
 		event_lifecycle(dom, LIFECYCLE_STOPPED, LIFECYCLE_STOPPED_CRASHED);
@@ -251,6 +258,8 @@ static void on_gone(const char *how, void *opaque)
 	g_message("domain '%s' has ended (cause %d)%s%s", dom->name, cause, detail ? ": " : "",
 		  detail ?: "");
 	domain_step(dom, EV_GONE, cause, detail, NULL);
+	if (save_managed_is_there(dom))
+		domain_step(dom, EV_SAVED, cause, life->start_error ? detail : NULL, NULL);
 	g_clear_pointer(&dom->link, link_free);
 	domain_set_live(dom, NULL);
 	dom->autodestroy = NULL;

@@ -12,10 +12,16 @@
 
 typedef void lifecycle_done(struct domain *dom, const GError *error, void *opaque);
 
-/* def (not taken) is what runs: NULL for the saved definition. */
+/* def (not taken) is what runs: NULL for the saved definition, or the saved memory. */
 void lifecycle_start(struct domain *dom, const domain_def *def, bool paused, lifecycle_done *done,
 		     void *opaque);
 /* graceful: never by SIGKILL; an error when the worker does not end in time. */
+/*
+ * As def in fd (both the caller's, fd taken) was saved.  managed: the domain's
+ * own file, which is removed before the guest runs.
+ */
+void lifecycle_start_saved(struct domain *dom, const domain_def *def, int fd, bool managed,
+			   bool paused, lifecycle_done *done, void *opaque);
 void lifecycle_destroy(struct domain *dom, bool graceful, lifecycle_done *done, void *opaque);
 void lifecycle_suspend(struct domain *dom, lifecycle_done *done, void *opaque);
 void lifecycle_resume(struct domain *dom, lifecycle_done *done, void *opaque);

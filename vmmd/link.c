@@ -310,6 +310,7 @@ struct pending {
 union result {
 	worker_hello_ret hello;
 	worker_stats_ret stats;
+	worker_save_progress progress;
 	remote_none none;
 };
 
@@ -383,15 +384,39 @@ void link_hello(struct link *l, unsigned timeout_ms, link_done *done, void *opaq
 		  (struct pending){ (xdrproc_t)xdr_worker_hello_ret, done, NULL, opaque });
 }
 
-void link_start(struct link *l, const char *xml, int id, bool paused, unsigned timeout_ms,
+/* Waits as long as it takes: for a disk, say. */
+static void link_call_fds(struct link *l, int procedure, xdrproc_t proc, const void *args,
+			  const int *fds, unsigned n_fds, struct pending pending)
+{
+	if (!l->conn)
+		no_connection(&pending);
+	else
+		rpc_conn_call(l->conn, WORKER_PROGRAM, procedure, proc, args, fds, n_fds, 0,
+			      on_reply, g_memdup2(&pending, sizeof(pending)));
+}
+
+void link_start(struct link *l, const char *xml, int id, unsigned flags, int state_fd,
 		link_done *done, void *opaque)
 {
 	worker_start_args args = {
-		.xml = (char *)xml, .id = id, .flags = paused ? WORKER_START_PAUSED : 0,
+		.xml = (char *)xml, .id = id,
+		.flags = flags | (state_fd >= 0 ? WORKER_START_RESTORE : 0),
 	};
 
-	link_call(l, WORKER_PROC_START, (xdrproc_t)xdr_worker_start_args, &args, timeout_ms,
-		  (struct pending)VOID_RESULT);
+	link_call_fds(l, WORKER_PROC_START, (xdrproc_t)xdr_worker_start_args, &args, &state_fd,
+		      state_fd >= 0, (struct pending)VOID_RESULT);
+}
+
+void link_save(struct link *l, const worker_save_args *args, int fd, link_done *done, void *opaque)
+{
+	link_call_fds(l, WORKER_PROC_SAVE, (xdrproc_t)xdr_worker_save_args, args, &fd, 1,
+		      (struct pending)VOID_RESULT);
+}
+
+void link_save_progress(struct link *l, link_done *done, void *opaque)
+{
+	link_call(l, WORKER_PROC_SAVE_PROGRESS, NONE, STATS_TIMEOUT_MS,
+		  (struct pending){ (xdrproc_t)xdr_worker_save_progress, done, NULL, opaque });
 }
 
 void link_command(struct link *l, int procedure, unsigned timeout_ms, link_done *done, void *opaque)

@@ -42,8 +42,13 @@ typedef void link_fd_done(int fd, const GError *error, void *opaque);
 
 /* worker_hello_ret */
 void link_hello(struct link *link, unsigned timeout_ms, link_done *done, void *opaque);
-void link_start(struct link *link, const char *xml, int id, bool paused, unsigned timeout_ms,
+/* flags: WORKER_START_...; state_fd: of a saved machine (the caller's), or -1. */
+void link_start(struct link *link, const char *xml, int id, unsigned flags, int state_fd,
 		link_done *done, void *opaque);
+void link_save(struct link *link, const worker_save_args *args, int fd, link_done *done,
+	       void *opaque);
+/* worker_save_progress */
+void link_save_progress(struct link *link, link_done *done, void *opaque);
 /* RESUME, PAUSE, RESET, STOP: no arguments, no result. */
 void link_command(struct link *link, int procedure, unsigned timeout_ms, link_done *done,
 		  void *opaque);

@@ -22,6 +22,7 @@
 #include "vmmd/imagejob.h"
 #include "vmmd/journal.h"
 #include "vmmd/lifecycle.h"
+#include "vmmd/save.h"
 #include "vmmd/server.h"
 #include "vmmd/snapshot.h"
 #include "vmmd/store.h"
@@ -213,6 +214,7 @@ static const struct journal_kind intent_kinds[] = {
 	{ "snapshot-create", snapshot_create_resume },
 	{ "snapshot-revert", snapshot_revert_resume },
 	{ "snapshot-merge", snapshot_merge_resume },
+	{ SAVE_INTENT, save_intent_resume },
 	{ NULL, NULL },
 };
 

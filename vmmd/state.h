@@ -18,7 +18,7 @@ enum domain_state {
 
 enum domain_event {
 	/* Wishes: whether it may be asked for now; the worker's answer is a fact of its own. */
-	EV_START, EV_SUSPEND, EV_RESUME, EV_SHUTDOWN, EV_REBOOT, EV_RESET, EV_DESTROY,
+	EV_START, EV_SUSPEND, EV_RESUME, EV_SHUTDOWN, EV_REBOOT, EV_RESET, EV_SAVE, EV_DESTROY,
 	/* Facts. */
 	EV_READY,			/* START is answered, it runs */
 	EV_READY_PAUSED,
@@ -26,7 +26,8 @@ enum domain_event {
 	EV_STANDS,			/* paused */
 	EV_CRASHED,			/* crashed and kept */
 	EV_IGNORED,			/* the guest did not heed the power button */
-	EV_SAVED,
+	EV_SAVED,			/* off, and its memory is in a file */
+	EV_DISCARDED,			/* that is not there any more */
 	EV_GONE,			/* the worker has ended */
 	N_DOMAIN_EVENTS
 };
@@ -45,8 +46,10 @@ enum wire_state {
 enum wire_reason {
 	REASON_UNKNOWN = 0,
 	REASON_RUNNING_BOOTED = 1,
+	REASON_RUNNING_RESTORED = 3,
 	REASON_RUNNING_UNPAUSED = 5,
 	REASON_PAUSED_USER = 1,
+	REASON_PAUSED_SAVE = 3,
 	REASON_PAUSED_IO_ERROR = 5,
 	REASON_PAUSED_SHUTTING_DOWN = 8,
 	REASON_PAUSED_CRASHED = 10,

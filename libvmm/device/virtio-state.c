@@ -152,7 +152,8 @@ static bool config_load(struct virtio_device *dev, struct state_in *in)
 		return !in->bad;
 	}
 	g_mutex_lock(&dev->config_lock);
-	memcpy(dev->config, config, len);
+	if (len)
+		memcpy(dev->config, config, len);
 	dev->generation = generation;
 	g_mutex_unlock(&dev->config_lock);
 	return true;

@@ -159,11 +159,23 @@ static bool may_save(const struct machine *m, GError **error)
 	return true;
 }
 
-void machine_save(struct machine *m, int fd, const char *xml, machine_saved_fn *done, void *opaque)
+static void opts_put(const struct machine_save_opts *opts, struct state_file *s)
 {
-	auto_close int file = fd;
-	g_autoptr(GError) error = NULL;
 	struct state_out out;
+
+	state_begin(&out, s, MACHINE_SECTION_XML, DEFINITION_VERSION);
+	state_put(&out, opts->xml, strlen(opts->xml));
+	state_end(&out);
+	state_begin(&out, s, MACHINE_SECTION_RUN, DEFINITION_VERSION);
+	state_put_u8(&out, opts->run);
+	state_end(&out);
+}
+
+void machine_save(struct machine *m, const struct machine_save_opts *opts, machine_saved_fn *done,
+		  void *opaque)
+{
+	auto_close int file = opts->fd;
+	g_autoptr(GError) error = NULL;
 	struct save *s;
 
 	if (!may_save(m, &error)) {
@@ -174,9 +186,7 @@ void machine_save(struct machine *m, int fd, const char *xml, machine_saved_fn *
 	*s = (struct save){ .m = m, .fd = TAKE_FD(file), .was_running = m->running,
 			    .done = done, .opaque = opaque, .state = state_file_new() };
 	s->wake = machine_wake_new(m, on_written, s);
-	state_begin(&out, s->state, MACHINE_SECTION_XML, DEFINITION_VERSION);
-	state_put(&out, xml, strlen(xml));
-	state_end(&out);
+	opts_put(opts, s->state);
 	m->save = s;
 	m->running = false;
 	vcpus_pause(m->vcpus, save_parked, s);

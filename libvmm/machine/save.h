@@ -8,18 +8,24 @@
 
 #include "libvmm/machine/machine.h"
 
-/* In the file beside the machine's own: the definition, as text without an end mark. */
+/* In the file beside the machine's own, version 1: the definition, as text without an end mark. */
 #define MACHINE_SECTION_XML "xml"
+#define MACHINE_SECTION_RUN "run"	/* a byte, 0 or 1 */
 
 /* After success the machine stands still; after an error it is as it was before. */
 typedef void machine_saved_fn(void *opaque, const GError *error);
 
+struct machine_save_opts {
+	int fd;			/* an empty file; taken */
+	const char *xml;	/* comes with the state, as does: */
+	bool run;		/* whoever restores it shall resume it */
+};
+
 /*
- * Pauses the machine and writes it to fd (taken), an empty file; done() is
- * called when all of it is on the disk.  xml comes with it.  Until then the
- * machine may be neither resumed, reset nor paused.
+ * Pauses the machine and writes it; done() is called when all of it is on the
+ * disk.  Until then the machine may be neither resumed, reset nor paused.
  */
-void machine_save(struct machine *m, int fd, const char *xml, machine_saved_fn *done,
+void machine_save(struct machine *m, const struct machine_save_opts *opts, machine_saved_fn *done,
 		  void *opaque);
 /* It ends soon, with VMM_ERR_ABORTED, or is done already. */
 void machine_save_cancel(struct machine *m);

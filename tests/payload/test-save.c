@@ -135,7 +135,7 @@ static void on_saved(void *opaque, const GError *error)
 static void save_to(struct guest *g, int fd)
 {
 	g->saved = false;
-	machine_save(g->m, dup(fd), "<domain/>", on_saved, g);
+	machine_save(g->m, &(struct machine_save_opts){ dup(fd), "<domain/>", true }, on_saved, g);
 	while (!g->saved)
 		g_main_context_iteration(NULL, TRUE);
 }
@@ -279,7 +279,7 @@ static void a_machine_may_go_while_it_is_saved(void)
 		return;
 	machine_resume(g->m);
 	listen_for(g, "ready");
-	machine_save(g->m, dup(fd), "<domain/>", on_saved, g);
+	machine_save(g->m, &(struct machine_save_opts){ dup(fd), "<domain/>", true }, on_saved, g);
 	machine_free(g_steal_pointer(&g->m));
 	g_assert_true(g->saved);
 	g_assert_error(g->error, VMM_ERROR, VMM_ERR_ABORTED);

@@ -29,7 +29,9 @@ static void a_life_from_start_to_power_off_is_allowed(void)
 	g_assert_cmpint(AFTER(DOMAIN_RUNNING, EV_SHUTDOWN, EV_IGNORED), ==, DOMAIN_RUNNING);
 	g_assert_cmpint(AFTER(DOMAIN_OFF, EV_START, EV_READY_PAUSED), ==, DOMAIN_PAUSED);
 	g_assert_cmpint(AFTER(DOMAIN_RUNNING, EV_CRASHED, EV_RESET, EV_RUNS), ==, DOMAIN_RUNNING);
-	g_assert_cmpint(AFTER(DOMAIN_PAUSED, EV_SAVED, EV_START, EV_READY), ==, DOMAIN_RUNNING);
+	g_assert_cmpint(AFTER(DOMAIN_PAUSED, EV_SAVE, EV_DESTROY, EV_GONE, EV_SAVED, EV_START,
+			      EV_READY), ==, DOMAIN_RUNNING);
+	g_assert_cmpint(AFTER(DOMAIN_OFF, EV_SAVED, EV_DISCARDED), ==, DOMAIN_OFF);
 }
 
 static void whatever_has_a_worker_can_be_destroyed_and_can_die(void)

@@ -43,7 +43,8 @@ static void do_resume(struct control *c, struct rpc_message *msg)
 		return;
 	}
 	if (c->w.state == WORKER_PAUSED)
-		worker_resume(&c->w, WORKER_CAUSE_USER);
+		worker_resume(&c->w, c->w.cause == WORKER_CAUSE_RESTORED ? WORKER_CAUSE_RESTORED
+									 : WORKER_CAUSE_USER);
 	rpc_reply_none(c->link, &msg->hdr);
 }
 

@@ -32,6 +32,7 @@ void control_save(struct control *c, struct rpc_message *msg)
 {
 	worker_save_args args = { 0 };
 	g_autoptr(GError) error = NULL;
+	struct machine_save_opts opts;
 	struct save_call *s;
 
 	if (msg->n_fds != 1 || c->w.cause == WORKER_CAUSE_CRASHED) {
@@ -46,7 +47,9 @@ void control_save(struct control *c, struct rpc_message *msg)
 	}
 	s = g_new(struct save_call, 1);
 	*s = (struct save_call){ c, c->link, msg->hdr, c->w.state == WORKER_RUNNING };
-	worker_save(&c->w, TAKE_FD(msg->fds[0]), args.xml, args.detail, on_saved, s);
+	opts = (struct machine_save_opts){ TAKE_FD(msg->fds[0]), args.xml,
+					   args.flags & WORKER_SAVE_RUN };
+	worker_save(&c->w, &opts, args.detail, on_saved, s);
 	frame_free((xdrproc_t)xdr_worker_save_args, &args);
 }
 

@@ -153,9 +153,9 @@ static gboolean on_start(void *opaque)
 	if (!ok) {
 		start_failed(c, &st->call, error);
 	} else {
-		if (st->args.flags & WORKER_START_PAUSED)
+		if (st->args.flags & (WORKER_START_PAUSED | WORKER_START_HELD))
 			c->w.state = WORKER_PAUSED,
-			c->w.cause = st->state_fd < 0 ? WORKER_CAUSE_USER : cause;
+			c->w.cause = st->args.flags & WORKER_START_HELD ? cause : WORKER_CAUSE_USER;
 		else
 			worker_resume(&c->w, cause);
 		if (c->link)

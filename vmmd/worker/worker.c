@@ -237,7 +237,7 @@ void worker_pause(struct worker *w, enum worker_cause cause, void (*done)(void *
 struct save {
 	struct worker *w;
 	char *detail;
-	void (*done)(void *opaque, const GError *error);
+	machine_saved_fn *done;
 	void *opaque;
 };
 
@@ -253,14 +253,14 @@ static void save_done(void *opaque, const GError *error)
 	s->done(s->opaque, error);
 }
 
-void worker_save(struct worker *w, int fd, const char *xml, const char *detail,
-		 void (*done)(void *opaque, const GError *error), void *opaque)
+void worker_save(struct worker *w, const struct machine_save_opts *opts, const char *detail,
+		 machine_saved_fn *done, void *opaque)
 {
 	struct save *s = g_new(struct save, 1);
 
 	*s = (struct save){ w, g_strdup(detail), done, opaque };
 	w->save_begun_us = g_get_monotonic_time();
-	machine_save(w->machine, fd, xml, save_done, s);
+	machine_save(w->machine, opts, save_done, s);
 }
 
 bool worker_powerdown(struct worker *w, bool restart_after, GError **error)

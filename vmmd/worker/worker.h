@@ -59,12 +59,9 @@ void worker_resume(struct worker *w, enum worker_cause cause);
 /* done() when the guest stands still. */
 void worker_pause(struct worker *w, enum worker_cause cause, void (*done)(void *opaque),
 		  void *opaque);
-/*
- * Into fd (taken); done() when it is on the disk and the guest stands still,
- * for the cause SAVED, or with the error and the guest as it was.
- */
-void worker_save(struct worker *w, int fd, const char *xml, const char *detail,
-		 void (*done)(void *opaque, const GError *error), void *opaque);
+/* machine_save(); after success the guest stands still for the cause SAVED. */
+void worker_save(struct worker *w, const struct machine_save_opts *opts, const char *detail,
+		 machine_saved_fn *done, void *opaque);
 bool worker_powerdown(struct worker *w, bool restart, GError **error);
 void worker_reset(struct worker *w);
 /* Closes the disks, says why, ends the main loop.  The last thing a worker does. */
