@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The ways to become a console's reader: stream socket, descriptor, pty, listening socket. */
+/* The ways to become a console's reader: stream socket, descriptor, listening socket. */
 #include "config.h"
 #include "libvmm/device/hub-priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <termios.h>
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
@@ -65,58 +63,6 @@ bool hub_attach_fd(struct hub *hub, enum hub_mode mode, const char *who, int in_
 	if (mode != HUB_READ)
 		hub_writer_set(hub, r, true, NULL);
 	return true;
-}
-
-/* --- pty --- */
-
-static int pty_open(char **ret_path)
-{
-	auto_close int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	char path[64];
-
-	if (fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0)
-		return -errno;
-	if (ptsname_r(fd, path, sizeof(path)) != 0)
-		return -errno;
-	*ret_path = g_strdup(path);
-	return TAKE_FD(fd);
-}
-
-static int pty_open_slave_raw(const char *path)
-{
-	int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	struct termios t;
-
-	if (fd < 0)
-		return -errno;
-	if (tcgetattr(fd, &t) == 0) {
-		cfmakeraw(&t);
-		tcsetattr(fd, TCSANOW, &t);
-	}
-	return fd;
-}
-
-char *hub_attach_pty(struct hub *hub, GError **error)
-{
-	g_autofree char *path = NULL;
-	struct hub_reader *r;
-	int master, slave;
-
-	master = pty_open(&path);
-	if (master < 0) {
-		error_errno(error, master, "console '%s': cannot make a pty", hub->name);
-		return NULL;
-	}
-	slave = pty_open_slave_raw(path);
-	if (slave < 0) {
-		error_errno(error, slave, "console '%s': cannot open '%s'", hub->name, path);
-		fd_close(&master);
-		return NULL;
-	}
-	r = hub_reader_add(hub, path, master, master, 0);
-	r->keep_fd = slave;
-	r->writes = true;
-	return g_steal_pointer(&path);
 }
 
 /* --- listening sockets --- */

@@ -22,8 +22,6 @@ struct hub_reader {
 	bool restore_out;
 	int in_fd;		/* -1: none; may be out_fd */
 	int out_fd;
-	/* a pty's slave: without it the master hangs up when nobody has it open */
-	int keep_fd;
 	void *in_tag;		/* GSource tags, while polled; not used when in_fd is out_fd */
 	void *out_tag;
 	struct hub_listener *listener;

@@ -215,7 +215,7 @@ struct hub_reader *hub_reader_add(struct hub *hub, const char *who, int in_fd, i
 {
 	struct hub_reader *r = g_new0(struct hub_reader, 1);
 
-	*r = (struct hub_reader){ .hub = hub, .in_fd = in_fd, .out_fd = out_fd, .keep_fd = -1 };
+	*r = (struct hub_reader){ .hub = hub, .in_fd = in_fd, .out_fd = out_fd };
 	r->who = g_strdup(who);
 	r->restore_in = fd_unblock(in_fd);
 	r->restore_out = fd_unblock(out_fd);
@@ -260,7 +260,6 @@ void hub_reader_free(void *arg)
 	if (r->out_fd != r->in_fd)
 		fd_close(&r->out_fd);
 	fd_close(&r->in_fd);
-	fd_close(&r->keep_fd);
 	g_free(r->who);
 	g_free(r);
 }

@@ -55,9 +55,6 @@ int hub_attach(struct hub *hub, enum hub_mode mode, const char *who, uint64_t re
 bool hub_attach_fd(struct hub *hub, enum hub_mode mode, const char *who, int in_fd, int out_fd,
 		   GError **error);
 
-/* A pseudo terminal beside the streams; may always type.  Returns the slave's path. */
-char *hub_attach_pty(struct hub *hub, GError **error);
-
 /*
  * A listening stream socket: one client at a time, who may always type; others
  * wait in its backlog.  The descriptor is taken (also on failure).

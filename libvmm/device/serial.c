@@ -56,7 +56,6 @@ struct serial {
 	bool polled;
 	bool stopped;		/* the machine stands still: the modem waits */
 	uint8_t rx[FIFO_BYTES];
-	uint16_t rx_break;	/* bit i: rx[i] is a break */
 	unsigned rx_head;
 	unsigned rx_n;
 	unsigned causes;
@@ -64,16 +63,11 @@ struct serial {
 
 /* --- interrupts --- */
 
-static bool break_on_top(const struct serial *s)
-{
-	return s->rx_n > 0 && s->rx_break & (1u << s->rx_head);
-}
-
 static unsigned pending(const struct serial *s)
 {
 	unsigned causes = 0;
 
-	if (s->ier & UART_IER_RLSI && (s->overrun || break_on_top(s)))
+	if (s->ier & UART_IER_RLSI && s->overrun)
 		causes |= CAUSE_LINE;
 	if (s->ier & UART_IER_RDI && s->rx_n > 0)
 		causes |= CAUSE_DATA;
@@ -109,10 +103,9 @@ static bool fifo_on(const struct serial *s)
 static void rx_clear(struct serial *s)
 {
 	s->rx_n = s->rx_head = 0;
-	s->rx_break = 0;
 }
 
-static void rx_push(struct serial *s, uint8_t byte, bool is_break)
+static void rx_push(struct serial *s, uint8_t byte)
 {
 	unsigned at = (s->rx_head + s->rx_n) % FIFO_BYTES;
 
@@ -121,7 +114,6 @@ static void rx_push(struct serial *s, uint8_t byte, bool is_break)
 		return;
 	}
 	s->rx[at] = byte;
-	s->rx_break = (uint16_t)((s->rx_break & ~(1u << at)) | (unsigned)is_break << at);
 	s->rx_n++;
 }
 
@@ -131,7 +123,6 @@ static uint8_t rx_pop(struct serial *s)
 
 	if (s->rx_n == 0)
 		return 0;
-	s->rx_break &= (uint16_t)~(1u << s->rx_head);
 	s->rx_head = (s->rx_head + 1) % FIFO_BYTES;
 	s->rx_n--;
 	return byte;
@@ -166,20 +157,12 @@ static void serial_input(void *dev, const uint8_t *data, size_t len)
 
 	pthread_mutex_lock(&s->lock);
 	for (size_t i = 0; i < len; i++)
-		rx_push(s, data[i], false);
+		rx_push(s, data[i]);
 	update(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
 static const struct hub_ops serial_hub_ops = { .room = serial_room, .input = serial_input };
-
-void serial_break(struct serial *s)
-{
-	pthread_mutex_lock(&s->lock);
-	rx_push(s, 0, true);
-	update(s);
-	pthread_mutex_unlock(&s->lock);
-}
 
 /* --- registers --- */
 
@@ -223,11 +206,7 @@ static uint8_t read_lsr(struct serial *s)
 		v |= UART_LSR_DR;
 	if (s->overrun)
 		v |= UART_LSR_OE;
-	if (break_on_top(s))
-		v |= UART_LSR_BI;
 	s->overrun = false;
-	if (s->rx_n > 0)
-		s->rx_break &= (uint16_t)~(1u << s->rx_head);
 	s->polled = true;
 	return v;
 }
@@ -268,7 +247,7 @@ static uint8_t read_iir(struct serial *s)
 static void write_thr(struct serial *s, uint8_t byte)
 {
 	if (s->mcr & UART_MCR_LOOP)
-		rx_push(s, byte, false);
+		rx_push(s, byte);
 	else if (s->hub)
 		hub_put(s->hub, &byte, 1);
 	s->thre = true;
@@ -428,12 +407,8 @@ static void serial_save(struct device *dev, struct state_out *out)
 	state_put(out, regs, sizeof(regs));
 	state_put(out, flags, sizeof(flags));
 	state_put_u32(out, s->rx_n);
-	for (unsigned i = 0; i < s->rx_n; i++) {
-		unsigned at = (s->rx_head + i) % FIFO_BYTES;
-
-		state_put_u8(out, s->rx[at]);
-		state_put_u8(out, s->rx_break >> at & 1);
-	}
+	for (unsigned i = 0; i < s->rx_n; i++)
+		state_put_u8(out, s->rx[(s->rx_head + i) % FIFO_BYTES]);
 	state_put_u32(out, s->causes);
 }
 
@@ -462,10 +437,8 @@ static bool serial_load(struct device *dev, struct state_in *in, GError **error)
 	regs_load(s, in);
 	rx_clear(s);
 	n = state_get_max(in, FIFO_BYTES);
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		s->rx[i] = state_get_u8(in);
-		s->rx_break |= (uint16_t)(state_get_bool(in) << i);
-	}
 	s->rx_n = n;
 	s->causes = state_get_max(in, CAUSE_LINE | CAUSE_DATA | CAUSE_THRE | CAUSE_MODEM);
 	/* The edge may have been on its way when the interrupt controller was saved. */

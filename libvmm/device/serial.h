@@ -26,6 +26,3 @@ struct device *serial_device(struct serial *s);
 
 /* Its bus handlers; dev is the struct serial. */
 extern const struct bus_ops serial_ops;
-
-/* The other end holds the line: SysRq for Linux.  Hub's owner thread. */
-void serial_break(struct serial *s);

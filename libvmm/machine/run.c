@@ -371,20 +371,25 @@ uint64_t machine_balloon_bytes(const struct machine *m)
 	return m->balloon ? balloon_actual_kib(m->balloon) * 1024 : guest_memory_bytes(m->mem);
 }
 
+static bool has_balloon(const struct machine *m, GError **error)
+{
+	return m->balloon ||
+	       error_set(error, VMM_ERR_OPERATION_INVALID,
+			 "the domain has no memory balloon: <memballoon model='virtio'/>");
+}
+
 bool machine_set_balloon(struct machine *m, uint64_t guest_bytes, GError **error)
 {
-	if (!m->balloon)
-		return error_set(error, VMM_ERR_OPERATION_INVALID,
-				 "the domain has no memory balloon: <memballoon model='virtio'/>");
+	if (!has_balloon(m, error))
+		return false;
 	balloon_set_target(m->balloon, guest_bytes / 1024);
 	return true;
 }
 
 bool machine_set_stats_period(struct machine *m, unsigned seconds, GError **error)
 {
-	if (!m->balloon)
-		return error_set(error, VMM_ERR_OPERATION_INVALID,
-				 "the domain has no memory balloon: <memballoon model='virtio'/>");
+	if (!has_balloon(m, error))
+		return false;
 	balloon_set_stats_period(m->balloon, seconds);
 	return true;
 }

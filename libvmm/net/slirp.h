@@ -35,4 +35,3 @@ struct net_backend *slirp_net_new(const struct slirp_opts *opts, GError **error)
 
 /* While it runs.  The address and port that is taken is named in the error. */
 bool slirp_forward_add(struct net_backend *b, const struct slirp_forward *f, GError **error);
-bool slirp_forward_remove(struct net_backend *b, const struct slirp_forward *f, GError **error);

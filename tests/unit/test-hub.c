@@ -321,28 +321,6 @@ static void a_file_gets_everything(struct guest *g, const void *arg)
 	g_unlink(path);
 }
 
-static void a_pty_reads_and_writes(struct guest *g, const void *arg)
-{
-	g_autoptr(GError) error = NULL;
-	g_autofree char *path = hub_attach_pty(g->hub, &error);
-	auto_close int fd = -1;
-	char buf[16] = "";
-
-	if (!path) {
-		g_test_skip(error->message);
-		return;
-	}
-	put(g, "nobody has it open\n");
-	settle(g);
-	fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-	g_assert_cmpint(fd, >=, 0);
-	g_assert_cmpint(read(fd, buf, 6), ==, 6);
-	g_assert_cmpstr(buf, ==, "nobody");
-	g_assert_cmpint(write(fd, "ls\n", 3), ==, 3);
-	settle(g);
-	g_assert_cmpstr(g->typed->str, ==, "ls\n");
-}
-
 static void a_listening_socket_serves_one_client_after_the_other(struct guest *g, const void *arg)
 {
 	g_autofree char *dir = g_dir_make_tmp("hub-XXXXXX", NULL);
@@ -467,7 +445,6 @@ int main(int argc, char **argv)
 	STORY(a_terminal_has_an_escape_byte);
 	STORY(a_pipe_that_ended_does_not_spin_while_input_waits);
 	STORY(a_file_gets_everything);
-	STORY(a_pty_reads_and_writes);
 	STORY(a_listening_socket_serves_one_client_after_the_other);
 	STORY(the_window_size_reaches_the_device);
 	STORY(the_first_byte_wakes_the_loop_and_the_next_soon_follow);

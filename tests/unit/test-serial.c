@@ -284,18 +284,6 @@ static void modem_lines_that_change_are_told_once(struct port *p, const void *ar
 	g_assert_cmphex(in(p, UART_MSR), ==, UART_MSR_TERI);
 }
 
-static void a_break_is_a_line_status_interrupt(struct port *p, const void *arg)
-{
-	driver_open(p);
-	serial_break(p->s);
-	g_assert_cmpuint(edges(p), ==, 1);
-	g_assert_cmphex(in(p, UART_IIR), ==, 0xc0 | UART_IIR_RLSI);
-	g_assert_cmphex(in(p, UART_LSR) & (UART_LSR_BI | UART_LSR_DR), ==,
-			UART_LSR_BI | UART_LSR_DR);
-	g_assert_cmphex(in(p, UART_LSR) & UART_LSR_BI, ==, 0);
-	g_assert_cmphex(in(p, UART_RX), ==, 0);
-}
-
 static void without_a_fifo_one_byte_comes_at_a_time(struct port *p, const void *arg)
 {
 	g_autofree char *got = NULL;
@@ -381,7 +369,6 @@ int main(int argc, char **argv)
 	STORY(input_that_comes_while_output_is_pending_interrupts);
 	STORY(loopback_returns_what_is_sent);
 	STORY(modem_lines_that_change_are_told_once);
-	STORY(a_break_is_a_line_status_interrupt);
 	STORY(without_a_fifo_one_byte_comes_at_a_time);
 	STORY(a_reset_forgets_the_driver);
 	STORY(input_survives_a_flood_of_output);

@@ -159,7 +159,7 @@ int control_run(int listen_fd, int status_fd)
 		.state = event_state, .rebooted = event_rebooted, .balloon = event_balloon,
 		.io_error = event_io_error, .opaque = &c,
 	};
-	auto_close int signals = worker_signals_new();
+	auto_close int signals = worker_signals_new(0);
 
 	c.w = (struct worker){ .loop = g_main_loop_new(NULL, FALSE), .front = &front,
 			       .status_fd = status_fd, .detail = g_strdup("") };

@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <termios.h>
@@ -104,11 +106,25 @@ static void leave(void *opaque)
 		worker_stop(&f->w, WORKER_CAUSE_DESTROYED, NULL);
 }
 
+/* Of use to a virtio console; a serial line has no size. */
+static void window_tell(struct foreground *f)
+{
+	struct hub *hub = machine_hub(f->w.machine, "");
+	struct winsize size;
+
+	if (hub && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		hub_resize(hub, size.ws_col, size.ws_row);
+}
+
 static gboolean on_signal(int fd, GIOCondition condition, void *opaque)
 {
 	struct signalfd_siginfo info;
 
-	if (read(fd, &info, sizeof(info)) == sizeof(info))
+	if (read(fd, &info, sizeof(info)) != sizeof(info))
+		return G_SOURCE_CONTINUE;
+	if (info.ssi_signo == SIGWINCH)
+		window_tell(opaque);
+	else
 		leave(opaque);
 	return G_SOURCE_CONTINUE;
 }
@@ -153,7 +169,7 @@ int foreground_run(const char *xml_path)
 	struct foreground f = { 0 };
 	const struct worker_front front = { .opaque = &f };
 	g_autoptr(GError) error = NULL;
-	auto_close int signals = worker_signals_new();
+	auto_close int signals = worker_signals_new(SIGWINCH);
 
 	f.w = (struct worker){ .loop = g_main_loop_new(NULL, FALSE), .front = &front,
 			       .status_fd = -1, .detail = g_strdup("") };
@@ -164,6 +180,7 @@ int foreground_run(const char *xml_path)
 	}
 	g_unix_fd_add(signals, G_IO_IN, on_signal, &f);
 	terminal_raw(&f);
+	window_tell(&f);
 	worker_resume(&f.w, WORKER_CAUSE_BOOTED);
 	g_main_loop_run(f.w.loop);
 	terminal_restore(&f);

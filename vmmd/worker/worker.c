@@ -318,7 +318,7 @@ void worker_done(struct worker *w)
 	g_clear_pointer(&w->loop, g_main_loop_unref);
 }
 
-int worker_signals_new(void)
+int worker_signals_new(int one_more)
 {
 	sigset_t set;
 
@@ -326,6 +326,8 @@ int worker_signals_new(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	if (one_more)
+		sigaddset(&set, one_more);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }

@@ -68,8 +68,8 @@ void worker_reset(struct worker *w);
 void worker_stop(struct worker *w, enum worker_cause cause, const char *detail);
 void worker_done(struct worker *w);
 
-/* Blocks the signals that ask a process to end; they come by this signalfd. */
-int worker_signals_new(void);
+/* Blocks the signals that ask a process to end, and one more (0: none); here is their signalfd. */
+int worker_signals_new(int one_more);
 
 /* Fronts: each runs the worker to its end and returns the process's exit status. */
 int control_run(int listen_fd, int status_fd);
