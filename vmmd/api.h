@@ -9,6 +9,7 @@
 #include "libvmm/rpc/proctab.h"
 #include "libvmm/util/error.h"
 #include "vmmd/domain.h"
+#include "vmmd/pool.h"
 #include "vmmd/server.h"
 
 typedef void api_fn(struct call *call, const void *args);
@@ -21,13 +22,14 @@ struct api_entry {
 /* Tables end with procedure 0. */
 extern const struct api_entry api_host[], api_domain[], api_define[], api_life[], api_tune[],
 	api_stats[], api_bulk[], api_events[], api_network[], api_storage[], api_snapshot[],
-	api_block[], api_save[];
+	api_block[], api_save[], api_volume[];
 
 /* flags of many procedures; neither: what it is now */
 enum api_affect { API_LIVE = 1, API_CONFIG = 2 };
 
 /* Each of these has answered the call when it gives NULL or false. */
 struct domain *api_domain_of(struct call *call, const remote_domain *ref);
+struct pool *api_pool_of(struct call *call, const remote_pool *ref);
 struct domain *api_active_of(struct call *call, const remote_domain *ref);
 bool api_flags(struct call *call, unsigned flags, unsigned known);
 /* Turns "what it is now" into API_LIVE or API_CONFIG and checks that there is such a definition. */

@@ -10,6 +10,7 @@ struct daemon {
 	/* root, with the well-known folders; else a user's session */
 	bool system_mode;
 	char *state_dir, *run_dir, *log_dir;
+	char *image_dir;		/* of the default pool */
 	char *worker_path;		/* the program vmm-worker */
 	unsigned start_timeout_ms;	/* for a worker's answer to START */
 	unsigned stop_timeout_ms;	/* and to STOP, before it is killed */
@@ -19,6 +20,8 @@ struct daemon {
 	struct domain_table *domains;
 	struct event_hub *events;
 	struct server *server;
+	struct graph *graph;		/* of images */
+	GPtrArray *pools;		/* struct pool */
 	GSList *imagejobs;		/* struct imagejob: children at work */
 	bool ending;			/* nothing new is begun */
 };

@@ -25,7 +25,7 @@ static api_fn *handler_find(int procedure)
 	static const struct api_entry *const tables[] = {
 		api_domain, api_life, api_stats,   api_bulk,	api_host,     api_events,
 		api_define, api_tune, api_network, api_storage, api_snapshot, api_block,
-		api_save,
+		api_save, api_volume,
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(tables); i++)

@@ -5,6 +5,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/graph.h"
 #include "vmmd/save.h"
 #include "vmmd/snapshot-tree.h"
 
@@ -205,6 +206,7 @@ void domain_save_end(struct domain *dom, domain_def *def, char *xml)
 	dom->saved = def;
 	dom->saved_xml = xml;
 	dom->persistent = true;
+	graph_learn_def(dom->daemon, def);
 }
 
 bool domain_save(struct domain *dom, domain_def *def, GError **error)

@@ -62,6 +62,18 @@ static void backing_find(const uint8_t *head, size_t bytes, struct imagehead *re
 	backing_format_find(head, at, ret);
 }
 
+static void features_read(const uint8_t *head, size_t bytes, struct imagehead *ret)
+{
+	uint32_t cluster_bits = be32(head + 20);
+
+	ret->version = be32(head + 4);
+	ret->cluster_bytes = cluster_bits >= 9 && cluster_bits <= 21 ? 1u << cluster_bits : 0;
+	if (ret->version < 3 || bytes < 104)
+		return;
+	ret->extended_l2 = be64(head + 72) & 1u << 4;
+	ret->lazy_refcounts = be64(head + 80) & 1;
+}
+
 /* FNV-1a: it tells a changed header from an unchanged one, not an attacker from a friend. */
 static uint64_t digest_add(uint64_t digest, const void *data, size_t bytes)
 {
@@ -114,6 +126,7 @@ bool imagehead_read(int fd, bool raw, struct imagehead *ret, GError **error)
 	} else {
 		h.qcow2 = true;
 		h.bytes = be64(head + 24);
+		features_read(head, (size_t)n, &h);
 		backing_find(head, (size_t)n, &h);
 		h.digest = digest_of(head, &h);
 	}

@@ -17,6 +17,9 @@ struct imagehead {
 	char *backing;		/* as stored, without "file:"; NULL: none */
 	bool backing_is_raw;	/* the header says so: that file has no header to read */
 	bool backing_is_named;	/* the header says a format at all */
+	unsigned version;	/* 2, 3 */
+	uint32_t cluster_bytes;	/* 0: none that can be */
+	bool lazy_refcounts, extended_l2;
 	/* of what an overlay depends on: size, backing file and its format, table places */
 	uint64_t digest;
 };

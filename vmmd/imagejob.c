@@ -22,6 +22,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/graph.h"
 #include "vmmd/imagehead.h"
 
 #define ANSWER_MAX_BYTES (64u << 20)
@@ -32,6 +33,8 @@ struct imagejob {
 	imagejob_done *done;
 	imagejob_progress *progress;
 	void *opaque;
+	enum imagejob_op op;
+	char *path;
 	char *what;			/* "convert '/a/b'" */
 	int pidfd, answer_fd, progress_fd;
 	guint pid_source, answer_source, progress_source, patience_source;
@@ -44,7 +47,8 @@ struct imagejob {
 static const char *const op_names[] = {
 	[IMAGEJOB_INFO] = "info", [IMAGEJOB_CREATE] = "create", [IMAGEJOB_CHECK] = "check",
 	[IMAGEJOB_MAP] = "map", [IMAGEJOB_CONVERT] = "convert", [IMAGEJOB_RESIZE] = "resize",
-	[IMAGEJOB_REBASE] = "rebase", [IMAGEJOB_COMMIT] = "commit",
+	[IMAGEJOB_REBASE] = "rebase", [IMAGEJOB_COMMIT] = "commit", [IMAGEJOB_WIPE] = "wipe",
+	[IMAGEJOB_UPLOAD] = "upload", [IMAGEJOB_DOWNLOAD] = "download",
 };
 static_assert(ARRAY_SIZE(op_names) == N_IMAGEJOBS, "each operation has a name");
 
@@ -90,7 +94,8 @@ static void add_jail(GPtrArray *argv, const struct imagejob_opts *o)
 	if (o->op == IMAGEJOB_CREATE)
 		add_folder(argv, o->path);
 	else if (o->op == IMAGEJOB_RESIZE || o->op == IMAGEJOB_REBASE ||
-		 o->op == IMAGEJOB_COMMIT || o->repair)
+		 o->op == IMAGEJOB_COMMIT || o->op == IMAGEJOB_WIPE || o->op == IMAGEJOB_UPLOAD ||
+		 o->repair)
 		add_text(argv, "allow-write", o->path);
 	if (o->target)
 		add_folder(argv, o->target);
@@ -137,6 +142,8 @@ static GPtrArray *argv_new(const struct daemon *daemon, const struct imagejob_op
 	add_text(argv, "repair", o->repair);
 	if (o->bytes)
 		add(argv, "--bytes=%" G_GUINT64_FORMAT, o->bytes);
+	if (o->offset)
+		add(argv, "--offset=%" G_GUINT64_FORMAT, o->offset);
 	if (o->cluster_bytes)
 		add(argv, "--cluster-bytes=%u", o->cluster_bytes);
 	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++)
@@ -160,6 +167,7 @@ static void job_free(struct imagejob *job)
 	fd_close(&job->answer_fd);
 	fd_close(&job->progress_fd);
 	g_string_free(job->answer, TRUE);
+	g_free(job->path);
 	g_free(job->what);
 	g_free(job);
 }
@@ -220,6 +228,25 @@ static bool answer_read(struct imagejob *job)
 	return true;
 }
 
+/* What we have changed ourselves is no change behind our back. */
+static void graph_tell(struct imagejob *job)
+{
+	g_autoptr(GPtrArray) chain = NULL;
+
+	if (!job->daemon->graph)
+		return;
+	if (job->op == IMAGEJOB_COMMIT) {
+		chain = imagehead_chain(job->path, false);
+		if (chain->len > 1)
+			graph_changed(job->daemon, g_ptr_array_index(chain, 1));
+	}
+	if (job->op == IMAGEJOB_REBASE)
+		graph_learn(job->daemon, job->path, GRAPH_QCOW2);
+	if (job->op == IMAGEJOB_COMMIT || job->op == IMAGEJOB_REBASE ||
+	    job->op == IMAGEJOB_RESIZE || job->op == IMAGEJOB_WIPE || job->op == IMAGEJOB_UPLOAD)
+		graph_changed(job->daemon, job->path);
+}
+
 static void job_end(struct imagejob *job)
 {
 	g_autoptr(GVariant) result = NULL;
@@ -230,6 +257,7 @@ static void job_end(struct imagejob *job)
 	while (answer_read(job))
 		;
 	result = job_result(job, &info, &error);
+	graph_tell(job);
 	job->done(result, error, job->opaque);
 	job_free(job);
 }
@@ -337,10 +365,12 @@ static void child_set_up(void *opaque)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static bool job_spawn(struct imagejob *job, GPtrArray *argv, GError **error)
+static bool job_spawn(struct imagejob *job, const struct imagejob_opts *opts, GPtrArray *argv,
+		      GError **error)
 {
 	auto_close int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	int answer[2], progress[2], target = 3;
+	bool has_data = opts->op == IMAGEJOB_UPLOAD || opts->op == IMAGEJOB_DOWNLOAD;
+	int answer[2], progress[2], sources[2], targets[] = { 3, 4 };
 	g_autoptr(GError) why = NULL;
 	pid_t pid;
 	bool ok;
@@ -353,10 +383,12 @@ static bool job_spawn(struct imagejob *job, GPtrArray *argv, GError **error)
 		return error_errno(error, errno, "%s", job->what);
 	}
 	job->progress_fd = progress[0];
+	sources[0] = progress[1];
+	sources[1] = has_data ? opts->data_fd : -1;
 	ok = g_spawn_async_with_pipes_and_fds(
 		"/", (const char *const *)argv->pdata, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
-		child_set_up, GINT_TO_POINTER(getpid()), null, answer[1], -1, &progress[1], &target,
-		1, &pid, NULL, NULL, NULL, &why);
+		child_set_up, GINT_TO_POINTER(getpid()), null, answer[1], -1, sources, targets,
+		has_data ? 2 : 1, &pid, NULL, NULL, NULL, &why);
 	close(answer[1]);
 	close(progress[1]);
 	if (!ok)
@@ -380,12 +412,13 @@ struct imagejob *imagejob_start(struct daemon *daemon, const struct imagejob_opt
 
 	*job = (struct imagejob){
 		.daemon = daemon, .done = done, .progress = progress, .opaque = opaque,
+		.op = opts->op, .path = g_strdup(opts->path),
 		.what = g_strdup_printf("%s '%s'", op_names[opts->op], opts->path),
 		.pidfd = -1, .answer_fd = -1, .progress_fd = -1, .answer = g_string_new(NULL),
 	};
 	if (daemon->ending)
 		error_set(error, VMM_ERR_ABORTED, "%s: vmmd is ending", job->what);
-	else if (job_spawn(job, argv, error)) {
+	else if (job_spawn(job, opts, argv, error)) {
 		g_unix_set_fd_nonblocking(job->answer_fd, TRUE, NULL);
 		g_unix_set_fd_nonblocking(job->progress_fd, TRUE, NULL);
 		job->pid_source = g_unix_fd_add(job->pidfd, G_IO_IN, on_process_end, job);

@@ -54,6 +54,12 @@ enum imagejob_op {
 	IMAGEJOB_REBASE,
 	/* path, format, keep: into the backing file.  Progress. */
 	IMAGEJOB_COMMIT,
+	/* path, format: overwrites all; a qcow2 image is then a new one of its size.  Progress. */
+	IMAGEJOB_WIPE,
+	/* path, data_fd, offset, bytes (0: all): the file's own bytes, out of and into data_fd.
+	 * The image is locked meanwhile.  An upload that brings more than bytes fails. */
+	IMAGEJOB_UPLOAD,
+	IMAGEJOB_DOWNLOAD,
 	N_IMAGEJOBS,
 };
 
@@ -66,6 +72,8 @@ struct imagejob_opts {
 	const char *backing;		/* as it is to be stored in the image */
 	const char *backing_format;
 	uint64_t bytes;			/* 0: not given */
+	uint64_t offset;
+	int data_fd;			/* of upload and download; stays the caller's */
 	uint32_t cluster_bytes;
 	const char *compat;		/* "0.10", "1.1" */
 	const char *preallocation;	/* "off", "metadata", "falloc", "full" */

@@ -7,6 +7,7 @@
 #include "libvmm/util/error.h"
 #include "libvmm/util/fault.h"
 #include "vmmd/event.h"
+#include "vmmd/graph.h"
 #include "vmmd/save.h"
 #include "vmmd/store.h"
 #include "vmmd/supervisor.h"
@@ -172,6 +173,7 @@ static domain_def *live_new(struct domain *dom, const domain_def *def, GError **
 	if (!def)
 		def = domain_need_saved(dom, error);
 	if (!def || !domain_def_check_start(def, error) ||
+	    !graph_check_start(dom->daemon, def, error) ||
 	    !store_next_id(dom->daemon->store, &id, error))
 		return NULL;
 	live = domain_def_copy(def);

@@ -16,6 +16,7 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "vmmd/event.h"
+#include "vmmd/graph.h"
 #include "vmmd/save.h"
 #include "vmmd/store.h"
 #include "vmmd/supervisor.h"
@@ -261,6 +262,8 @@ static void on_gone(const char *how, void *opaque)
 	if (save_managed_is_there(dom))
 		domain_step(dom, EV_SAVED, cause, life->start_error ? detail : NULL, NULL);
 	g_clear_pointer(&dom->link, link_free);
+	if (dom->live)
+		graph_settle(dom->daemon, dom->live);
 	domain_set_live(dom, NULL);
 	dom->autodestroy = NULL;
 	dom->balloon_kib = 0;

@@ -19,9 +19,11 @@
 #include "libvmm/util/error.h"
 #include "vmmd/autostart.h"
 #include "vmmd/event.h"
+#include "vmmd/graph.h"
 #include "vmmd/imagejob.h"
 #include "vmmd/journal.h"
 #include "vmmd/lifecycle.h"
+#include "vmmd/pool.h"
 #include "vmmd/save.h"
 #include "vmmd/server.h"
 #include "vmmd/snapshot.h"
@@ -84,6 +86,10 @@ static void folders_choose(struct daemon *d)
 					     g_build_filename(g_get_user_state_dir(), "vmm", NULL));
 	d->run_dir = folder_choose(opts.run_dir, run, d->system_mode ? g_strdup("/run/vmm") :
 				   g_build_filename(g_get_user_runtime_dir(), "vmm", NULL));
+	/* a state folder of one's own has all in it */
+	d->image_dir = own_state || d->system_mode ?
+			       g_build_filename(d->state_dir, "images", NULL) :
+			       g_build_filename(g_get_user_data_dir(), "vmm", "images", NULL);
 	d->log_dir = folder_choose(opts.log_dir, g_getenv("VMM_LOG_DIR"),
 				   own_state || !d->system_mode ?
 					   g_build_filename(d->state_dir, "log", NULL) :
@@ -233,7 +239,8 @@ static bool daemon_open(struct daemon *d, GError **error)
 	d->domains = domain_table_new();
 	d->events = event_hub_new(d);
 	d->server = server_new(d);
-	if (!domain_table_load(d->domains, d, error))
+	d->graph = graph_open(d, error);
+	if (!d->graph || !domain_table_load(d->domains, d, error) || !pools_load(d, error))
 		return false;
 	lifecycle_adopt_all(d, ADOPT_WAIT_MS);
 	journal_resume_all(d, intent_kinds);
@@ -250,9 +257,12 @@ static void daemon_close(struct daemon *d)
 		lifecycle_leave_all(d);
 	g_clear_pointer(&d->events, event_hub_free);
 	g_clear_pointer(&d->domains, domain_table_free);
+	g_clear_pointer(&d->pools, pools_free);
+	g_clear_pointer(&d->graph, graph_free);
 	g_clear_pointer(&d->store, store_close);
 	g_clear_pointer(&d->loop, g_main_loop_unref);
 	g_free(d->state_dir);
+	g_free(d->image_dir);
 	g_free(d->run_dir);
 	g_free(d->log_dir);
 	g_free(d->worker_path);

@@ -99,6 +99,23 @@ static const char *const migrations[] = {
 	" frozen INTEGER REFERENCES layers(id),"
 	" overlay INTEGER REFERENCES layers(id),"
 	" PRIMARY KEY(snapshot, target)) STRICT, WITHOUT ROWID;",
+	"CREATE TABLE pools("
+	" uuid BLOB NOT NULL PRIMARY KEY CHECK(length(uuid) = 16),"
+	" name TEXT NOT NULL UNIQUE,"
+	" xml TEXT NOT NULL,"
+	" persistent INTEGER NOT NULL CHECK(persistent IN (0, 1)),"
+	" active INTEGER NOT NULL CHECK(active IN (0, 1)),"
+	" autostart INTEGER NOT NULL CHECK(autostart IN (0, 1))) STRICT, WITHOUT ROWID;"
+	"INSERT INTO counters VALUES('default-pool', 0);"	/* 1: it was made once */
+	"CREATE TABLE images("
+	" path TEXT NOT NULL PRIMARY KEY,"
+	" inode INTEGER NOT NULL,"
+	" size INTEGER NOT NULL,"
+	" mtime INTEGER NOT NULL,"			/* nanoseconds */
+	" digest INTEGER NOT NULL,"			/* of the header */
+	" format INTEGER NOT NULL,"
+	" parent TEXT,"
+	" seen INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
 };
 static_assert(ARRAY_SIZE(migrations) == STORE_VERSION, "one migration for each version");
 

@@ -68,6 +68,8 @@ void clock_def_format(struct xml_out *out, const struct clock_def *clock);
 void clock_def_init(struct clock_def *clock);
 void clock_def_done(struct clock_def *clock);
 
+/* The factor that unit= says. */
+bool memory_unit(const xmlNode *node, uint64_t otherwise, uint64_t *ret, GError **error);
 bool memory_parse(const xmlNode *domain, struct domain_def *def, GError **error);
 void memory_format(struct xml_out *out, const struct domain_def *def);
 

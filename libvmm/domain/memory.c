@@ -14,18 +14,18 @@ static const struct unit {
 	const char *name;
 	uint64_t bytes;
 } units[] = {
-	{ "b", 1 }, { "bytes", 1 },
+	{ "b", 1 }, { "B", 1 }, { "bytes", 1 },
 	{ "KB", 1000ull }, { "k", 1ull << 10 }, { "KiB", 1ull << 10 }, { "K", 1ull << 10 },
 	{ "MB", 1000000ull }, { "M", 1ull << 20 }, { "MiB", 1ull << 20 },
 	{ "GB", 1000000000ull }, { "G", 1ull << 30 }, { "GiB", 1ull << 30 },
 	{ "TB", 1000000000000ull }, { "T", 1ull << 40 }, { "TiB", 1ull << 40 },
 };
 
-static bool find_unit(const xmlNode *node, uint64_t *ret, GError **error)
+bool memory_unit(const xmlNode *node, uint64_t otherwise, uint64_t *ret, GError **error)
 {
 	g_autofree char *name = xml_attr(node, "unit");
 
-	*ret = KIB;
+	*ret = otherwise;
 	if (!name)
 		return true;
 	for (unsigned i = 0; i < ARRAY_SIZE(units); i++) {
@@ -44,7 +44,7 @@ static bool scale(const xmlNode *node, const char *text, uint64_t round, uint64_
 {
 	uint64_t number, unit;
 
-	if (!find_unit(node, &unit, error))
+	if (!memory_unit(node, KIB, &unit, error))
 		return false;
 	if (!text || !xml_parse_u64(text, UINT64_MAX, &number))
 		return xml_error(node, VMM_ERR_XML, error, "'%s' is not a size", text ? text : "");

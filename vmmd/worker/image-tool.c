@@ -4,7 +4,7 @@
  * image.h's structs, its results to one GVariant.
  */
 #include "config.h"
-#include "vmmd/worker/image-tool.h"
+#include "vmmd/worker/image-tool-priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,18 +22,6 @@
 #define PROGRESS_FD 3
 #define PROGRESS_INTERVAL_US 100000
 #define EXTENTS_MAX 1000000
-
-struct tool {
-	char *path, *format, *target, *target_format, *backing, *backing_format;
-	char *compat, *preallocation, *compression_type, *repair;
-	gint64 bytes;
-	int cluster_bytes;
-	gboolean extended_l2, lazy_refcounts, chain, shrink, unsafe, keep, compress, share;
-	gboolean exclusive;
-	char **allow_read, **allow_write;
-	enum image_prealloc prealloc;
-	GVariantBuilder result;		/* a{sv} */
-};
 
 /* ---- progress, cancelling ---- */
 
@@ -62,7 +50,7 @@ static bool on_progress(void *opaque, uint64_t done, uint64_t total)
 }
 
 /* Work without progress ends by the signal itself. */
-static struct image_progress progress_start(gint64 *last_us)
+struct image_progress image_tool_progress(gint64 *last_us)
 {
 	const struct sigaction action = { .sa_handler = on_terminate };
 
@@ -122,7 +110,7 @@ static void put_image(GVariantBuilder *b, const struct image_info *i)
 	put_u32(b, "snapshots", i->n_snapshots);
 }
 
-static bool run_info(struct tool *t, GError **error)
+static bool run_info(struct image_tool *t, GError **error)
 {
 	g_autoptr(image_info) info = image_info_new(t->path, t->format, t->chain, error);
 	GVariantBuilder images;
@@ -139,7 +127,7 @@ static bool run_info(struct tool *t, GError **error)
 	return true;
 }
 
-static struct image_create_opts create_opts(const struct tool *t, const char *path,
+static struct image_create_opts create_opts(const struct image_tool *t, const char *path,
 					    const char *format)
 {
 	return (struct image_create_opts){
@@ -152,14 +140,14 @@ static struct image_create_opts create_opts(const struct tool *t, const char *pa
 	};
 }
 
-static bool run_create(struct tool *t, GError **error)
+static bool run_create(struct image_tool *t, GError **error)
 {
 	struct image_create_opts o = create_opts(t, t->path, t->format);
 
 	return image_create(&o, error);
 }
 
-static bool run_check(struct tool *t, GError **error)
+static bool run_check(struct image_tool *t, GError **error)
 {
 	enum image_repair repair = !t->repair ? IMAGE_REPAIR_NONE :
 				   g_str_equal(t->repair, "all") ? IMAGE_REPAIR_ALL :
@@ -197,7 +185,7 @@ static bool on_extent(void *opaque, const struct image_extent *e)
 	return true;
 }
 
-static bool run_map(struct tool *t, GError **error)
+static bool run_map(struct image_tool *t, GError **error)
 {
 	struct extents all = { 0 };
 	bool ok;
@@ -209,12 +197,12 @@ static bool run_map(struct tool *t, GError **error)
 	return ok;
 }
 
-static bool run_convert(struct tool *t, GError **error)
+static bool run_convert(struct image_tool *t, GError **error)
 {
 	gint64 last_us = 0;
 	struct image_convert_opts o = {
 		.source = t->path, .source_format = t->format, .share_source = t->share,
-		.compress = t->compress, .progress = progress_start(&last_us),
+		.compress = t->compress, .progress = image_tool_progress(&last_us),
 		.target = create_opts(t, t->target, t->target_format),
 	};
 
@@ -223,7 +211,7 @@ static bool run_convert(struct tool *t, GError **error)
 	return image_convert(&o, error);
 }
 
-static bool run_resize(struct tool *t, GError **error)
+static bool run_resize(struct image_tool *t, GError **error)
 {
 	const struct image_resize_opts o = {
 		.path = t->path, .format = t->format, .bytes = (uint64_t)t->bytes,
@@ -233,24 +221,24 @@ static bool run_resize(struct tool *t, GError **error)
 	return image_resize(&o, error);
 }
 
-static bool run_rebase(struct tool *t, GError **error)
+static bool run_rebase(struct image_tool *t, GError **error)
 {
 	gint64 last_us = 0;
 	const struct image_rebase_opts o = {
 		.path = t->path, .format = t->format, .backing_file = t->backing,
 		.backing_format = t->backing_format, .unsafe = t->unsafe,
-		.progress = progress_start(&last_us),
+		.progress = image_tool_progress(&last_us),
 	};
 
 	return image_rebase(&o, error);
 }
 
-static bool run_commit(struct tool *t, GError **error)
+static bool run_commit(struct image_tool *t, GError **error)
 {
 	gint64 last_us = 0;
 	const struct image_commit_opts o = {
 		.path = t->path, .format = t->format, .keep = t->keep,
-		.progress = progress_start(&last_us),
+		.progress = image_tool_progress(&last_us),
 	};
 
 	return image_commit(&o, error);
@@ -258,17 +246,18 @@ static bool run_commit(struct tool *t, GError **error)
 
 static const struct {
 	const char *name;
-	bool (*run)(struct tool *t, GError **error);
+	bool (*run)(struct image_tool *t, GError **error);
 	bool any_format;
 } operations[] = {
 	{ "info", run_info, true }, { "create", run_create }, { "check", run_check },
 	{ "map", run_map }, { "convert", run_convert }, { "resize", run_resize },
-	{ "rebase", run_rebase }, { "commit", run_commit },
+	{ "rebase", run_rebase }, { "commit", run_commit }, { "wipe", image_tool_wipe },
+	{ "upload", image_tool_upload, true }, { "download", image_tool_download, true },
 };
 
 /* ---- options ---- */
 
-static bool options_parse(struct tool *t, int *argc, char ***argv, GError **error)
+static bool options_parse(struct image_tool *t, int *argc, char ***argv, GError **error)
 {
 	const GOptionEntry entries[] = {
 		{ "path", 0, 0, G_OPTION_ARG_FILENAME, &t->path },
@@ -278,6 +267,7 @@ static bool options_parse(struct tool *t, int *argc, char ***argv, GError **erro
 		{ "backing", 0, 0, G_OPTION_ARG_FILENAME, &t->backing },
 		{ "backing-format", 0, 0, G_OPTION_ARG_STRING, &t->backing_format },
 		{ "bytes", 0, 0, G_OPTION_ARG_INT64, &t->bytes },
+		{ "offset", 0, 0, G_OPTION_ARG_INT64, &t->offset },
 		{ "cluster-bytes", 0, 0, G_OPTION_ARG_INT, &t->cluster_bytes },
 		{ "compat", 0, 0, G_OPTION_ARG_STRING, &t->compat },
 		{ "preallocation", 0, 0, G_OPTION_ARG_STRING, &t->preallocation },
@@ -302,13 +292,13 @@ static bool options_parse(struct tool *t, int *argc, char ***argv, GError **erro
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, argc, argv, error))
 		return false;
-	if (*argc != 1 || !t->path || t->bytes < 0 || t->cluster_bytes < 0)
+	if (*argc != 1 || !t->path || t->bytes < 0 || t->offset < 0 || t->cluster_bytes < 0)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "--path is missing, or a word is wrong");
 	return !t->preallocation || image_prealloc_from_name(t->preallocation, &t->prealloc, error);
 }
 
-static void tool_clear(struct tool *t)
+static void tool_clear(struct image_tool *t)
 {
 	char *const texts[] = { t->path, t->format, t->target, t->target_format, t->backing,
 				t->backing_format, t->compat, t->preallocation,
@@ -322,7 +312,7 @@ static void tool_clear(struct tool *t)
 }
 
 /* The format is vmmd's word: what the file says counts for a look at it only. */
-static bool run(struct tool *t, const char *name, GError **error)
+static bool run(struct image_tool *t, const char *name, GError **error)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(operations); i++) {
 		if (!g_str_equal(operations[i].name, name))
@@ -335,7 +325,7 @@ static bool run(struct tool *t, const char *name, GError **error)
 	return error_set(error, VMM_ERR_INVALID_ARG, "no operation '%s' on images", name);
 }
 
-static void answer(struct tool *t, const GError *error)
+static void answer(struct image_tool *t, const GError *error)
 {
 	g_autofree char *message = error ? g_utf8_make_valid(error->message, -1) : g_strdup("");
 	guint32 code = !error ? 0 : error->domain == VMM_ERROR ? error->code : VMM_ERR_INVALID_ARG;
@@ -352,7 +342,7 @@ static void answer(struct tool *t, const GError *error)
 int image_tool_run(int argc, char **argv)
 {
 	g_autoptr(GError) error = NULL;
-	struct tool t = { 0 };
+	struct image_tool t = { 0 };
 	const char *name = argc > 0 ? argv[0] : "";
 	bool ok;
 

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vol-upload, vol-download: a pipe to a child that has the file. */
+#pragma once
+
+#include "vmmd/server.h"
+#include "vmmd/volume.h"
+
+/* Answers the call, and opens its stream if that went well. */
+void volume_stream_open(struct call *call, struct pool *pool, const char *name, bool upload,
+			uint64_t offset, uint64_t bytes);
