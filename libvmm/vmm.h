@@ -425,6 +425,61 @@ bool vmm_stream_finish(vmm_stream *stream, GError **error);
  */
 void vmm_stream_free(vmm_stream *stream);
 
+/* ---- snapshots: of a domain, by their names ---- */
+
+enum vmm_snapshot_list_flags {
+	VMM_SNAPSHOT_ROOTS = 1 << 0,		/* vmm_snapshot_list() */
+	VMM_SNAPSHOT_DESCENDANTS = 1 << 0,	/* vmm_snapshot_children() */
+	VMM_SNAPSHOT_METADATA = 1 << 1,
+	VMM_SNAPSHOT_LEAVES = 1 << 2,
+	VMM_SNAPSHOT_NO_LEAVES = 1 << 3,
+	VMM_SNAPSHOT_NO_METADATA = 1 << 4,
+	VMM_SNAPSHOT_INACTIVE = 1 << 5,
+	VMM_SNAPSHOT_ACTIVE = 1 << 6,
+	VMM_SNAPSHOT_OF_DISKS = 1 << 7,
+	VMM_SNAPSHOT_INTERNAL = 1 << 8,
+	VMM_SNAPSHOT_EXTERNAL = 1 << 9,
+	VMM_SNAPSHOT_TOPOLOGICAL = 1 << 10,	/* parents first: always so */
+};
+
+enum vmm_snapshot_create_flags {
+	VMM_SNAPSHOT_CREATE_REDEFINE = 1 << 0,
+	VMM_SNAPSHOT_CREATE_CURRENT = 1 << 1,
+	VMM_SNAPSHOT_CREATE_NO_METADATA = 1 << 2,
+	VMM_SNAPSHOT_CREATE_HALT = 1 << 3,
+	VMM_SNAPSHOT_CREATE_DISK_ONLY = 1 << 4,
+	VMM_SNAPSHOT_CREATE_REUSE_EXT = 1 << 5,
+	VMM_SNAPSHOT_CREATE_QUIESCE = 1 << 6,
+	VMM_SNAPSHOT_CREATE_ATOMIC = 1 << 7,	/* always so */
+	VMM_SNAPSHOT_CREATE_LIVE = 1 << 8,
+	VMM_SNAPSHOT_CREATE_VALIDATE = 1 << 9,
+};
+
+enum vmm_snapshot_revert_flags {
+	VMM_SNAPSHOT_REVERT_RUNNING = 1 << 0,
+	VMM_SNAPSHOT_REVERT_PAUSED = 1 << 1,
+	VMM_SNAPSHOT_REVERT_FORCE = 1 << 2,
+};
+
+enum vmm_snapshot_delete_flags {
+	VMM_SNAPSHOT_DELETE_CHILDREN = 1 << 0,
+	VMM_SNAPSHOT_DELETE_METADATA_ONLY = 1 << 1,
+	VMM_SNAPSHOT_DELETE_CHILDREN_ONLY = 1 << 2,
+};
+
+/* Names, NULL-terminated: g_strfreev(). */
+char **vmm_snapshot_list(vmm_domain *dom, unsigned flags, GError **error);
+char **vmm_snapshot_children(vmm_domain *dom, const char *name, unsigned flags, GError **error);
+/* The name of the new one. */
+char *vmm_snapshot_create_xml(vmm_domain *dom, const char *xml, unsigned flags, GError **error);
+/* VMM_ERR_NO_SNAPSHOT: there is none. */
+char *vmm_snapshot_current(vmm_domain *dom, GError **error);
+char *vmm_snapshot_parent(vmm_domain *dom, const char *name, GError **error);
+/* flags: 0 or VMM_XML_SECURE */
+char *vmm_snapshot_xml(vmm_domain *dom, const char *name, unsigned flags, GError **error);
+bool vmm_snapshot_revert(vmm_domain *dom, const char *name, unsigned flags, GError **error);
+bool vmm_snapshot_delete(vmm_domain *dom, const char *name, unsigned flags, GError **error);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_connect, vmm_connect_close)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_domain, vmm_domain_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_stream, vmm_stream_free)

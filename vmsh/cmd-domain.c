@@ -3,54 +3,18 @@
 #include "config.h"
 #include "vmsh/commands.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "libvmm/util/cleanup.h"
 #include "vmsh/console.h"
 #include "vmsh/fleet.h"
 #include "vmsh/options.h"
 #include "vmsh/usage.h"
+#include "vmsh/xml-file.h"
 #include "vmsh/words.h"
-
-#define XML_BYTES_MAX (4 << 20)		/* what the protocol carries in one string */
-
-/* Up to the limit and a byte more: a device or a pipe may have no end.  Ctrl-C ends it. */
-static bool read_bounded(int fd, GByteArray *text)
-{
-	uint8_t piece[16384];
-	ssize_t n;
-
-	while (text->len <= XML_BYTES_MAX && (n = read(fd, piece, sizeof(piece))) != 0) {
-		if (n < 0)
-			return false;
-		g_byte_array_append(text, piece, n);
-	}
-	return true;
-}
-
-static char *read_xml(const char *path, GError **error)
-{
-	const char *file = g_str_equal(path, "-") ? "/dev/stdin" : path;
-	auto_close int fd = open(file, O_RDONLY | O_CLOEXEC);
-	g_autoptr(GByteArray) text = g_byte_array_new();
-
-	if (fd < 0 || !read_bounded(fd, text)) {
-		g_set_error(error, VMM_ERROR, VMM_ERR_SYSTEM, "%s", g_strerror(errno));
-		return NULL;
-	}
-	if (text->len <= XML_BYTES_MAX && !(text->len && memchr(text->data, 0, text->len)))
-		return text->len ? g_strndup((char *)text->data, text->len) : g_strdup("");
-	g_set_error(error, VMM_ERROR, VMM_ERR_XML, "this is no domain XML: %s",
-		    text->len > XML_BYTES_MAX ? "it is larger than 4 MiB" : "it has a NUL byte");
-	return NULL;
-}
 
 static bool define_file(struct shell *sh, const char *path, unsigned flags, GError **error)
 {
-	g_autofree char *xml = read_xml(path, error);
+	g_autofree char *xml = xml_file_read(path, error);
 	vmm_connect *conn = xml ? shell_connect(sh, error) : NULL;
 	g_autoptr(vmm_domain) dom = conn ? vmm_domain_define_xml(conn, xml, flags, error) : NULL;
 
@@ -94,7 +58,7 @@ static bool attach_if_asked(struct shell *sh, struct command_args *args, vmm_dom
 static bool cmd_create(struct shell *sh, struct command_args *args, GError **error)
 {
 	const char *path = args_text(args, "file");
-	g_autofree char *xml = read_xml(path, error);
+	g_autofree char *xml = xml_file_read(path, error);
 	vmm_connect *conn = xml ? shell_connect(sh, error) : NULL;
 	unsigned flags = (args_given(args, "paused") ? VMM_START_PAUSED : 0) |
 			 (args_given(args, "autodestroy") ? VMM_START_AUTODESTROY : 0) |

@@ -13,6 +13,7 @@
 
 static const struct command *const tables[] = {
 	commands_domain, commands_info,	 commands_stat,
+	commands_snapshot_create, commands_snapshot,
 	commands_host,	 commands_image, commands_image_snapshot, commands_shell,
 };
 
@@ -421,6 +422,15 @@ uint64_t args_size(const struct command_args *a, const char *name, uint64_t unit
 	if (text && !size_parse(text, unit, &n))
 		return G_MAXUINT64;	/* it parsed with a unit of 1, so it is merely too large */
 	return n;
+}
+
+unsigned args_bits(const struct command_args *args, const struct option_bit *flags)
+{
+	unsigned bits = 0;
+
+	for (; flags->option; flags++)
+		bits |= args_given(args, flags->option) ? flags->bit : 0;
+	return bits;
 }
 
 bool args_json(const struct command_args *a)

@@ -33,6 +33,7 @@ enum opt_complete {
 	COMPLETE_DOMAIN,
 	COMPLETE_ACTIVE,	/* domains that run */
 	COMPLETE_INACTIVE,
+	COMPLETE_SNAPSHOT,	/* of the domain that the line names */
 	COMPLETE_FILE,
 	COMPLETE_DIR,
 	COMPLETE_COMMAND,
@@ -96,6 +97,13 @@ uint64_t args_number(const struct command_args *args, const char *name, uint64_t
 uint64_t args_size(const struct command_args *args, const char *name, uint64_t unit,
 		   uint64_t otherwise);
 bool args_json(const struct command_args *args);
+
+/* The bits of the options that are given; flags ends with one without option. */
+struct option_bit {
+	const char *option;
+	unsigned bit;
+};
+unsigned args_bits(const struct command_args *args, const struct option_bit *flags);
 const struct command *args_command(const struct command_args *args);
 
 /* ---- help ---- */

@@ -54,8 +54,19 @@ static void add_domains(GPtrArray *list, struct shell *sh, enum opt_complete wha
 		add(list, text, vmm_domain_name(all->pdata[i]));
 }
 
+static void add_snapshots(GPtrArray *list, struct shell *sh, const char *domain, const char *text)
+{
+	vmm_connect *conn = domain ? shell_connect(sh, NULL) : NULL;
+	g_autoptr(vmm_domain) dom = conn ? vmm_domain_lookup(conn, domain, NULL) : NULL;
+	g_auto(GStrv) names = dom ? vmm_snapshot_list(dom, 0, NULL) : NULL;
+
+	for (unsigned i = 0; names && names[i]; i++)
+		add(list, text, names[i]);
+}
+
+/* domain: the first plain word of the line; NULL. */
 static void add_values(GPtrArray *list, struct shell *sh, const struct option_def *opt,
-		       const char *text, enum opt_complete *ret_files)
+		       const char *domain, const char *text, enum opt_complete *ret_files)
 {
 	g_auto(GStrv) words = g_strsplit(opt->words ? opt->words : "", " ", 0);
 	g_autoptr(GPtrArray) no_words = NULL;
@@ -71,6 +82,9 @@ static void add_values(GPtrArray *list, struct shell *sh, const struct option_de
 	case COMPLETE_ACTIVE:
 	case COMPLETE_INACTIVE:
 		add_domains(list, sh, opt->complete, text);
+		break;
+	case COMPLETE_SNAPSHOT:
+		add_snapshots(list, sh, domain, text);
 		break;
 	case COMPLETE_COMMAND:
 		no_words = g_ptr_array_new();
@@ -131,6 +145,7 @@ static void complete_argument(GPtrArray *list, struct shell *sh, const struct co
 {
 	const struct option_def *opt = NULL;
 	const char *begun = ((struct word *)words->pdata[words->len - 1])->text;
+	const char *domain = NULL;
 	unsigned plain = 0;
 
 	for (unsigned i = used; i + 1 < words->len; i++) {
@@ -141,14 +156,15 @@ static void complete_argument(GPtrArray *list, struct shell *sh, const struct co
 			continue;
 		}
 		opt = option_waiting(cmd, word);
-		plain += word[0] != '-';
+		if (word[0] != '-' && plain++ == 0)
+			domain = word;
 	}
 	if (!opt && g_str_has_prefix(begun, "--") && g_str_has_suffix(begun, "="))
 		opt = find_option(cmd, begun + 2, strlen(begun) - 3);
 	else if (!opt && text[0] != '-')
 		opt = position_after(cmd, plain);
 	if (opt)
-		add_values(list, sh, opt, text, ret_files);
+		add_values(list, sh, opt, domain, text, ret_files);
 	else
 		add_options(list, cmd, text);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Disks and interfaces in a domain's XML. */
+/* Disks and interfaces in a domain's XML; snapshots. */
 #include "config.h"
 #include "vmsh/domain-xml.h"
 
@@ -125,4 +125,75 @@ GPtrArray *xml_disks(const char *xml, GError **error)
 GPtrArray *xml_ifaces(const char *xml, GError **error)
 {
 	return devices(xml, "interface", iface_new, iface_free, error);
+}
+
+/* ---- snapshots ---- */
+
+static char *text_of(xmlNode *node)
+{
+	xmlChar *text = node ? xmlNodeGetContent(node) : NULL;
+	char *copy = g_strdup((const char *)text);
+
+	xmlFree(text);
+	return copy;
+}
+
+static void snapshot_disk_free(void *p)
+{
+	struct xml_snapshot_disk *d = p;
+
+	g_free(d->target);
+	g_free(d->place);
+	g_free(d->file);
+	g_free(d);
+}
+
+static void snapshot_disks(xmlNode *parent, GPtrArray *disks)
+{
+	for (xmlNode *n = parent ? parent->children : NULL; n; n = n->next) {
+		struct xml_snapshot_disk *d;
+
+		if (n->type != XML_ELEMENT_NODE)
+			continue;
+		d = g_new0(struct xml_snapshot_disk, 1);
+		d->target = attribute(n, "name");
+		d->place = attribute(n, "snapshot");
+		d->file = attribute(child(n, "source"), "file");
+		g_ptr_array_add(disks, d);
+	}
+}
+
+struct xml_snapshot *xml_snapshot_new(const char *xml, GError **error)
+{
+	g_autoptr(xmlDoc) doc = parse(xml, error);
+	xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
+	g_autofree char *created = NULL;
+	struct xml_snapshot *s;
+
+	if (!root)
+		return NULL;
+	s = g_new0(struct xml_snapshot, 1);
+	s->name = text_of(child(root, "name"));
+	s->description = text_of(child(root, "description"));
+	s->parent = text_of(child(child(root, "parent"), "name"));
+	s->state = text_of(child(root, "state"));
+	created = text_of(child(root, "creationTime"));
+	s->created_s = created ? g_ascii_strtoll(created, NULL, 10) : 0;
+	s->memory = attribute(child(root, "memory"), "snapshot");
+	s->disks = g_ptr_array_new_with_free_func(snapshot_disk_free);
+	snapshot_disks(child(root, "disks"), s->disks);
+	return s;
+}
+
+void xml_snapshot_free(struct xml_snapshot *s)
+{
+	if (!s)
+		return;
+	g_free(s->name);
+	g_free(s->description);
+	g_free(s->parent);
+	g_free(s->state);
+	g_free(s->memory);
+	g_ptr_array_unref(s->disks);
+	g_free(s);
 }
