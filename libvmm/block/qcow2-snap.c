@@ -15,7 +15,7 @@
 
 static bool read_bytes(struct qcow2 *q, uint64_t off, uint32_t bytes, GByteArray **ret)
 {
-	*ret = g_byte_array_sized_new(bytes);
+	*ret = g_byte_array_sized_new(bytes + 1);	/* its data is not NULL */
 	g_byte_array_set_size(*ret, bytes);
 	return file_pread(q->file, off, (*ret)->data, bytes) == 0;
 }
