@@ -31,6 +31,26 @@ static void snapshots_json(struct json *j, const struct image_info *info)
 	json_end(j);
 }
 
+static void bitmaps_json(struct json *j, const struct image_info *info)
+{
+	json_begin_array(j, "bitmaps");
+	for (unsigned i = 0; i < info->n_bitmaps; i++) {
+		const struct image_bitmap *b = &info->bitmaps[i];
+
+		json_begin_object(j, NULL);
+		json_begin_array(j, "flags");
+		if (b->in_use)
+			json_string(j, NULL, "in-use");
+		if (b->automatic)
+			json_string(j, NULL, "auto");
+		json_end(j);
+		json_string(j, "name", b->name);
+		json_number(j, "granularity", b->granularity);
+		json_end(j);
+	}
+	json_end(j);
+}
+
 static void qcow2_json(struct json *j, const struct image_info *info)
 {
 	json_begin_object(j, "format-specific");
@@ -46,6 +66,8 @@ static void qcow2_json(struct json *j, const struct image_info *info)
 	}
 	if (info->data_file)
 		json_string(j, "data-file", info->data_file);
+	if (info->n_bitmaps)
+		bitmaps_json(j, info);
 	json_end(j);
 	json_end(j);
 }
@@ -108,8 +130,14 @@ static void qcow2_text(GString *s, const struct image_info *info)
 	line(s, "    extended l2", info->extended_l2 ? "true" : "false");
 	if (info->data_file)
 		line(s, "    data file", info->data_file);
-	if (info->n_bitmaps)
-		g_string_append_printf(s, "    bitmaps: %u\n", info->n_bitmaps);
+	for (unsigned i = 0; i < info->n_bitmaps; i++) {
+		const struct image_bitmap *b = &info->bitmaps[i];
+		g_autofree char *name = text_harmless(b->name);
+
+		g_string_append_printf(s, "    bitmap: %s%s%s, granularity %" G_GUINT64_FORMAT "\n",
+				       name, b->automatic ? ", auto" : "",
+				       b->in_use ? ", in use (inconsistent)" : "", b->granularity);
+	}
 }
 
 static void snapshots_text(GString *s, const struct image_info *info)

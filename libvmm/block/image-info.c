@@ -22,7 +22,6 @@ static void info_from_header(struct image_info *i, struct qcow2 *q)
 	i->refcount_bits = 1u << q->h.refcount_order;
 	i->encrypted = q->h.crypt_method != 0;
 	i->data_file = g_strdup(q->data_file);
-	i->n_bitmaps = q->h.autoclear & AUTOCLEAR_BITMAPS ? q->n_bitmaps : 0;
 	i->backing_filename = g_strdup(q->backing);
 	i->backing_format = q->backing ? g_strdup(q->backing_format) : NULL;
 	if (q->backing)
@@ -69,15 +68,30 @@ static void info_from_snapshots(struct image_info *i, struct qcow2 *q)
 	}
 }
 
+static void info_from_bitmaps(struct image_info *i, struct qcow2 *q)
+{
+	i->n_bitmaps = q->n_bitmaps;
+	i->bitmaps = g_new0(struct image_bitmap, q->n_bitmaps);
+	for (unsigned k = 0; k < q->n_bitmaps; k++)
+		i->bitmaps[k] = (struct image_bitmap){
+			.name = g_steal_pointer(&q->bitmaps[k].name),
+			.granularity = 1ull << q->bitmaps[k].granularity_bits,
+			.in_use = q->bitmaps[k].flags & BITMAP_IN_USE,
+			.automatic = q->bitmaps[k].flags & BITMAP_AUTO,
+		};
+}
+
 static bool info_read_qcow2(struct image_info *i, struct file *f, GError **error)
 {
 	struct layer l = { .file = f, .read_only = true };
 	struct qcow2 *q = qcow2_new(&l);
-	bool ok = header_read(q, OPEN_INFO, error) && snapshots_load(q, OPEN_INFO, error);
+	bool ok = header_read(q, OPEN_INFO, error) && snapshots_load(q, OPEN_INFO, error) &&
+		  bitmaps_load(q, OPEN_INFO, error);
 
 	if (ok) {
 		info_from_header(i, q);
 		info_from_snapshots(i, q);
+		info_from_bitmaps(i, q);
 	}
 	qcow2_free(q);
 	return ok;
@@ -148,6 +162,9 @@ void image_info_free(struct image_info *i)
 			g_free(i->snapshots[k].id);
 			g_free(i->snapshots[k].name);
 		}
+		for (unsigned k = 0; k < i->n_bitmaps; k++)
+			g_free(i->bitmaps[k].name);
+		g_free(i->bitmaps);
 		g_free(i->snapshots);
 		g_free(i->filename);
 		g_free(i->format);

@@ -49,7 +49,9 @@ static int l1_grow(struct qcow2 *q, uint64_t need)
 	be = g_malloc0(clusters << q->cluster_bits);
 	for (uint32_t i = 0; i < q->l1_size; i++)
 		be[i] = GUINT64_TO_BE(q->l1[i]);
-	r = file_pwrite(q->file, off, be, clusters << q->cluster_bits);
+	r = guard_check(q, off, clusters << q->cluster_bits, 0);
+	if (r == 0)
+		r = file_pwrite(q->file, off, be, clusters << q->cluster_bits);
 	if (r == 0)
 		r = qcow2_sync(q);
 	if (r == 0)
@@ -61,6 +63,7 @@ static int l1_grow(struct qcow2 *q, uint64_t need)
 	q->l1 = l1;
 	q->l1_size = q->h.l1_size = need;
 	q->h.l1_off = off;
+	guard_add(q, off, need * 8, GUARD_L1);
 	return old_off ? alloc_undo(q, old_off, old_clusters) : 0;
 }
 
@@ -176,5 +179,8 @@ bool image_resize(const struct image_resize_opts *o, GError **error)
 		return true;
 	if (!qcow2_snapshots_keep_size(q, error))
 		return false;
+	if (bitmaps_stale(q) < 0)
+		return error_set(error, VMM_ERR_OPERATION_FAILED,
+				 "image '%s': its bitmaps cannot be marked as stale", o->path);
 	return o->bytes > q->bytes ? grow_qcow2(b, o, error) : shrink_qcow2(b, o, error);
 }

@@ -72,6 +72,13 @@ struct image_snapshot {
 	uint64_t virtual_bytes;
 };
 
+struct image_bitmap {
+	char *name;
+	uint64_t granularity;
+	bool in_use;	/* in-use: inconsistent, not to be trusted */
+	bool automatic; /* auto */
+};
+
 struct image_info {
 	char *filename;
 	char *format;
@@ -89,6 +96,7 @@ struct image_info {
 	unsigned refcount_bits;
 	bool encrypted;
 	char *data_file;		/* external data file, if it has one */
+	struct image_bitmap *bitmaps;
 	unsigned n_bitmaps;
 	char *backing_filename;		/* as stored */
 	char *full_backing_filename;	/* as it would be opened */

@@ -104,13 +104,6 @@ bool alloc_fresh(struct qcow2 *q, uint64_t cluster, uint64_t n)
 	return fresh;
 }
 
-int alloc_guard(struct qcow2 *q, uint64_t off, uint64_t bytes)
-{
-	const char *hit = guard_metadata(q, off, bytes);
-
-	return hit ? qcow2_corrupt(q, hit, off) : 0;
-}
-
 static int next_free(struct qcow2 *q, uint64_t *cluster)
 {
 	for (;; (*cluster)++) {
@@ -175,7 +168,7 @@ int alloc_clusters(struct qcow2 *q, uint64_t want, uint64_t *ret_off, uint64_t *
 	if (r == 0)
 		r = run_of_free(q, first, want, &n);
 	if (r == 0)
-		r = alloc_guard(q, first << q->cluster_bits, n << q->cluster_bits);
+		r = guard_check(q, first << q->cluster_bits, n << q->cluster_bits, 0);
 	if (r == 0)
 		r = take(q, first, n);
 	if (r < 0)
@@ -195,6 +188,7 @@ static void clusters_freed(struct qcow2 *q, uint64_t first, uint64_t n)
 		return;
 	q->free_hint = MIN(q->free_hint, first);
 	cache_forget(q, off, bytes);
+	guard_drop(q, off, bytes);
 	if (q->unpacked_off && cluster_index(q, q->unpacked_off) < first + n)
 		q->unpacked_off = 0;
 	if (q->layer->discard && off < q->file->end)
@@ -259,7 +253,7 @@ int alloc_run(struct qcow2 *q, uint64_t n, uint64_t *ret_off)
 			r = refcount_room_run(q, &first, n + blocks);
 	} while (r > 0);
 	if (r == 0)
-		r = alloc_guard(q, first << q->cluster_bits, n << q->cluster_bits);
+		r = guard_check(q, first << q->cluster_bits, n << q->cluster_bits, 0);
 	if (r == 0)
 		r = take(q, first, n);
 	if (r < 0)

@@ -86,8 +86,11 @@ static void page_remove(struct qcow2_cache *c, struct page *p)
 
 static int page_write(struct qcow2 *q, struct page *p)
 {
-	int r = file_pwrite(q->file, p->off, p->data, q->cache.page_bytes);
+	unsigned kind = p->kind == PAGE_L2 ? GUARD_L2 : GUARD_REFBLOCK;
+	int r = guard_check(q, p->off, q->cache.page_bytes, kind);
 
+	if (r == 0)
+		r = file_pwrite(q->file, p->off, p->data, q->cache.page_bytes);
 	if (r < 0)
 		return r;
 	p->dirty = false;

@@ -188,34 +188,18 @@ static int count_bitmap(struct check *c, uint64_t table_off, uint32_t n)
 	return 0;
 }
 
-/* Spec, "Bitmap directory": entries of 24 bytes, extra data and a name, padded to 8. */
 static int count_bitmaps(struct check *c)
 {
 	struct qcow2 *q = c->q;
-	uint64_t pos = 0;
 	int r = 0;
 
-	if (!q->n_bitmaps)
-		return 0;
-	if (q->bitmaps_bytes > 64u << 20 ||
-	    !count_range(c, q->bitmaps_off, q->bitmaps_bytes, "bitmap directory"))
-		return 0;
-	for (unsigned i = 0; i < q->n_bitmaps && r == 0 && pos + 24 <= q->bitmaps_bytes; i++) {
-		struct {
-			uint64_t table_off;
-			uint32_t table_size, flags;
-			uint8_t type, granularity;
-			uint16_t name_bytes;
-			uint32_t extra_bytes;
-		} __attribute__((packed)) e;
-
-		r = file_pread(q->file, q->bitmaps_off + pos, &e, sizeof(e));
-		if (r == 0)
-			r = count_bitmap(c, GUINT64_FROM_BE(e.table_off),
-					 GUINT32_FROM_BE(e.table_size));
-		pos += round_up(sizeof(e) + GUINT16_FROM_BE(e.name_bytes) +
-					(uint64_t)GUINT32_FROM_BE(e.extra_bytes), 8);
+	if (q->bitmaps_bad) {
+		check_say(c, "ERROR the directory of bitmaps is damaged");
+		c->bitmaps++;
 	}
+	count_range(c, q->bitmaps_off, q->bitmaps_bytes, "bitmap directory");
+	for (unsigned i = 0; i < q->n_bitmaps && r == 0; i++)
+		r = count_bitmap(c, q->bitmaps[i].table_off, q->bitmaps[i].table_size);
 	return r;
 }
 
@@ -247,7 +231,7 @@ int check_count(struct check *c)
 	int r;
 
 	memset(c->counts, 0, c->n * sizeof(*c->counts));
-	c->l2_errors = 0;
+	c->l2_errors = c->bitmaps = 0;
 	c->result->allocated_clusters = c->result->compressed_clusters = 0;
 	c->result->fragmented_clusters = 0;
 	count_range(c, 0, q->cluster_bytes, "header");
@@ -315,6 +299,17 @@ static uint64_t flag_right(struct check *c, uint64_t e, const char *what)
 	return right;
 }
 
+/* What is two things at once is left alone: mending the one would break the other. */
+static int fix_write(struct check *c, uint64_t off, const void *data, uint64_t bytes, unsigned own)
+{
+	uint64_t at;
+
+	if (!guard_hit(c->q, off, bytes, own, &at))
+		return file_pwrite(c->q->file, off, data, bytes);
+	check_say(c, "ERROR offset 0x%" G_GINT64_MODIFIER "x is of two kinds; not repaired", at);
+	return 0;
+}
+
 static int check_flags_l2(struct check *c, uint64_t off, uint64_t *table, bool fix)
 {
 	struct qcow2 *q = c->q;
@@ -328,7 +323,9 @@ static int check_flags_l2(struct check *c, uint64_t off, uint64_t *table, bool f
 		changed |= right != e;
 		table[i] = GUINT64_TO_BE(right);
 	}
-	return r == 0 && changed && fix ? file_pwrite(q->file, off, table, q->cluster_bytes) : r;
+	if (r == 0 && changed && fix)
+		r = fix_write(c, off, table, q->cluster_bytes, GUARD_L2 | GUARD_SNAPSHOT_L2);
+	return r;
 }
 
 int check_flags(struct check *c, bool fix)
@@ -340,6 +337,8 @@ int check_flags(struct check *c, bool fix)
 	if (!table)
 		return -ENOMEM;
 	c->flags = 0;
+	if (fix)
+		guard_build(q, OPEN_CHECK, NULL);
 	for (uint32_t i = 0; i < q->l1_size && room > 0; i++) {
 		uint64_t l2 = q->l1[i] & ENTRY_OFF_MASK, right, be;
 		int r = 0;
@@ -350,7 +349,7 @@ int check_flags(struct check *c, bool fix)
 		right = flag_right(c, q->l1[i], "L2 table");
 		be = GUINT64_TO_BE(right);
 		if (fix && right != q->l1[i])
-			r = file_pwrite(q->file, q->h.l1_off + i * 8ull, &be, 8);
+			r = fix_write(c, q->h.l1_off + i * 8ull, &be, 8, GUARD_L1);
 		if (r == 0 && fix)
 			q->l1[i] = right;
 		if (r == 0)
@@ -377,7 +376,7 @@ int check_once(struct check *c)
 static int check_repair(struct check *c)
 {
 	const struct check_opts *o = c->opts;
-	uint64_t low = c->low, high = c->high, flags = c->flags;
+	uint64_t low = c->low, high = c->high, flags = c->flags, bitmaps = c->bitmaps;
 	int r = 0;
 
 	if (o->fix_errors && low)
@@ -388,10 +387,14 @@ static int check_repair(struct check *c)
 		high = 0;
 	if (r == 0 && o->fix_errors && (low || flags))
 		r = check_flags(c, true);
+	if (r == 0 && o->fix_errors && c->bitmaps) {
+		r = header_set_autoclear(c->q, c->q->h.autoclear & ~(uint64_t)AUTOCLEAR_BITMAPS);
+		c->q->bitmaps_bad = false;
+	}
 	if (r < 0)
 		return r;
 	if (o->fix_errors)
-		c->result->corruptions_fixed = low + flags;
+		c->result->corruptions_fixed = low + flags + bitmaps;
 	c->result->leaks_fixed = high;
 	return 0;
 }
@@ -402,7 +405,8 @@ static bool check_run(struct check *c, GError **error)
 	struct qcow2 *q = c->q;
 	int r = check_once(c);
 
-	if (r == 0 && (loud->fix_errors || loud->fix_leaks) && (c->low || c->high || c->flags)) {
+	if (r == 0 && (loud->fix_errors || loud->fix_leaks) &&
+	    (c->low || c->high || c->flags || c->bitmaps)) {
 		r = check_repair(c);
 		if (r == 0)
 			r = file_sync(q->file);
@@ -413,7 +417,7 @@ static bool check_run(struct check *c, GError **error)
 	}
 	if (r < 0)
 		return error_errno(error, r, "check image '%s'", q->file->path);
-	c->result->corruptions = c->low + c->flags + c->l2_errors;
+	c->result->corruptions = c->low + c->flags + c->l2_errors + c->bitmaps;
 	c->result->leaks = c->high;
 	c->result->total_clusters = clusters_of(q, q->bytes);
 	if (loud->fix_errors && !c->result->corruptions && !c->result->check_errors)

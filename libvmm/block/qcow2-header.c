@@ -293,7 +293,10 @@ bool header_read(struct qcow2 *q, unsigned flags, GError **error)
 
 int header_write_field(struct qcow2 *q, unsigned at, const void *value, size_t bytes)
 {
-	return file_pwrite(q->file, at, value, bytes);
+	/* The corrupt bit is set though the header itself was hit. */
+	int r = q->corrupt ? 0 : guard_check(q, at, bytes, GUARD_HEADER);
+
+	return r < 0 ? r : file_pwrite(q->file, at, value, bytes);
 }
 
 int header_write_tables(struct qcow2 *q)
@@ -404,7 +407,7 @@ bool header_set_backing(struct qcow2 *q, const char *backing, const char *format
 	used = a->len;
 	g_byte_array_set_size(a, q->cluster_bytes);
 	memset(a->data + used, 0, q->cluster_bytes - used);
-	r = file_pwrite(q->file, 0, a->data, a->len);
+	r = header_write_field(q, 0, a->data, a->len);
 	if (r == 0)
 		r = file_sync(q->file);
 	if (r < 0)

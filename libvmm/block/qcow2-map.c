@@ -130,6 +130,7 @@ int map_l2_writable(struct qcow2 *q, uint64_t off)
 		return r;
 	}
 	cache_forget(q, new_off, q->cluster_bytes);
+	guard_add(q, new_off, q->cluster_bytes, GUARD_L2);
 	l1_set(q, i, new_off | ENTRY_COPIED);
 	if (old)
 		alloc_free_later(q, old, 1);

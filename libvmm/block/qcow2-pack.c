@@ -163,7 +163,9 @@ int pack_write(struct qcow2 *q, uint64_t off, const void *cluster)
 				    squeeze_zlib(cluster, q->packed, q->cluster_bytes);
 	if (n == 0 || n >= q->cluster_bytes)
 		return 1;
-	r = map_entry_get(q, off, &old);
+	r = bitmaps_stale(q);
+	if (r == 0)
+		r = map_entry_get(q, off, &old);
 	if (r < 0)
 		return r;
 	if (old.e)	/* only ever into a new image */

@@ -40,6 +40,8 @@ enum {
 	EXT_DATA_FILE = 0x44415441,
 };
 
+enum { BITMAP_IN_USE = 1 << 0, BITMAP_AUTO = 1 << 1 }; /* struct qcow2_bitmap.flags */
+
 struct qcow2_header {
 	uint32_t magic, version;
 	uint64_t backing_off;
@@ -84,6 +86,14 @@ struct qcow2_snapshot {
 };
 #define QCOW2_SNAPSHOT_EXTRA_BYTES 16 /* what version 3 asks for */
 #define QCOW2_SNAPSHOT_EXTRA_MAX 1024
+
+struct qcow2_bitmap {
+	uint64_t off; /* of its entry in the directory */
+	uint64_t table_off;
+	uint32_t table_size, flags;
+	uint8_t granularity_bits;
+	char *name;
+};
 
 /* Entries: spec, "L1 table entry", "L2 table entry". */
 #define ENTRY_OFF_MASK 0x00fffffffffffe00ull
@@ -159,6 +169,11 @@ struct qcow2 {
 	uint64_t snapshots_bytes;
 	uint64_t bitmaps_off, bitmaps_bytes;	/* of the bitmap directory; 0: none */
 	unsigned n_bitmaps;
+	struct qcow2_bitmap *bitmaps;
+	bool bitmaps_bad;     /* the directory is damaged */
+	bool bitmaps_touched; /* all are marked as in use */
+	bool guard_lax;	      /* made with OPEN_CHECK */
+	GHashTable *guard;    /* cluster -> enum guard_kind; NULL unless rw */
 	char *backing, *backing_format, *data_file;
 	GByteArray *extensions;		/* all but the backing format, as they stand in the file */
 
@@ -270,8 +285,6 @@ void alloc_frees_durable(struct qcow2 *q);
 void alloc_quiesce(struct layer *l, bool begin);
 /* Marks them as written from now on; were they never before? */
 bool alloc_fresh(struct qcow2 *q, uint64_t cluster, uint64_t n);
-/* Before a place is given out: does it hit metadata? */
-int alloc_guard(struct qcow2 *q, uint64_t off, uint64_t bytes);
 
 /* qcow2-reft.c */
 void alloc_reft_used(struct qcow2 *q);
@@ -284,8 +297,48 @@ int refcount_room(struct qcow2 *q, uint64_t cluster);
 int refcount_room_run(struct qcow2 *q, uint64_t *first, uint64_t n);
 
 /* qcow2-guard.c */
-/* Does [off, off + bytes) of the file hit metadata?  Its name, or NULL. */
-const char *guard_metadata(struct qcow2 *q, uint64_t off, uint64_t bytes);
+enum guard_kind {
+	GUARD_HEADER = 1 << 0,
+	GUARD_L1 = 1 << 1,
+	GUARD_L2 = 1 << 2,
+	GUARD_REFT = 1 << 3,
+	GUARD_REFBLOCK = 1 << 4,
+	GUARD_SNAPSHOTS = 1 << 5,
+	GUARD_SNAPSHOT_L1 = 1 << 6,
+	GUARD_SNAPSHOT_L2 = 1 << 7,
+	GUARD_BITMAP_DIR = 1 << 8,
+	GUARD_BITMAP_TABLE = 1 << 9,
+	GUARD_BITMAP = 1 << 10,
+};
+
+/*
+ * Of all metadata as it is loaded.  False: two kinds are at one place, the
+ * image is corrupt; with OPEN_CHECK such a place is of both kinds.
+ */
+bool guard_build(struct qcow2 *q, unsigned flags, GError **error);
+void guard_free(struct qcow2 *q);
+void guard_add(struct qcow2 *q, uint64_t off, uint64_t bytes, unsigned kind);
+/* They are free. */
+void guard_drop(struct qcow2 *q, uint64_t off, uint64_t bytes);
+/* Kinds other than own in [off, off + bytes) of the file, and where; 0: none. */
+unsigned guard_hit(const struct qcow2 *q, uint64_t off, uint64_t bytes, unsigned own,
+		   uint64_t *ret_off);
+/*
+ * Before each write: of metadata of the kind `own`, or of data or something
+ * new (0).  On a hit the image is corrupt and the result -EIO.
+ */
+int guard_check(struct qcow2 *q, uint64_t off, uint64_t bytes, unsigned own);
+
+/* qcow2-bitmap.c */
+bool bitmaps_load(struct qcow2 *q, unsigned flags, GError **error);
+void bitmaps_free(struct qcow2 *q);
+/* Before the disk's contents change. */
+int bitmaps_touch(struct qcow2 *q);
+
+static inline int bitmaps_stale(struct qcow2 *q)
+{
+	return q->bitmaps_touched ? 0 : bitmaps_touch(q);
+}
 
 /* qcow2-map.c */
 struct entry {
@@ -328,6 +381,7 @@ struct check {
 	uint64_t low;		/* refcounts below the references */
 	uint64_t high;		/* above them: leaks */
 	uint64_t flags;		/* wrong COPIED flags */
+	uint64_t bitmaps;	/* damaged directories of bitmaps */
 	/* refcount blocks themselves are not counted: they will be rebuilt */
 	bool no_refcounts;
 };

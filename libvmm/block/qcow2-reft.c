@@ -20,16 +20,17 @@ void alloc_reft_used(struct qcow2 *q)
 
 static int reft_entry_write(struct qcow2 *q, uint64_t ti)
 {
-	uint64_t be = GUINT64_TO_BE(q->reft[ti]);
+	uint64_t be = GUINT64_TO_BE(q->reft[ti]), at = q->h.reft_off + ti * 8;
+	int r = guard_check(q, at, 8, GUARD_REFT);
 
-	return file_pwrite(q->file, q->h.reft_off + ti * 8, &be, 8);
+	return r < 0 ? r : file_pwrite(q->file, at, &be, 8);
 }
 
 /* The block of table entry ti goes to `cluster`, which is free and counted by it or by another. */
 static int refblock_add(struct qcow2 *q, uint64_t ti, uint64_t cluster)
 {
 	uint64_t off = cluster << q->cluster_bits;
-	int r = alloc_guard(q, off, q->cluster_bytes);
+	int r = guard_check(q, off, q->cluster_bytes, 0);
 
 	if (r == 0)
 		r = file_zero(q->file, off, q->cluster_bytes, false);
@@ -38,6 +39,7 @@ static int refblock_add(struct qcow2 *q, uint64_t ti, uint64_t cluster)
 	alloc_fresh(q, cluster, 1);
 	cache_forget(q, off, q->cluster_bytes);
 	q->reft[ti] = off;
+	guard_add(q, off, q->cluster_bytes, GUARD_REFBLOCK);
 	r = refcount_set(q, cluster, 1);
 	if (r == 0)
 		r = cache_write(q, PAGE_REFCOUNT);
@@ -47,6 +49,7 @@ static int refblock_add(struct qcow2 *q, uint64_t ti, uint64_t cluster)
 		r = reft_entry_write(q, ti);
 	if (r < 0) {
 		cache_forget(q, off, q->cluster_bytes);
+		guard_drop(q, off, q->cluster_bytes);
 		q->reft[ti] = 0;
 		return r;
 	}
@@ -152,7 +155,10 @@ static int reft_grow(struct qcow2 *q, uint64_t need)
 	memcpy(table, q->reft, q->reft_size * 8ull);
 	for (uint64_t b = 0; b < p.blocks; b++)
 		table[(p.first >> q->refblock_bits) + b] = (p.first + b) << q->cluster_bits;
-	r = cache_write(q, PAGE_REFCOUNT);
+	r = guard_check(q, p.first << q->cluster_bits,
+			(p.blocks + p.table_clusters) << q->cluster_bits, 0);
+	if (r == 0)
+		r = cache_write(q, PAGE_REFCOUNT);
 	if (r == 0)
 		r = reft_write_blocks(q, &p);
 	if (r == 0)
@@ -168,6 +174,8 @@ static int reft_grow(struct qcow2 *q, uint64_t need)
 	q->h.reft_off = (p.first + p.blocks) << q->cluster_bits;
 	q->h.reft_clusters = p.table_clusters;
 	alloc_reft_used(q);
+	guard_add(q, p.first << q->cluster_bits, p.blocks << q->cluster_bits, GUARD_REFBLOCK);
+	guard_add(q, q->h.reft_off, p.table_clusters << q->cluster_bits, GUARD_REFT);
 	return alloc_undo(q, old_off, old_clusters);
 }
 

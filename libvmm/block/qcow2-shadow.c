@@ -42,6 +42,14 @@ static uint64_t shadow_take(struct shadow *s, uint64_t n)
 	return first << s->q->cluster_bits;
 }
 
+/* Into what was taken: the guard still knows the old state. */
+static int shadow_write(struct shadow *s, uint64_t off, const void *data, uint64_t bytes)
+{
+	int r = guard_check(s->q, off, bytes, 0);
+
+	return r < 0 ? r : file_pwrite(s->q->file, off, data, bytes);
+}
+
 static int counts_resize(struct check *c, uint64_t n)
 {
 	uint32_t *counts;
@@ -128,7 +136,7 @@ static int refblock_write(struct shadow *s, const struct refcounts *f, uint64_t 
 			return -ERANGE;
 		refcount_encode(q->h.refcount_order, data, i, c->counts[first + i]);
 	}
-	return file_pwrite(q->file, GUINT64_FROM_BE(f->table[k]), data, q->cluster_bytes);
+	return shadow_write(s, GUINT64_FROM_BE(f->table[k]), data, q->cluster_bytes);
 }
 
 static int refcounts_write(struct shadow *s)
@@ -143,7 +151,7 @@ static int refcounts_write(struct shadow *s)
 	for (uint64_t k = 0; r == 0 && k < f.blocks; k++)
 		r = refblock_write(s, &f, k, data);
 	if (r == 0)
-		r = file_pwrite(q->file, f.table_off, f.table, f.table_clusters << q->cluster_bits);
+		r = shadow_write(s, f.table_off, f.table, f.table_clusters << q->cluster_bits);
 	if (r == 0) {
 		q->h.reft_off = f.table_off;
 		q->h.reft_clusters = f.table_clusters;
@@ -164,7 +172,7 @@ static int snapshots_write(struct shadow *s)
 	q->snapshots_bytes = table->len;
 	q->h.n_snapshots = q->n_snapshots;
 	q->h.snapshots_off = table->len ? shadow_take(s, clusters_of(q, table->len)) : 0;
-	return table->len ? file_pwrite(q->file, q->h.snapshots_off, table->data, table->len) : 0;
+	return table->len ? shadow_write(s, q->h.snapshots_off, table->data, table->len) : 0;
 }
 
 static uint64_t flagged(const struct check *c, uint64_t e)
@@ -198,7 +206,7 @@ static int l2_write(struct shadow *s, uint64_t *l1_entry, uint64_t *table)
 		return 0;
 	off = shadow_take(s, 1);
 	*l1_entry = off | ENTRY_COPIED;
-	return file_pwrite(q->file, off, table, q->cluster_bytes);
+	return shadow_write(s, off, table, q->cluster_bytes);
 }
 
 static int l1_place(struct shadow *s)
@@ -224,7 +232,7 @@ static int l1_write(struct shadow *s)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < q->l1_size; i++)
 		be[i] = GUINT64_TO_BE(q->l1[i]);
-	return file_pwrite(q->file, q->h.l1_off, be, clusters << q->cluster_bits);
+	return shadow_write(s, q->h.l1_off, be, clusters << q->cluster_bits);
 }
 
 static int l2s_write(struct shadow *s)
@@ -274,7 +282,8 @@ bool shadow_begin(struct shadow *s, struct qcow2 *q, GError **error)
 		g_free(s->check.counts);
 		return error_errno(error, r, "check image '%s'", q->file->path);
 	}
-	if (s->check.low || s->check.flags || s->check.l2_errors || s->result.check_errors) {
+	if (s->check.low || s->check.flags || s->check.l2_errors || s->check.bitmaps ||
+	    s->result.check_errors) {
 		g_free(s->check.counts);
 		return error_set(error, VMM_ERR_OPERATION_INVALID,
 				 "image '%s' is damaged; see 'vmsh image check' and its -r",
@@ -299,7 +308,7 @@ static bool tables_reload(struct qcow2 *q)
 	q->free_hint = 0;
 	q->unpacked_off = 0;
 	q->pack_next = q->pack_end = 0;
-	return qcow2_load_tables(q, 0, NULL);
+	return qcow2_load_tables(q, 0, NULL) && guard_build(q, 0, NULL);
 }
 
 /* Everything in memory as it is on the disk; what was written in vain is cut off again. */

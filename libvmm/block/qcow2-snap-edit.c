@@ -154,6 +154,7 @@ bool qcow2_snapshot_apply(struct qcow2 *q, const char *name, GError **error)
 	struct shadow s;
 	uint64_t *l1;
 	unsigned i;
+	int r;
 
 	if (!editable(q, error) || !snapshot_find(q, name, &i, error))
 		return false;
@@ -163,6 +164,9 @@ bool qcow2_snapshot_apply(struct qcow2 *q, const char *name, GError **error)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "image '%s': snapshot '%s' has an impossible disk size",
 				 q->file->path, name);
+	r = bitmaps_stale(q);
+	if (r < 0)
+		return error_errno(error, r, "mark the bitmaps of '%s'", q->file->path);
 	if (!shadow_begin(&s, q, error))
 		return false;
 	l1 = l1_of_snapshot(q, snap, l1_entries(q, snap->disk_bytes));

@@ -43,13 +43,6 @@ static bool needs_whole(const struct qcow2 *q, const struct entry *n)
 	return !is_ours(n) && (n->bitmap & 0xffffffff);
 }
 
-static int guard_data(struct qcow2 *q, uint64_t host, uint64_t bytes)
-{
-	const char *hit = guard_metadata(q, host, bytes);
-
-	return hit ? qcow2_corrupt(q, hit, host) : 0;
-}
-
 static int plan_in_place(struct qcow2 *q, uint64_t off, uint64_t bytes, const struct entry *first,
 			 struct plan *ret)
 {
@@ -67,8 +60,7 @@ static int plan_in_place(struct qcow2 *q, uint64_t off, uint64_t bytes, const st
 			break;
 	}
 	*ret = (struct plan){ .off = off, .bytes = MIN(bytes, pos - off), .host_off = host };
-	return guard_data(q, round_down(host, q->cluster_bytes),
-			  clusters_of(q, in_cluster(q, off) + ret->bytes) << q->cluster_bits);
+	return guard_check(q, host, ret->bytes, 0);
 }
 
 /* Within one cluster that is ours, granules that the map does not show yet. */
@@ -89,7 +81,7 @@ static int plan_granules(struct qcow2 *q, uint64_t off, uint64_t bytes, const st
 		ret->head = 0;
 	if (in_place(q, n, end - 1))
 		ret->tail = 0;
-	return guard_data(q, host, q->cluster_bytes);
+	return guard_check(q, host, q->cluster_bytes, 0);
 }
 
 /* How many clusters from off on need a new place, all of the first one's kind. */
@@ -138,8 +130,10 @@ int map_write(struct layer *l, uint64_t off, uint64_t bytes, struct plan *ret)
 {
 	struct qcow2 *q = qcow2_of(l);
 	struct entry n;
-	int r = q->corrupt ? -EIO : map_entry_get(q, off, &n);
+	int r = q->corrupt ? -EIO : bitmaps_stale(q);
 
+	if (r == 0)
+		r = map_entry_get(q, off, &n);
 	if (r < 0)
 		return r;
 	if (in_place(q, &n, off)) {
@@ -315,14 +309,14 @@ int map_zero(struct layer *l, uint64_t off, uint64_t bytes, enum zero_how how)
 {
 	struct qcow2 *q = qcow2_of(l);
 	uint64_t end = off + bytes;
+	int r = q->corrupt ? -EIO : bitmaps_stale(q);
 
-	if (q->corrupt)
-		return -EIO;
+	if (r < 0)
+		return r;
 	while (off < end) {
 		uint64_t n = MIN(end - off, q->cluster_bytes - in_cluster(q, off));
 		uint64_t skip = skip_bytes(q, off);
 		bool whole = !in_cluster(q, off) && (n == q->cluster_bytes || off + n >= q->bytes);
-		int r = 0;
 
 		if (skip)
 			n = MIN(skip, end - off);
@@ -338,7 +332,10 @@ int map_zero(struct layer *l, uint64_t off, uint64_t bytes, enum zero_how how)
 int map_forget(struct qcow2 *q, uint64_t off, uint64_t bytes)
 {
 	uint64_t end = off + bytes;
+	int stale = bitmaps_stale(q);
 
+	if (stale < 0)
+		return stale;
 	for (off = round_down(off, q->cluster_bytes); off < end; off += q->cluster_bytes) {
 		struct entry old, none = { 0 };
 		int r = map_entry_get(q, off, &old);

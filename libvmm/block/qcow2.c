@@ -50,7 +50,9 @@ static int l1_write(struct qcow2 *q)
 
 		for (uint32_t i = 0; i < n; i++)
 			be[i] = GUINT64_TO_BE(q->l1[lo + i]);
-		r = file_pwrite(q->file, q->h.l1_off + lo * 8ull, be, n * 8);
+		r = guard_check(q, q->h.l1_off + lo * 8ull, n * 8, GUARD_L1);
+		if (r == 0)
+			r = file_pwrite(q->file, q->h.l1_off + lo * 8ull, be, n * 8);
 		if (r < 0)
 			return r;
 		lo += n;
@@ -254,8 +256,10 @@ static bool prepare_write(struct qcow2 *q, GError **error)
 			q->file->path, 1u << q->sub_bits, q->file->align);
 	if (q->h.incompat & INCOMPAT_DIRTY && !repair_dirty(q, error))
 		return false;
-	/* We keep no bitmaps: once we write, they are stale (spec, "autoclear_features"). */
-	r = header_set_autoclear(q, 0);
+	if (!guard_build(q, 0, error))
+		return false;
+	/* What we do not know is stale once we write (spec, "autoclear_features"). */
+	r = header_set_autoclear(q, q->h.autoclear & AUTOCLEAR_BITMAPS);
 	if (r == 0)
 		r = header_set_incompat(q, lazy ? q->h.incompat | INCOMPAT_DIRTY :
 						  q->h.incompat & ~(uint64_t)INCOMPAT_DIRTY);
@@ -287,7 +291,9 @@ void qcow2_free(struct qcow2 *q)
 	if (!q)
 		return;
 	cache_done(q);
+	guard_free(q);
 	snapshots_free(q);
+	bitmaps_free(q);
 	g_array_unref(q->freed);
 	g_array_unref(q->freed_durable);
 	g_array_unref(q->freed_grace);
@@ -382,8 +388,8 @@ bool qcow2_open_flags(struct layer *l, unsigned flags, GError **error)
 
 	l->ops = &qcow2_ops;
 	if (header_read(q, flags, error) && snapshots_load(q, flags, error) &&
-	    qcow2_load_tables(q, flags, error) && cache_init(q, error) &&
-	    ((flags & OPEN_CHECK) || check_tail(q, error)))
+	    bitmaps_load(q, flags, error) && qcow2_load_tables(q, flags, error) &&
+	    cache_init(q, error) && ((flags & OPEN_CHECK) || check_tail(q, error)))
 		prepared = !q->rw || (flags & OPEN_CHECK) || prepare_write(q, error);
 	if (!prepared) {
 		qcow2_free(q);

@@ -203,18 +203,6 @@ static void corruption_seen_while_writing_is_marked(void)
 	disk_refused("c.qcow2", "qcow2", false, "marked as corrupt");
 }
 
-static void bitmaps_go_stale_when_we_write(void)
-{
-	if (!have_qemu())
-		return;
-	must("qemu-img create -q -f qcow2 b.qcow2 4M && qemu-img bitmap --add b.qcow2 b0");
-	g_assert_cmpuint(peek_be64("b.qcow2", AT_AUTOCLEAR), ==, 1);
-	block_close(disk_open_opts("b.qcow2", "qcow2", (struct block_opts){ .read_only = true }));
-	g_assert_cmpuint(peek_be64("b.qcow2", AT_AUTOCLEAR), ==, 1);
-	block_close(disk_open("b.qcow2", "qcow2"));
-	g_assert_cmpuint(peek_be64("b.qcow2", AT_AUTOCLEAR), ==, 0);
-}
-
 /* ---- refusing ---- */
 
 static void what_we_cannot_do_is_named(void)
@@ -480,7 +468,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/qcow2/dirty/repair", a_dirty_image_gets_its_refcounts_back);
 	g_test_add_func("/qcow2/corrupt/refused", a_corrupt_image_may_only_be_read);
 	g_test_add_func("/qcow2/corrupt/marked", corruption_seen_while_writing_is_marked);
-	g_test_add_func("/qcow2/bitmaps", bitmaps_go_stale_when_we_write);
 	g_test_add_func("/qcow2/bad/features", what_we_cannot_do_is_named);
 	g_test_add_func("/qcow2/bad/header", impossible_headers_are_refused);
 	g_test_add_func("/qcow2/bad/truncated", truncated_images_are_refused);
