@@ -187,6 +187,19 @@ bool vmm_domain_suspend(vmm_domain *dom, GError **error);
 bool vmm_domain_resume(vmm_domain *dom, GError **error);
 bool vmm_domain_get_autostart(vmm_domain *dom, bool *ret, GError **error);
 bool vmm_domain_set_autostart(vmm_domain *dom, bool on, GError **error);
+struct vmm_revision {			/* one version of a saved definition */
+	unsigned number;		/* from 1 */
+	int64_t at_s;			/* real time */
+	unsigned restored;		/* the revision whose text it is again; 0: a new one */
+	unsigned bytes;
+	char *who;			/* "uid 0, virsh (pid 4711)" */
+};
+
+/* Of struct vmm_revision, oldest first. */
+GPtrArray *vmm_domain_history(vmm_domain *dom, GError **error);
+char *vmm_domain_revision_xml(vmm_domain *dom, unsigned number, GError **error);
+/* number 0: what was before, step by step when called again.  A new revision is made. */
+bool vmm_domain_undo(vmm_domain *dom, unsigned number, unsigned *ret_restored, GError **error);
 bool vmm_domain_rename(vmm_domain *dom, const char *name, GError **error);
 /* event: 0 poweroff 1 reboot 2 crash; action: 0 destroy 1 restart 2 rename-restart 3 preserve */
 bool vmm_domain_set_lifecycle_action(vmm_domain *dom, unsigned event, unsigned action,

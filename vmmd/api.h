@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "libvmm/rpc/proctab.h"
+#include "libvmm/rpc/vmmtab.h"
 #include "libvmm/util/error.h"
 #include "vmmd/domain.h"
 #include "vmmd/pool.h"
@@ -23,6 +23,8 @@ struct api_entry {
 extern const struct api_entry api_host[], api_domain[], api_define[], api_life[], api_tune[],
 	api_stats[], api_bulk[], api_events[], api_network[], api_storage[], api_snapshot[],
 	api_block[], api_save[], api_volume[];
+/* Of our own program. */
+extern const struct api_entry api_history[];
 
 /* flags of many procedures; neither: what it is now */
 enum api_affect { API_LIVE = 1, API_CONFIG = 2 };

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Decode, permit, call: the procedure table of the protocol meets our functions. */
+/* Decode, permit, call: the procedure tables of the protocol meet our functions. */
 #include "config.h"
 #include "vmmd/dispatch.h"
 
+#include "libvmm/rpc/vmmtab.h"
 #include "libvmm/util/cleanup.h"
 #include "vmmd/api.h"
 #include "vmmd/lifecycle.h"
+#include "vmmd/store.h"
 
 struct procedure {
 	const char *name;
@@ -18,19 +20,40 @@ struct procedure {
 	[nr] = { #name_, (xdrproc_t)xdr_remote_##args_, (xdrproc_t)xdr_remote_##ret_, \
 		 sizeof(remote_##args_), REMOTE_##need_ },
 
-static const struct procedure procedures[REMOTE_PROC_MAX + 1] = { REMOTE_PROCEDURES(PROCEDURE) };
+#define OWN_PROCEDURE(nr, name_, args_, ret_, need_) \
+	[nr] = { #name_, (xdrproc_t)xdr_##args_, (xdrproc_t)xdr_##ret_, sizeof(args_), \
+		 REMOTE_##need_ },
 
-static api_fn *handler_find(int procedure)
+static const struct procedure procedures[REMOTE_PROC_MAX + 1] = { REMOTE_PROCEDURES(PROCEDURE) };
+static const struct procedure own_procedures[VMM_PROC_MAX + 1] = { VMM_PROCEDURES(OWN_PROCEDURE) };
+
+static const struct procedure *procedure_find(const struct frame_header *hdr)
 {
-	static const struct api_entry *const tables[] = {
+	const struct procedure *p = NULL;
+	int nr = hdr->procedure;
+
+	if (hdr->program == FRAME_PROGRAM_VMM && nr > 0 && nr <= VMM_PROC_MAX)
+		p = &own_procedures[nr];
+	else if (hdr->program == FRAME_PROGRAM_REMOTE && nr > 0 && nr <= REMOTE_PROC_MAX)
+		p = &procedures[nr];
+	return p && p->name ? p : NULL;
+}
+
+static api_fn *handler_find(const struct frame_header *hdr)
+{
+	static const struct api_entry *const own_tables[] = { api_history };
+	static const struct api_entry *const remote_tables[] = {
 		api_domain, api_life, api_stats,   api_bulk,	api_host,     api_events,
 		api_define, api_tune, api_network, api_storage, api_snapshot, api_block,
 		api_save, api_volume,
 	};
+	const bool own = hdr->program == FRAME_PROGRAM_VMM;
+	const struct api_entry *const *tables = own ? own_tables : remote_tables;
+	const unsigned n = own ? ARRAY_SIZE(own_tables) : ARRAY_SIZE(remote_tables);
 
-	for (unsigned i = 0; i < ARRAY_SIZE(tables); i++)
+	for (unsigned i = 0; i < n; i++)
 		for (const struct api_entry *e = tables[i]; e->procedure; e++)
-			if (e->procedure == procedure)
+			if (e->procedure == hdr->procedure)
 				return e->fn;
 	return NULL;
 }
@@ -54,19 +77,19 @@ static bool permitted(struct call *call, const struct procedure *p)
 
 void dispatch(struct call *call, struct rpc_message *msg)
 {
-	int nr = msg->hdr.procedure;
-	const struct procedure *p = nr > 0 && nr <= REMOTE_PROC_MAX ? &procedures[nr] : NULL;
+	const struct procedure *p = procedure_find(&msg->hdr);
 	g_autoptr(GError) error = NULL;
 	g_autofree void *args = NULL;
+	struct store *store;
 	api_fn *fn;
 
-	if (!p || !p->name) {
-		call_fail_text(call, VMM_ERR_RPC, "unknown procedure: %d", nr);
+	if (!p) {
+		call_fail_text(call, VMM_ERR_RPC, "unknown procedure: %d", msg->hdr.procedure);
 		return;
 	}
 	if (!permitted(call, p))
 		return;
-	fn = handler_find(nr);
+	fn = handler_find(&msg->hdr);
 	if (!fn) {
 		call_fail_text(call, VMM_ERR_NO_SUPPORT,
 			       "this function is not supported by the connection driver: %s",
@@ -79,7 +102,11 @@ void dispatch(struct call *call, struct rpc_message *msg)
 		return;
 	}
 	call->ret_proc = p->ret;
+	/* The call, and its client, may be gone when it returns. */
+	store = call->daemon->store;
+	store_set_author(store, session_who(call->session));
 	fn(call, args);
+	store_set_author(store, NULL);
 	frame_free(p->args, args);
 }
 
@@ -115,7 +142,7 @@ bool api_flags(struct call *call, unsigned flags, unsigned known)
 		return true;
 	call_fail_text(call, VMM_ERR_INVALID_ARG,
 		       "invalid argument: unsupported flags (0x%x) in procedure %s", flags & ~known,
-		       procedures[call->hdr.procedure].name);
+		       procedure_find(&call->hdr)->name);
 	return false;
 }
 

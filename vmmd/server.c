@@ -187,7 +187,8 @@ static void on_message(struct rpc_conn *conn, struct rpc_message *msg, void *opa
 	switch (msg->hdr.type) {
 	case FRAME_CALL:
 	case FRAME_CALL_WITH_FDS:
-		if (msg->hdr.program == FRAME_PROGRAM_REMOTE && msg->hdr.version == 1 &&
+		if ((msg->hdr.program == FRAME_PROGRAM_REMOTE ||
+		     msg->hdr.program == FRAME_PROGRAM_VMM) && msg->hdr.version == 1 &&
 		    g_hash_table_size(s->streams) < STREAMS_MAX)
 			dispatch(call_new(s, &msg->hdr), msg);
 		else
@@ -286,6 +287,21 @@ static bool user_is_full(const struct server *server, uid_t uid)
 	return uid != 0 && n >= USER_SESSIONS_MAX;
 }
 
+static char *peer_describe(const struct ucred *cred)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/comm", cred->pid);
+	g_autofree char *comm = NULL;
+	g_autofree char *program = NULL;
+
+	if (!g_file_get_contents(path, &comm, NULL, NULL))
+		return g_strdup_printf("uid %u, pid %d", cred->uid, cred->pid);
+	program = g_utf8_make_valid(g_strchomp(comm), -1);
+	for (char *c = program; *c; c++)
+		if (g_ascii_iscntrl(*c))
+			*c = '?';
+	return g_strdup_printf("uid %u, %s (pid %d)", cred->uid, program, cred->pid);
+}
+
 static void session_new(struct listener *l, int fd)
 {
 	struct session *s = g_new0(struct session, 1);
@@ -306,7 +322,7 @@ static void session_new(struct listener *l, int fd)
 	}
 	s->uid = cred.uid;
 	rpc_conn_set_budget(s->conn, l->server->budget, cred.uid);
-	s->who = g_strdup_printf("uid %u, pid %d", cred.uid, cred.pid);
+	s->who = peer_describe(&cred);
 	g_ptr_array_add(l->server->sessions, s);
 }
 

@@ -9,6 +9,9 @@
 
 #include "vmmd/store.h"
 
+/* store_migrations[n] brings version n to n + 1. */
+extern const char *const store_migrations[];
+
 /* Prepared at its first use; text is a literal. */
 sqlite3_stmt *store_statement(struct store *store, const char *text, GError **error);
 /* Steps a statement that gives no rows, and resets it.  what is for the message. */

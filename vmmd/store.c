@@ -39,91 +39,13 @@ static const char *const statements[] = {
 };
 static_assert(ARRAY_SIZE(statements) == N_STATEMENTS, "each statement has its text");
 
-/* migrations[n] brings version n to n + 1. */
-static const char *const migrations[] = {
-	"CREATE TABLE domains("
-	" uuid BLOB NOT NULL PRIMARY KEY CHECK(length(uuid) = 16),"
-	" name TEXT NOT NULL UNIQUE,"
-	" xml TEXT NOT NULL,"
-	" autostart INTEGER NOT NULL DEFAULT 0 CHECK(autostart IN (0, 1)),"
-	" state INTEGER NOT NULL,"
-	" reason INTEGER NOT NULL,"
-	" created INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-	"CREATE TABLE counters(name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) STRICT;"
-	"INSERT INTO counters VALUES('domain-id', 0);"
-	"CREATE TABLE events("
-	" seq INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" at INTEGER NOT NULL,"			/* microseconds of real time */
-	" uuid BLOB NOT NULL,"			/* no reference: it outlives the domain */
-	" name TEXT NOT NULL,"
-	" event INTEGER NOT NULL,"
-	" detail INTEGER NOT NULL) STRICT;",
-	"CREATE TABLE intents("
-	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" kind TEXT NOT NULL,"
-	" uuid BLOB NOT NULL CHECK(length(uuid) = 16),"	/* of what it is about */
-	" step INTEGER NOT NULL,"
-	" body TEXT NOT NULL,"				/* the kind's own matter */
-	" created INTEGER NOT NULL) STRICT;",
-	"CREATE TABLE snapshots("
-	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" domain BLOB NOT NULL REFERENCES domains(uuid),"
-	" name TEXT NOT NULL,"
-	" parent INTEGER REFERENCES snapshots(id),"
-	" created INTEGER NOT NULL,"			/* seconds of real time */
-	" state INTEGER NOT NULL,"
-	" description TEXT,"
-	" xml TEXT NOT NULL,"				/* the definition that was in force */
-	" inactive TEXT,"				/* and the saved one, if it was another */
-	" memory TEXT,"
-	" memory_ours INTEGER NOT NULL,"
-	" current INTEGER NOT NULL CHECK(current IN (0, 1)),"
-	" pending INTEGER NOT NULL CHECK(pending IN (0, 1)),"
-	" UNIQUE(domain, name)) STRICT;"
-	"CREATE UNIQUE INDEX snapshots_current ON snapshots(domain) WHERE current;"
-	"CREATE TABLE layers("
-	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" domain BLOB NOT NULL REFERENCES domains(uuid),"
-	" target TEXT NOT NULL,"
-	" path TEXT NOT NULL,"
-	" format INTEGER NOT NULL,"
-	" parent INTEGER REFERENCES layers(id),"
-	" state INTEGER NOT NULL CHECK(state IN (0, 1, 2)),"
-	" ours INTEGER NOT NULL CHECK(ours IN (0, 1)),"
-	" kept INTEGER NOT NULL CHECK(kept IN (0, 1)),"
-	" UNIQUE(domain, path)) STRICT;"
-	"CREATE TABLE snapshot_disks("
-	" snapshot INTEGER NOT NULL REFERENCES snapshots(id),"
-	" target TEXT NOT NULL,"
-	" place INTEGER NOT NULL,"
-	" frozen INTEGER REFERENCES layers(id),"
-	" overlay INTEGER REFERENCES layers(id),"
-	" PRIMARY KEY(snapshot, target)) STRICT, WITHOUT ROWID;",
-	"CREATE TABLE pools("
-	" uuid BLOB NOT NULL PRIMARY KEY CHECK(length(uuid) = 16),"
-	" name TEXT NOT NULL UNIQUE,"
-	" xml TEXT NOT NULL,"
-	" persistent INTEGER NOT NULL CHECK(persistent IN (0, 1)),"
-	" active INTEGER NOT NULL CHECK(active IN (0, 1)),"
-	" autostart INTEGER NOT NULL CHECK(autostart IN (0, 1))) STRICT, WITHOUT ROWID;"
-	"INSERT INTO counters VALUES('default-pool', 0);"	/* 1: it was made once */
-	"CREATE TABLE images("
-	" path TEXT NOT NULL PRIMARY KEY,"
-	" inode INTEGER NOT NULL,"
-	" size INTEGER NOT NULL,"
-	" mtime INTEGER NOT NULL,"			/* nanoseconds */
-	" digest INTEGER NOT NULL,"			/* of the header */
-	" format INTEGER NOT NULL,"
-	" parent TEXT,"
-	" seen INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
-};
-static_assert(ARRAY_SIZE(migrations) == STORE_VERSION, "one migration for each version");
-
 struct store {
 	char *path;
 	sqlite3 *db;
 	sqlite3_stmt *st[N_STATEMENTS];
 	GHashTable *others;		/* text -> statement of the store's other files */
+	const char *author;		/* of revisions; NULL: vmmd */
+	unsigned restored;		/* the revision that is being brought back; 0: none */
 };
 
 bool store_error(struct store *s, const char *what, GError **error)
@@ -198,7 +120,7 @@ static bool store_migrate_step(struct store *s, int version, GError **error)
 {
 	g_autofree char *sql = g_strdup_printf(
 		"BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-		migrations[version], APPLICATION_ID, version + 1);
+		store_migrations[version], APPLICATION_ID, version + 1);
 
 	if (store_exec(s, sql, error))
 		return true;
@@ -253,6 +175,44 @@ static bool store_writable(struct store *s, GError **error)
 	return true;
 }
 
+/* ---- what the triggers of revisions ask ---- */
+
+static void sql_author(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+	const struct store *s = sqlite3_user_data(context);
+
+	sqlite3_result_text(context, s->author ?: "vmmd", -1, SQLITE_TRANSIENT);
+}
+
+static void sql_restored(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+	const struct store *s = sqlite3_user_data(context);
+
+	sqlite3_result_int64(context, s->restored);
+}
+
+static bool store_functions(struct store *s, GError **error)
+{
+	const int flags = SQLITE_UTF8 | SQLITE_INNOCUOUS;
+
+	if (sqlite3_create_function(s->db, "author", 0, flags, s, sql_author, NULL, NULL) ==
+		    SQLITE_OK &&
+	    sqlite3_create_function(s->db, "restored", 0, flags, s, sql_restored, NULL, NULL) ==
+		    SQLITE_OK)
+		return true;
+	return store_error(s, "open", error);
+}
+
+void store_set_author(struct store *s, const char *who)
+{
+	s->author = who;
+}
+
+void store_set_restored(struct store *s, unsigned number)
+{
+	s->restored = number;
+}
+
 static void statement_free(void *st)
 {
 	sqlite3_finalize(st);
@@ -274,7 +234,7 @@ struct store *store_open(const char *path, GError **error)
 	 * The version first: nothing, not even the journal mode, is
 	 * changed in a newer one's file.
 	 */
-	if (!store_migrate(s, error) ||
+	if (!store_migrate(s, error) || !store_functions(s, error) ||
 	    !store_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 			   "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF", error) ||
 	    !store_writable(s, error) || !store_prepare(s, error))

@@ -12,7 +12,7 @@
 
 #include "libvmm/util/uuid.h"
 
-#define STORE_VERSION 4			/* PRAGMA user_version of what we write */
+#define STORE_VERSION 5			/* PRAGMA user_version of what we write */
 #define STORE_EVENTS_MAX 10000		/* how much history is kept */
 
 struct store;
@@ -55,6 +55,13 @@ bool store_set_autostart(struct store *store, const uint8_t uuid[UUID_BYTES], bo
 			 GError **error);
 bool store_set_state(struct store *store, const uint8_t uuid[UUID_BYTES], int state, int reason,
 		     GError **error);
+/*
+ * Who changes definitions from now on, for their history (history.h); NULL:
+ * the daemon itself.  who must last until the next call.
+ */
+void store_set_author(struct store *store, const char *who);
+/* What changes a definition until it is 0 again brings back revision number. */
+void store_set_restored(struct store *store, unsigned number);
 /* An id that no domain has had before. */
 bool store_next_id(struct store *store, int *ret, GError **error);
 bool store_add_events(struct store *store, const struct store_event *events, size_t n,

@@ -171,7 +171,10 @@ static bool cmd_dumpxml(struct shell *sh, struct command_args *args, GError **er
 			 (args_given(args, "security-info") ? VMM_XML_SECURE : 0) |
 			 (args_given(args, "update-cpu") ? VMM_XML_UPDATE_CPU : 0) |
 			 (args_given(args, "migratable") ? VMM_XML_MIGRATABLE : 0);
-	g_autofree char *xml = dom ? vmm_domain_xml(dom, flags, error) : NULL;
+	unsigned revision = (unsigned)args_number(args, "revision", 0);
+	g_autofree char *xml = !dom ? NULL :
+			       revision ? vmm_domain_revision_xml(dom, revision, error) :
+					  vmm_domain_xml(dom, flags, error);
 
 	if (xml)
 		shell_print_text(sh, args, "xml", xml);
@@ -306,6 +309,8 @@ static const struct option_def options_dumpxml[] = {
 	OPTION_DOMAIN(DOMAIN),
 	OPTION_FLAG("inactive", "the stored definition, though the domain runs"),
 	OPTION_FLAG("security-info", "secrets as well"),
+	{ .name = "revision", .kind = OPT_NUMBER, .value = "N",
+	  .help = "the stored definition as it was: see history" },
 	OPTION_HIDDEN_FLAG("update-cpu"),
 	OPTION_HIDDEN_FLAG("migratable"),
 	{ 0 },

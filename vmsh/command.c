@@ -12,9 +12,16 @@
 #include "vmsh/words.h"
 
 static const struct command *const tables[] = {
-	commands_domain, commands_info,	 commands_stat,
-	commands_snapshot_create, commands_snapshot,
-	commands_host,	 commands_image, commands_image_snapshot, commands_shell,
+	commands_domain,
+	commands_info,
+	commands_history,
+	commands_stat,
+	commands_snapshot_create,
+	commands_snapshot,
+	commands_host,
+	commands_image,
+	commands_image_snapshot,
+	commands_shell,
 };
 
 const struct command *command_at(unsigned i)

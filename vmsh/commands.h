@@ -6,6 +6,7 @@
 
 extern const struct command commands_domain[];	/* cmd-domain.c: life of domains */
 extern const struct command commands_info[];	/* cmd-info.c: looking at domains */
+extern const struct command commands_history[];	/* cmd-history.c: definitions as they were */
 extern const struct command commands_stat[];	/* cmd-stat.c: devices and statistics */
 extern const struct command commands_host[];	/* cmd-host.c: the host and the daemon */
 extern const struct command commands_image[];	/* cmd-image.c: image files, no daemon */

@@ -4,7 +4,7 @@
 
 #include "libvmm/rpc/call.h"
 #include "libvmm/rpc/frame_xdr.h"
-#include "libvmm/rpc/proctab.h"
+#include "libvmm/rpc/vmmtab.h"
 #include "libvmm/util/error.h"
 #include "libvmm/vmm.h"
 
@@ -29,9 +29,16 @@ void connect_unref(vmm_connect *conn);
 	connect_call(conn, REMOTE_PROC_##name, (xdrproc_t)xdr_remote_##args_type, args_ptr, \
 		     (xdrproc_t)xdr_remote_##ret_type, ret_ptr, sizeof(remote_##ret_type), error)
 #define FREE(type, ptr) frame_free((xdrproc_t)xdr_remote_##type, ptr)
+/* One of our own program; whole names, as in vmmtab.h. */
+#define VMM_CALL(conn, name, args_type, args_ptr, ret_type, ret_ptr, error) \
+	connect_own_call(conn, VMM_PROC_##name, (xdrproc_t)xdr_##args_type, args_ptr, \
+			 (xdrproc_t)xdr_##ret_type, ret_ptr, sizeof(ret_type), error)
+#define VMM_FREE(type, ptr) frame_free((xdrproc_t)xdr_##type, ptr)
 
 bool connect_call(vmm_connect *conn, int procedure, xdrproc_t args_proc, const void *args,
 		  xdrproc_t ret_proc, void *ret, size_t ret_bytes, GError **error);
+bool connect_own_call(vmm_connect *conn, int procedure, xdrproc_t args_proc, const void *args,
+		      xdrproc_t ret_proc, void *ret, size_t ret_bytes, GError **error);
 
 struct vmm_domain {
 	gint refs;			/* atomic */

@@ -42,6 +42,18 @@ bool connect_call(vmm_connect *conn, int procedure, xdrproc_t args_proc, const v
 	return call_timed(conn, procedure, 0, args_proc, args, ret_proc, ret, ret_bytes, error);
 }
 
+bool connect_own_call(vmm_connect *conn, int procedure, xdrproc_t args_proc, const void *args,
+		      xdrproc_t ret_proc, void *ret, size_t ret_bytes, GError **error)
+{
+	struct rpc_call call = {
+		.program = FRAME_PROGRAM_VMM, .procedure = procedure,
+		.args_proc = args_proc, .args = args,
+		.ret_proc = ret_proc, .ret = ret, .ret_bytes = ret_bytes,
+	};
+
+	return rpc_client_call(conn->client, &call, error);
+}
+
 static bool connect_failed(int err, const char *path, bool session, GError **error)
 {
 	const char *how = session ? "vmmd --session --daemon" : "vmmd --daemon";

@@ -22,6 +22,7 @@ enum frame_program {
 	FRAME_PROGRAM_REMOTE = 0x20008086,
 	FRAME_PROGRAM_QEMU = 0x20008087,
 	FRAME_PROGRAM_KEEPALIVE = 0x6b656570,
+	FRAME_PROGRAM_VMM = 0x20564d4d,		/* ours */
 };
 
 enum frame_type {

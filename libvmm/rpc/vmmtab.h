@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The procedures of our own program, each once, as proctab.h has those of
+ * libvirt's: number, name, type of the arguments, type of the result, what a
+ * client needs.  Types stand with their whole names.
+ */
+#pragma once
+
+#include "libvmm/rpc/proctab.h"
+#include "libvmm/rpc/vmm.h"
+
+#define VMM_PROGRAM_VERSION 1
+
+#define VMM_PROCEDURES(X) \
+	/* the past of definitions */ \
+	X(64, DOMAIN_HISTORY, remote_dom_args, vmm_history_ret, READ) \
+	X(65, DOMAIN_REVISION_XML, vmm_revision_args, remote_text_ret, READ) \
+	X(66, DOMAIN_UNDO, vmm_revision_args, vmm_number_ret, WRITE)
+
+#define VMM_PROC_NUMBER(nr, name, args, ret, need) VMM_PROC_##name = nr,
+enum vmm_procedure {
+	VMM_PROCEDURES(VMM_PROC_NUMBER)
+	VMM_PROC_MAX = 127
+};
+#undef VMM_PROC_NUMBER

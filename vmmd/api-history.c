@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Procedures of our own program that look at the past of definitions. */
+#include "config.h"
+
+#include "vmmd/api.h"
+#include "vmmd/event.h"
+#include "vmmd/history.h"
+
+static struct domain *saved_domain(struct call *call, const remote_domain *ref)
+{
+	struct domain *dom = api_domain_of(call, ref);
+
+	if (!dom || dom->persistent)
+		return dom;
+	call_fail_text(call, VMM_ERR_OPERATION_INVALID,
+		       "Requested operation is not valid: domain '%s' is transient: it has no "
+		       "saved definition", dom->name);
+	return NULL;
+}
+
+static void history(struct call *call, const void *argp)
+{
+	const remote_dom_args *args = argp;
+	struct domain *dom = saved_domain(call, &args->dom);
+	g_autoptr(GPtrArray) list = NULL;
+	g_autofree vmm_wire_revision *wire = NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (!dom)
+		return;
+	list = history_list(call->daemon->store, dom->uuid, VMM_REVISIONS_MAX, &error);
+	if (!list) {
+		call_fail(call, error);
+		return;
+	}
+	wire = g_new(vmm_wire_revision, list->len);
+	for (unsigned i = 0; i < list->len; i++) {
+		const struct history_entry *e = g_ptr_array_index(list, i);
+
+		wire[i] = (vmm_wire_revision){
+			.number = e->number, .at_s = e->at_s, .restored = e->restored,
+			.bytes = e->bytes, .who = e->who,
+		};
+	}
+	call_reply(call, &(vmm_history_ret){ .revisions = { list->len, wire } });
+}
+
+static void revision_xml(struct call *call, const void *argp)
+{
+	const vmm_revision_args *args = argp;
+	struct domain *dom = saved_domain(call, &args->dom);
+	g_autoptr(GError) error = NULL;
+	g_autofree char *xml = NULL;
+
+	if (!dom)
+		return;
+	xml = history_xml(call->daemon->store, dom->uuid, args->number, &error);
+	if (xml)
+		call_reply(call, &(remote_text_ret){ .text = xml });
+	else
+		call_fail(call, error);
+}
+
+/* A renamed domain keeps the name that it has now: others know it by that. */
+static bool restore(struct domain *dom, unsigned number, GError **error)
+{
+	struct store *store = dom->daemon->store;
+	g_autofree char *xml = history_xml(store, dom->uuid, number, error);
+	g_autoptr(domain_def) def = xml ? domain_def_parse(xml, 0, error) : NULL;
+	bool ok;
+
+	if (!def)
+		return false;
+	g_free(def->name);
+	def->name = g_strdup(dom->name);
+	store_set_restored(store, number);
+	ok = domain_save(dom, g_steal_pointer(&def), error);
+	store_set_restored(store, 0);
+	return ok;
+}
+
+/* number 0: what was before. */
+static void undo(struct call *call, const void *argp)
+{
+	const vmm_revision_args *args = argp;
+	struct domain *dom = saved_domain(call, &args->dom);
+	g_autoptr(GError) error = NULL;
+	unsigned number = args->number;
+
+	if (!dom)
+		return;
+	if ((!number && !history_before(call->daemon->store, dom->uuid, &number, &error)) ||
+	    !restore(dom, number, &error)) {
+		call_fail(call, error);
+		return;
+	}
+	event_lifecycle(dom, LIFECYCLE_DEFINED, LIFECYCLE_DEFINED_UPDATED);
+	call_reply(call, &(vmm_number_ret){ .number = number });
+}
+
+const struct api_entry api_history[] = {
+	{ VMM_PROC_DOMAIN_HISTORY, history },
+	{ VMM_PROC_DOMAIN_REVISION_XML, revision_xml },
+	{ VMM_PROC_DOMAIN_UNDO, undo },
+	{ 0 },
+};
