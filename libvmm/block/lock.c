@@ -18,6 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
@@ -35,66 +37,159 @@ static int lock_byte(int fd, int cmd, short type, off_t at)
 	return cmd == F_OFD_GETLK && fl.l_type != F_UNLCK ? -EAGAIN : 0;
 }
 
-static bool fd_locks_file(const char *proc, const char *fd, const struct stat *st)
+/* ---- who has it ---- */
+
+/*
+ * A line of /proc/PID/fdinfo, "lock: 1: OFDLCK ADVISORY READ -1 fe:01:42 100 101":
+ * is it one of the bytes that keep us out?
+ */
+static bool line_conflicts(const char *line, bool read_only)
+{
+	static const uint8_t keep_out[] = {
+		HOLD_BASE + PERM_WRITE,	  HOLD_BASE + PERM_RESIZE,   REFUSE_BASE + PERM_READ,
+		REFUSE_BASE + PERM_WRITE, REFUSE_BASE + PERM_RESIZE, /* these: who only reads may */
+	};
+	unsigned n = read_only ? 3 : ARRAY_SIZE(keep_out);
+	unsigned long long from, to;
+	const char *at = strstr(line, "OFDLCK");
+
+	if (!at || sscanf(at, "OFDLCK %*s %*s %*s %*s %llu %llu", &from, &to) != 2)
+		return at != NULL; /* up to the end of the file */
+	for (unsigned i = 0; i < n; i++)
+		if (keep_out[i] >= from && keep_out[i] <= to)
+			return true;
+	return false;
+}
+
+static bool fd_locks_file(const char *proc, const char *fd, const struct stat *st, bool read_only)
 {
 	g_autofree char *link = g_strdup_printf("%s/fd/%s", proc, fd);
 	g_autofree char *info = g_strdup_printf("%s/fdinfo/%s", proc, fd);
 	g_autofree char *text = NULL;
+	g_auto(GStrv) lines = NULL;
 	struct stat other;
 
-	return stat(link, &other) == 0 && other.st_dev == st->st_dev &&
-	       other.st_ino == st->st_ino && g_file_get_contents(info, &text, NULL, NULL) &&
-	       strstr(text, "OFDLCK");
+	if (stat(link, &other) < 0 || other.st_dev != st->st_dev || other.st_ino != st->st_ino ||
+	    !g_file_get_contents(info, &text, NULL, NULL))
+		return false;
+	lines = g_strsplit(text, "\n", -1);
+	for (unsigned i = 0; lines[i]; i++)
+		if (line_conflicts(lines[i], read_only))
+			return true;
+	return false;
 }
 
-static bool process_locks_file(const char *pid, const struct stat *st)
+/* except: a descriptor's number, or NULL */
+static bool process_locks_file(const char *proc, const struct stat *st, bool read_only,
+			       const char *except)
 {
-	g_autofree char *proc = g_strdup_printf("/proc/%s", pid);
 	g_autofree char *fds = g_strdup_printf("%s/fd", proc);
 	g_autoptr(GDir) dir = g_dir_open(fds, 0, NULL);
 	const char *name;
 
 	while (dir && (name = g_dir_read_name(dir)))
-		if (fd_locks_file(proc, name, st))
+		if (g_strcmp0(name, except) != 0 && fd_locks_file(proc, name, st, read_only))
 			return true;
 	return false;
 }
 
-/* Another descriptor of ours than the one that wants the lock (which holds some by now). */
-static bool self_locks_file(int fd, const struct stat *st)
+/* A word of another process's command line, fit to be printed. */
+static char *word_harmless(const char *word, size_t bytes)
 {
-	g_autofree char *own = g_strdup_printf("%d", fd);
-	g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
-	const char *name;
+	g_autofree char *copy = g_strndup(word, bytes);
+	char *valid = g_utf8_make_valid(copy, -1);
 
-	while (dir && (name = g_dir_read_name(dir)))
-		if (strcmp(name, own) && fd_locks_file("/proc/self", name, st))
-			return true;
-	return false;
+	for (char *c = valid; *c; c++)
+		if (g_ascii_iscntrl(*c))
+			*c = '?';
+	return valid;
+}
+
+/* "vmm-worker --name web", or QEMU as libvirt starts it, "-name guest=web,..."; NULL: neither. */
+static char *domain_of(const char *proc)
+{
+	g_autofree char *path = g_strdup_printf("%s/cmdline", proc);
+	g_autofree char *args = NULL;
+	gsize n;
+
+	if (!g_file_get_contents(path, &args, &n, NULL))
+		return NULL;
+	for (const char *a = args; a < args + n; a += strlen(a) + 1) {
+		const char *value = a + strlen(a) + 1;
+
+		if (value >= args + n)
+			break;
+		if (!strcmp(a, "--name"))
+			return word_harmless(value, strlen(value));
+		if (!strcmp(a, "-name")) {
+			value += g_str_has_prefix(value, "guest=") ? strlen("guest=") : 0;
+			return word_harmless(value, strcspn(value, ","));
+		}
+	}
+	return NULL;
+}
+
+/* When the process began (proc(5), "starttime"); NULL when that cannot be known. */
+static char *begin_of(const char *proc)
+{
+	g_autofree char *path = g_strdup_printf("%s/stat", proc), *text = NULL;
+	g_autoptr(GDateTime) date = NULL;
+	unsigned long long ticks;
+	struct timespec now, boot;
+	const char *at;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL) || !(at = strrchr(text, ')')) ||
+	    sscanf(at,
+		   ") %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+		   "%*s %*s %llu",
+		   &ticks) != 1)
+		return NULL;
+	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	date = g_date_time_new_from_unix_local(now.tv_sec - boot.tv_sec +
+					       ticks / sysconf(_SC_CLK_TCK));
+	return date ? g_date_time_format(date, "%Y-%m-%d %H:%M:%S") : NULL;
+}
+
+static char *holder_text(const char *proc, const char *pid)
+{
+	g_autofree char *path = g_strdup_printf("%s/comm", proc), *raw = NULL, *comm = NULL;
+	g_autofree char *domain = domain_of(proc), *begin = begin_of(proc);
+
+	if (!g_file_get_contents(path, &raw, NULL, NULL))
+		raw = g_strdup("?");
+	comm = word_harmless(raw, strcspn(raw, "\n"));
+	return g_strdup_printf(" by process %s (%s)%s%s%s%s%s", pid, comm,
+			       domain ? " of domain '" : "", domain ? domain : "",
+			       domain ? "'" : "", begin ? ", which runs since " : "",
+			       begin ? begin : "");
 }
 
 /* An OFD lock names no process, so ask everyone whom we may ask. "" when unknown. */
-static char *lock_holder(int fd)
+static char *lock_holder(int fd, bool read_only)
 {
 	g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
 	g_autofree char *self = g_strdup_printf("%d", (int)getpid());
+	g_autofree char *own = g_strdup_printf("%d", fd);
 	const char *name;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return g_strdup("");
 	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *comm = NULL, *path = g_strdup_printf("/proc/%s/comm", name);
+		g_autofree char *proc = g_strdup_printf("/proc/%s", name);
 
-		if (!g_ascii_isdigit(name[0]) || !strcmp(name, self) ||
-		    !process_locks_file(name, &st))
-			continue;
-		if (!g_file_get_contents(path, &comm, NULL, NULL))
-			comm = g_strdup("?");
-		return g_strdup_printf(" by process %s (%s)", name, g_strstrip(comm));
+		if (g_ascii_isdigit(name[0]) && strcmp(name, self) != 0 &&
+		    process_locks_file(proc, &st, read_only, NULL))
+			return holder_text(proc, name);
 	}
-	return self_locks_file(fd, &st) ? g_strdup(" by this program") : g_strdup("");
+	/* Another descriptor of ours than the one that wants the lock (which holds some by now). */
+	return process_locks_file("/proc/self", &st, read_only, own) ?
+		       g_strdup(" by this program") :
+		       g_strdup("");
 }
+
+/* ---- taking it ---- */
 
 /* 0, -EAGAIN: somebody has it, or another -errno. */
 static int lock_try(int fd, bool read_only)
@@ -133,7 +228,7 @@ bool lock_image(int fd, const char *path, bool read_only, GError **error)
 		if (r != -EAGAIN)
 			break;
 		g_free(holder);
-		holder = lock_holder(fd);
+		holder = lock_holder(fd, read_only);
 		if (holder[0] || waited_ms >= WAIT_MS)
 			return error_set(
 				error, VMM_ERR_OPERATION_FAILED, "image '%s' is in use%s", path,

@@ -423,6 +423,38 @@ static void what_qemu_has_open_is_refused_by_pid(void)
 	block_close(disk_open("l.qcow2", "qcow2"));
 }
 
+/* Byte 101, as a writer holds it, by a process that calls itself a machine's. */
+static void a_machine_that_has_the_image_is_named(void)
+{
+	static const char script[] =
+		"import fcntl, struct, sys\n"
+		"f = open('l.qcow2', 'r+b')\n"
+		"fcntl.fcntl(f, 37, struct.pack('hhqqi4x', fcntl.F_RDLCK, 0, 101, 1, 0))\n"
+		"print('held', flush=True)\n"
+		"sys.stdin.read()\n";
+	const char *argv[] = { "python3", "-c", script, "--name", "my\nweb", NULL };
+	g_autofree char *says = NULL;
+	char held[5] = "";
+	int in, out;
+	GPid pid;
+
+	if (!have_qemu())
+		return;
+	must("rm -f *.qcow2; qemu-img create -q -f qcow2 l.qcow2 1M");
+	g_assert_true(g_spawn_async_with_pipes(test_folder(), (char **)argv, NULL,
+					       G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
+					       NULL, NULL, &pid, &in, &out, NULL, NULL));
+	g_assert_cmpint(read(out, held, 4), ==, 4);
+	says = g_strdup_printf("by process %d (python3) of domain 'my?web', which runs since 20",
+			       (int)pid);
+	disk_refused("l.qcow2", "qcow2", false, says);
+	disk_refused("l.qcow2", "qcow2", true, says);
+	close(in);
+	close(out);
+	waitpid(pid, NULL, 0);
+	block_close(disk_open("l.qcow2", "qcow2"));
+}
+
 static void add(const char *where, const char *options, GTestDataFunc fn)
 {
 	g_autofree char *path =
@@ -478,6 +510,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/qcow2/chain/depth", absurd_depth_is_refused);
 	g_test_add_func("/qcow2/lock/ours", an_image_in_use_is_locked);
 	g_test_add_func("/qcow2/lock/qemu", what_qemu_has_open_is_refused_by_pid);
+	g_test_add_func("/qcow2/lock/domain", a_machine_that_has_the_image_is_named);
 	r = g_test_run();
 	test_folder_remove();
 	return r;
