@@ -23,6 +23,7 @@
 #include "libvmm/device/hub.h"
 #include "libvmm/device/i8042.h"
 #include "libvmm/device/net.h"
+#include "libvmm/device/pci-empty.h"
 #include "libvmm/device/rng.h"
 #include "libvmm/device/rtc.h"
 #include "libvmm/device/serial.h"
@@ -182,6 +183,14 @@ static bool build_power(struct machine *m, GError **error)
 	return bus_add(m->pio, LAYOUT_POWER_PORT, POWER_PORTS, "power", &power_ops, m->power,
 		       error) &&
 	       bus_add(m->pio, LAYOUT_I8042_PORT, I8042_PORTS, "i8042", &i8042_ops, i8042, error);
+}
+
+static bool build_pci(struct machine *m, GError **error)
+{
+	struct pci_empty *pci = pci_empty_new();
+
+	g_ptr_array_add(m->devices, pci_empty_device(pci));
+	return bus_add(m->pio, LAYOUT_PCI_PORT, PCI_EMPTY_PORTS, "pci", &pci_empty_ops, pci, error);
 }
 
 /* Seconds between what the guest's CMOS clock shall show and UTC. */
@@ -690,7 +699,7 @@ static bool build_all(struct machine *m, const struct domain_def *def,
 		      const struct machine_host *host, GError **error)
 {
 	return build_boot(m, def, host, error) && build_kvm(m, host, error) &&
-	       build_memory(m, def, error) && build_power(m, error) &&
+	       build_memory(m, def, error) && build_power(m, error) && build_pci(m, error) &&
 	       build_rtc(m, &def->clock, error) && build_serials(m, def, host, error) &&
 	       build_vcpus(m, def, error) && build_virtio(m, def, host, error);
 }

@@ -59,6 +59,7 @@
 #define LAYOUT_RTC_PORT 0x70
 #define LAYOUT_RTC_PORTS 2
 #define LAYOUT_I8042_PORT 0x64		/* the reset line only */
+#define LAYOUT_PCI_PORT 0xcf8		/* an empty bus */
 
 /*
  * The power block, eight ports, all accesses of one byte:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The clock, and with it the small devices of the board: power block and reset line. */
+/* The clock, and with it the small devices of the board: power, reset line, PCI ports. */
 #include "config.h"
 #include "libvmm/device/rtc.h"
 
@@ -8,6 +8,7 @@
 
 #include "libvmm/device/device.h"
 #include "libvmm/device/i8042.h"
+#include "libvmm/device/pci-empty.h"
 #include "libvmm/device/power.h"
 #include "libvmm/util/cleanup.h"
 
@@ -285,6 +286,37 @@ static void the_keyboard_controller_resets_and_is_no_keyboard(struct board *b, c
 	device_free(i8042_device(k));
 }
 
+static uint32_t pci_read(struct pci_empty *p, uint32_t address, unsigned port, unsigned len)
+{
+	uint32_t v = 0;
+
+	pci_empty_ops.write(p, 0, &address, 4);
+	pci_empty_ops.read(p, port, &v, len);
+	return v;
+}
+
+static void the_pci_ports_show_a_bridge_and_nothing_else(struct board *b, const void *arg)
+{
+	struct pci_empty *p = pci_empty_new();
+	uint8_t byte = 1;
+
+	g_assert_cmphex(pci_read(p, 0x80000000, 0, 4), ==, 0x80000000);
+	pci_empty_ops.write(p, 3, &byte, 1);	/* no address: Linux's probe of mechanism 2 */
+	g_assert_cmphex(pci_read(p, 0x80000000, 0, 4), ==, 0x80000000);
+	g_assert_cmphex(pci_read(p, 0x80000000, 4, 4), ==, 0x00081b36);
+	g_assert_cmphex(pci_read(p, 0x80000008, 6, 2), ==, 0x0600);	/* a host bridge */
+	g_assert_cmphex(pci_read(p, 0x800000fc, 7, 1), ==, 0);
+	g_assert_cmphex(pci_read(p, 0x80000800, 4, 2), ==, 0xffff);
+	g_assert_cmphex(pci_read(p, 0x80000100, 4, 2), ==, 0xffff);
+	g_assert_cmphex(pci_read(p, 0x80010000, 4, 4), ==, 0xffffffff);
+	g_assert_cmphex(pci_read(p, 0x00000000, 4, 4), ==, 0xffffffff);
+	pci_read(p, 0x80000000, 4, 4);
+	device_reset(pci_empty_device(p));
+	pci_empty_ops.read(p, 4, &byte, 1);
+	g_assert_cmphex(byte, ==, 0xff);
+	device_free(pci_empty_device(p));
+}
+
 #define STORY(name) g_test_add("/rtc/" #name, struct board, NULL, board_open, name, board_close)
 
 int main(int argc, char **argv)
@@ -303,5 +335,6 @@ int main(int argc, char **argv)
 	STORY(the_power_block_tells_off_from_reset);
 	STORY(the_button_is_read_once);
 	STORY(the_keyboard_controller_resets_and_is_no_keyboard);
+	STORY(the_pci_ports_show_a_bridge_and_nothing_else);
 	return g_test_run();
 }
