@@ -90,7 +90,8 @@ static void add_cpu(const worker_stats_ret *stats, GArray *params)
 	params_uhyper(params, stats->system_ns, "cpu.system");
 }
 
-static void add_balloon(const struct domain *dom, const worker_stats_ret *stats, GArray *params)
+/* stats is NULL for a domain that is off: then the definition tells. */
+static void add_balloon(const domain_def *def, const worker_stats_ret *stats, GArray *params)
 {
 	static const char *const tags[] = {
 		"swap_in",	  "swap_out",	 "major_fault", "minor_fault",
@@ -99,10 +100,10 @@ static void add_balloon(const struct domain *dom, const worker_stats_ret *stats,
 		"hugetlb_pgfail",
 	};
 
-	params_uhyper(params, stats->balloon_kib, "balloon.current");
-	if (dom->live)
-		params_uhyper(params, dom->live->memory_bytes / 1024, "balloon.maximum");
-	for (unsigned i = 0; i < stats->memory.memory_len; i++) {
+	params_uhyper(params, stats ? stats->balloon_kib : def->current_bytes / 1024,
+		      "balloon.current");
+	params_uhyper(params, def->memory_bytes / 1024, "balloon.maximum");
+	for (unsigned i = 0; stats && i < stats->memory.memory_len; i++) {
 		const worker_memory_stat *m = &stats->memory.memory_val[i];
 
 		if (m->tag >= 0 && m->tag < (int)ARRAY_SIZE(tags) && tags[m->tag])
@@ -110,12 +111,11 @@ static void add_balloon(const struct domain *dom, const worker_stats_ret *stats,
 	}
 }
 
-static void add_vcpus(const struct domain *dom, const worker_stats_ret *stats, GArray *params)
+static void add_vcpus(const domain_def *def, const worker_stats_ret *stats, GArray *params)
 {
-	params_uint(params, stats->vcpus.vcpus_len, "vcpu.current");
-	if (dom->live)
-		params_uint(params, dom->live->vcpus_max, "vcpu.maximum");
-	for (unsigned i = 0; i < stats->vcpus.vcpus_len; i++) {
+	params_uint(params, stats ? stats->vcpus.vcpus_len : def->vcpus, "vcpu.current");
+	params_uint(params, def->vcpus_max, "vcpu.maximum");
+	for (unsigned i = 0; stats && i < stats->vcpus.vcpus_len; i++) {
 		params_int(params, stats->vcpus.vcpus_val[i].state, "vcpu.%u.state", i);
 		params_uhyper(params, stats->vcpus.vcpus_val[i].time_ns, "vcpu.%u.time", i);
 		params_uhyper(params, stats->vcpus.vcpus_val[i].exits, "vcpu.%u.exits.sum", i);
@@ -183,10 +183,10 @@ static void record_fill(const struct domain *dom, unsigned groups, const worker_
 		add_state(dom, params);
 	if (groups & STATS_CPU && stats)
 		add_cpu(stats, params);
-	if (groups & STATS_BALLOON && stats)
-		add_balloon(dom, stats, params);
-	if (groups & STATS_VCPU && stats)
-		add_vcpus(dom, stats, params);
+	if (groups & STATS_BALLOON && def)
+		add_balloon(def, stats, params);
+	if (groups & STATS_VCPU && def)
+		add_vcpus(def, stats, params);
 	if (groups & STATS_INTERFACE && stats)
 		add_nets(stats, params);
 	if (groups & STATS_BLOCK && def)

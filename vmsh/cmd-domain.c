@@ -153,7 +153,7 @@ static bool shutdown_one(struct shell *sh, vmm_domain *dom, void *opaque, GError
 
 static bool cmd_shutdown(struct shell *sh, struct command_args *args, GError **error)
 {
-	struct fleet_job job = { "shutting down", "asked to shut down", shutdown_one, args };
+	struct fleet_job job = { "shutting down", "asked to shut down", shutdown_one, args, true };
 
 	if (args_given(args, "wait"))
 		job.done = "shut down";
@@ -197,7 +197,7 @@ static bool destroy_one(struct shell *sh, vmm_domain *dom, void *args, GError **
 
 static bool cmd_destroy(struct shell *sh, struct command_args *args, GError **error)
 {
-	const struct fleet_job job = { "stopping", "destroyed", destroy_one, args };
+	const struct fleet_job job = { "stopping", "destroyed", destroy_one, args, true };
 
 	return fleet_run(sh, args, VMM_LIST_ACTIVE, &job, error);
 }

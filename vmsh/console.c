@@ -217,10 +217,22 @@ static void farewell(struct shell *sh, struct console *c, const char *name)
 		return;
 	printf("\n");
 	if (c->left)
-		shell_say(sh, "Detached from '%s'; it goes on. Attach again with: console %s", name,
-			  name);
+		shell_say(sh, "Detached from '%s'; it goes on. Attach again with: vmsh console %s",
+			  name, name);
 	else if (!c->error)
 		shell_say(sh, "The console of '%s' has ended", name);
+}
+
+static void greet(struct shell *sh, const struct console *c, vmm_domain *dom)
+{
+	const char *name = vmm_domain_name(dom);
+	int state = VMM_STATE_NONE, reason;
+
+	vmm_domain_state(dom, &state, &reason, NULL);
+	shell_say(sh, "Attached to '%s'%s; Ctrl-] leaves", name,
+		  c->read_only ? ", watching only" : "");
+	if (state == VMM_STATE_PAUSED)
+		shell_say(sh, "It is paused and reads nothing until: vmsh resume %s", name);
 }
 
 static bool attached(struct shell *sh, struct console *c, vmm_domain *dom, GError **error)
@@ -228,8 +240,7 @@ static bool attached(struct shell *sh, struct console *c, vmm_domain *dom, GErro
 	const char *name = vmm_domain_name(dom);
 
 	if (isatty(STDIN_FILENO)) {
-		shell_say(sh, "Attached to '%s'%s; Ctrl-] leaves", name,
-			  c->read_only ? ", watching only" : "");
+		greet(sh, c, dom);
 		fflush(stdout);
 		tty_raw();
 	}
