@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "libvmm/block/block.h"
+
 /* Return false to cancel: the operation fails with VMM_ERR_ABORTED.  total is never 0. */
 typedef bool image_progress_fn(void *opaque, uint64_t done, uint64_t total);
 
@@ -225,3 +227,22 @@ struct image_commit_opts {
 
 /* The overlay's contents go into its backing file. */
 bool image_commit(const struct image_commit_opts *opts, GError **error);
+
+/* ---- bench ---- */
+
+struct image_bench_opts {
+	const char *path;
+	const char *format;		/* NULL: probed, for reading only */
+	bool write;			/* -w; the image's contents are lost */
+	uint64_t count;			/* requests */
+	unsigned depth;			/* of them at a time */
+	uint32_t buffer_bytes;		/* of one request */
+	uint64_t step, offset;		/* 0: one behind the other; from the first on */
+	uint64_t flush_interval;	/* a flush after so many writes; 0: none */
+	bool no_drain;			/* the flush does not wait, nor is it waited for */
+	uint8_t pattern;
+	bool share;
+	enum block_cache cache;
+};
+
+bool image_bench(const struct image_bench_opts *opts, double *ret_seconds, GError **error);

@@ -14,6 +14,8 @@
 
 #include "libvmm/block/request-priv.h"
 
+#define READ_THROUGH (32u << 10)
+
 static uint8_t zeroes[64 * 1024] __attribute__((aligned(4096)));	/* only ever read */
 
 static void write_done(struct ring_op *op)
@@ -182,6 +184,15 @@ static bool is_aligned(const struct piece *p, uint64_t v)
 	return (v & (p->b->top->file->align - 1)) == 0;
 }
 
+/*
+ * Old contents before and behind a short write are read in one go with what is
+ * between them, which the data then covers.
+ */
+static bool reads_through(const struct piece *p)
+{
+	return p->lead && p->trail && p->bytes <= READ_THROUGH;
+}
+
 static void write_linked(struct piece *p)
 {
 	struct plan *plan = &p->plan;
@@ -195,9 +206,18 @@ static void write_linked(struct piece *p)
 	if (plan->tail && is_aligned(p, plan->host_off + p->bytes) &&
 	    old_is_zero(p, p->off + p->bytes, plan->tail))
 		p->trail = 0;
+	if ((p->lead || p->trail || p->flat) && !(p->bounce = bounce_get(p->b))) {
+		write_fail(p, -ENOMEM);
+		return;
+	}
 	p->cow_pos = p->off - p->lead;
 	p->cow_end = p->off;
-	p->cow_buf = p->bounce;
+	/* behind what need not be written: flat data stands at plan.head */
+	p->cow_buf = p->flat ? p->bounce + plan->head - p->lead : p->bounce;
+	if (reads_through(p)) {
+		p->flat = p->in_tail = true;
+		p->cow_end = p->off + p->bytes + p->trail;
+	}
 	cow_next(p);
 }
 
@@ -251,16 +271,16 @@ int piece_write(struct block *b, struct req *rq, uint64_t limit)
 		piece_put(p);
 		return r;
 	}
-	if (p->plan.head || p->plan.tail || p->flat)
+	if (p->flat && !p->plan.link)
 		p->bounce = bounce_get(b);
 	p->off = rq->pos;
 	p->bytes = p->plan.bytes;
 	rq->pos += p->bytes;
 	rq->pending++;
-	if (!p->bounce && (p->plan.head || p->plan.tail || p->flat))
-		write_fail(p, -ENOMEM);
-	else if (p->plan.link)
+	if (p->plan.link)
 		write_linked(p);
+	else if (p->flat && !p->bounce)
+		write_fail(p, -ENOMEM);
 	else if (p->flat)
 		write_unaligned(p);
 	else

@@ -77,10 +77,11 @@ static void bounce_put(struct block *b, uint8_t *buf)
 		return;
 	top->next = b->bounces;
 	b->bounces = top;
-	b->n_bounces_free++;
+	if (++b->n_bounces_free > BOUNCE_KEEP)
+		block_tidy_later(b);
 }
 
-/* An idle disk should cost little memory. */
+/* An idle disk should cost little memory; a busy one should not ask for it again and again. */
 void bounces_trim(struct block *b)
 {
 	while (b->n_bounces_free > BOUNCE_KEEP) {

@@ -120,3 +120,5 @@ void block_synced(struct block *b);
 void block_wait(struct block *b);
 /* The map in memory is newer than the disk's. */
 void block_dirtied(struct block *b);
+/* There are buffers that an idle disk does without. */
+void block_tidy_later(struct block *b);

@@ -101,8 +101,6 @@ static bool deliver(struct block *b)
 		outer->done(outer, rq->result);
 	}
 	b->delivering = false;
-	if (!b->first)
-		bounces_trim(b);
 	return any;
 }
 
@@ -326,6 +324,8 @@ static gboolean on_write_back(GSource *source, GSourceFunc fn, void *opaque)
 	struct block *b = opaque;
 
 	g_source_set_ready_time(source, -1);
+	if (!b->first)
+		bounces_trim(b);
 	if (b->write_back_armed && !b->write_back_busy) {
 		b->write_back_busy = true;
 		b->write_back_req =
@@ -345,6 +345,12 @@ void block_dirtied(struct block *b)
 		return;
 	b->write_back_armed = true;
 	g_source_set_ready_time(b->write_back, g_get_monotonic_time() + WRITE_BACK_US);
+}
+
+void block_tidy_later(struct block *b)
+{
+	if (b->write_back && g_source_get_ready_time(b->write_back) < 0)
+		g_source_set_ready_time(b->write_back, g_get_monotonic_time() + WRITE_BACK_US);
 }
 
 bool block_attach(struct block *b, GMainContext *ctx, GError **error)

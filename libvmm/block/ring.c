@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Data I/O on host files: io_uring, or the same calls made at once. */
+/*
+ * Data I/O on host files: io_uring, or the same calls made at once.
+ *
+ * io_uring can't write to the page cache without waiting on most file systems,
+ * so it hands such writes to kernel threads, one after the other: two switches
+ * for a copy of 4 KiB.  They are made at once instead, unless one took long:
+ * then somebody is throttled, and the disk's thread has better things to do.
+ */
 #include "config.h"
 #include "libvmm/block/ring.h"
 
@@ -9,8 +16,14 @@
 
 #include "libvmm/block/block-priv.h"
 
+#define AT_ONCE_BYTES (256u << 10)
+#define AT_ONCE_ALIGN 4096u		/* a part of a page may have to be read first */
+#define SLOW_US 2000
+#define SLOW_FOR_US (100 * 1000)
+
 struct ring {
 	bool uring;
+	gint64 slow_until;		/* writes wait elsewhere until then; monotonic */
 	struct io_uring io;
 	/* in_flight includes what the kernel has not seen */
 	unsigned unsubmitted, in_flight;
@@ -82,12 +95,37 @@ static void ring_end(struct ring *r, struct ring_op *op)
 	r->last = &op->next;
 }
 
+static bool is_cached_write(const struct ring_op *op)
+{
+	return op->code == RING_WRITE && !op->file->direct && op->bytes <= AT_ONCE_BYTES &&
+	       ((op->off | op->bytes) & (AT_ONCE_ALIGN - 1)) == 0;
+}
+
+static bool write_at_once(struct ring *r, struct ring_op *op)
+{
+	gint64 start, end;
+
+	if (!is_cached_write(op))
+		return false;
+	start = g_get_monotonic_time();
+	if (start < r->slow_until)
+		return false;
+	op_run(op);
+	end = g_get_monotonic_time();
+	if (end - start > SLOW_US)
+		r->slow_until = end + SLOW_FOR_US;
+	ring_end(r, op);
+	return true;
+}
+
 void ring_add(struct ring *r, struct ring_op *op)
 {
 	struct io_uring_sqe *sqe;
 
 	op->next = NULL;
 	r->in_flight++;
+	if (r->uring && write_at_once(r, op))
+		return;
 	if (!r->uring || (op->code == RING_SYNC && (op->file->unsafe || op->file->sync_error))) {
 		op_run(op);
 		ring_end(r, op);
