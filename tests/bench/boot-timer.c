@@ -105,7 +105,7 @@ int main(int argc, char **argv)
 	} else {
 		printf("hung\n");
 	}
-	/* Whoever reads it looks at other clocks: let it, before the end of the command takes time. */
+	/* Whoever reads it looks at other clocks: before the command's end takes time, too. */
 	fflush(stdout);
 	g_usleep(SETTLE_US);
 	kill(-pid, SIGKILL);
