@@ -205,6 +205,39 @@ bool vmm_domain_rename(vmm_domain *dom, const char *name, GError **error);
 bool vmm_domain_set_lifecycle_action(vmm_domain *dom, unsigned event, unsigned action,
 				     unsigned flags, GError **error);
 
+/* ---- domains in files ---- */
+
+enum vmm_save_flags {
+	VMM_SAVE_BYPASS_CACHE = 1 << 0,
+	VMM_SAVE_RUNNING = 1 << 1,	/* restored, it runs; or is paused; else as it was */
+	VMM_SAVE_PAUSED = 1 << 2,
+};
+
+/* Paths are the daemon's, and absolute.  xml NULL: the definition as it is. */
+bool vmm_domain_save(vmm_domain *dom, const char *path, const char *xml, unsigned flags,
+		     GError **error);
+bool vmm_domain_restore(vmm_connect *conn, const char *path, const char *xml, unsigned flags,
+			GError **error);
+char *vmm_save_image_xml(vmm_connect *conn, const char *path, GError **error);
+bool vmm_save_image_define(vmm_connect *conn, const char *path, const char *xml, unsigned flags,
+			   GError **error);
+/* In a file of the daemon's; the next start goes on from it. */
+bool vmm_domain_managed_save(vmm_domain *dom, unsigned flags, GError **error);
+bool vmm_domain_managed_save_remove(vmm_domain *dom, GError **error);
+char *vmm_domain_managed_save_xml(vmm_domain *dom, GError **error);
+bool vmm_domain_managed_save_define(vmm_domain *dom, const char *xml, unsigned flags,
+				    GError **error);
+
+struct vmm_job_info {
+	int type;			/* 0: none is under way */
+	uint64_t elapsed_ms;
+	uint64_t total_bytes;
+	uint64_t done_bytes;
+};
+
+bool vmm_domain_job_info(vmm_domain *dom, struct vmm_job_info *ret, GError **error);
+bool vmm_domain_abort_job(vmm_domain *dom, GError **error);
+
 /* ---- domains: looking ---- */
 
 enum vmm_state {

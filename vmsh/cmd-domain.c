@@ -76,7 +76,10 @@ static bool cmd_create(struct shell *sh, struct command_args *args, GError **err
 
 static bool start_one(struct shell *sh, vmm_domain *dom, void *args, GError **error)
 {
-	return vmm_domain_create(dom, args_given(args, "paused") ? VMM_START_PAUSED : 0, error);
+	return vmm_domain_create(dom,
+				 (args_given(args, "paused") ? VMM_START_PAUSED : 0) |
+				 (args_given(args, "force-boot") ? VMM_START_FORCE_BOOT : 0),
+				 error);
 }
 
 static bool cmd_start(struct shell *sh, struct command_args *args, GError **error)
@@ -296,8 +299,8 @@ static const struct option_def options_start[] = {
 	OPTION_DOMAINS(INACTIVE),
 	OPTION_FLAG("paused", "leave it paused"),
 	OPTION_CONSOLE,
+	OPTION_FLAG("force-boot", "discard its saved memory and boot"),
 	OPTION_HIDDEN_FLAG("bypass-cache"),
-	OPTION_HIDDEN_FLAG("force-boot"),
 	{ 0 },
 };
 

@@ -13,6 +13,7 @@
 
 static const struct command *const tables[] = {
 	commands_domain,
+	commands_save,
 	commands_info,
 	commands_history,
 	commands_stat,
