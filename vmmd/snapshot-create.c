@@ -3,7 +3,8 @@
  * Making a snapshot.
  *
  *	begun: rows of node and overlays are pending, the intent says so
- *	the overlays are made
+ *	the overlays are made; a running machine's memory is saved, and it stands
+ *	still from there on
  *	a running machine's disks are switched to them (CREATE_SWITCH)
  *	one transaction: rows are ready, the definition names the overlays
  *
@@ -14,13 +15,15 @@
 #include "config.h"
 #include "vmmd/snapshot-priv.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/fault.h"
 #include "vmmd/disk-live.h"
-#include "vmmd/event.h"
-#include "vmmd/lifecycle.h"
+#include "vmmd/lifecycle-priv.h"
 
 #define CREATE_KNOWN \
 	(SNAPSHOT_CREATE_NO_METADATA | SNAPSHOT_CREATE_HALT | SNAPSHOT_CREATE_DISK_ONLY | \
@@ -61,10 +64,12 @@ static bool flags_fit(const struct domain *dom, const snapshot_def *def, unsigne
 		return invalid(error, "the domain is not running: --live means nothing");
 	if (def->memory == SNAPSHOT_INTERNAL)
 		return unsupported(error, "the memory is kept in a file: snapshot='external'");
-	if (active && !(flags & SNAPSHOT_CREATE_DISK_ONLY) && def->memory != SNAPSHOT_NO)
-		return unsupported(error, "snapshots with the memory of a running machine are not "
-				   "made yet: give --disk-only, or shut it down first");
 	return true;
+}
+
+static bool takes_memory(const struct domain *dom, const snapshot_def *def, unsigned flags)
+{
+	return dom->link && !(flags & SNAPSHOT_CREATE_DISK_ONLY) && def->memory != SNAPSHOT_NO;
 }
 
 static bool state_fits(const struct domain *dom, GError **error)
@@ -171,6 +176,10 @@ static bool disk_write(struct snapshot_op *op, const struct snapshot_disk *sd,
 	g_autofree char *path = NULL;
 	struct layer *head, *overlay;
 
+	if (nd->place == SNAPSHOT_NO && op->node->memory_path && !d->readonly && !d->shareable)
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "unsupported configuration: disk '%s' must take part: the memory "
+				 "would not fit it later", d->target);
 	if (nd->place == SNAPSHOT_NO)
 		return true;
 	path = choose_path(op, sd, d, error);
@@ -206,7 +215,24 @@ static bool rows_write(struct snapshot_op *op, const snapshot_def *def, GError *
 			     &op->intent, error);
 }
 
-static void node_fill(struct snapshot_op *op, const snapshot_def *def)
+/* NULL and *error when the place is taken. */
+static char *memory_path(struct snapshot_op *op, const snapshot_def *def, GError **error)
+{
+	g_autofree char *folder = g_build_filename(op->daemon->state_dir, "snapshot", NULL);
+	g_autofree char *file = g_strdup_printf("%s-%s.mem", op->dom->uuid_text, op->name);
+	g_autofree char *path = def->memory_path ? g_canonicalize_filename(def->memory_path, "/") :
+						   g_build_filename(folder, file, NULL);
+
+	if (!def->memory_path)
+		g_mkdir_with_parents(folder, 0700);
+	if (path_is_free(path))
+		return g_steal_pointer(&path);
+	error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+		  "unsupported configuration: the file for the memory already exists: %s", path);
+	return NULL;
+}
+
+static bool node_fill(struct snapshot_op *op, const snapshot_def *def, GError **error)
 {
 	const struct node *current = tree_current(op->tree);
 	struct domain *dom = op->dom;
@@ -220,6 +246,12 @@ static void node_fill(struct snapshot_op *op, const snapshot_def *def)
 	op->xml = domain_def_format(domain_def_now(dom), 0);
 	if (dom->live && strcmp(op->xml, dom->saved_xml) != 0)
 		op->inactive = g_strdup(dom->saved_xml);
+	if (!takes_memory(dom, def, op->flags))
+		return true;
+	op->node->state = dom->state == DOMAIN_PAUSED ? SNAPSHOT_PAUSED : SNAPSHOT_RUNNING;
+	op->node->memory_ours = true;
+	op->node->memory_path = memory_path(op, def, error);
+	return op->node->memory_path;
 }
 
 static bool create_write(struct snapshot_op *op, const snapshot_def *def, GError **error)
@@ -227,8 +259,7 @@ static bool create_write(struct snapshot_op *op, const snapshot_def *def, GError
 	if (tree_find(op->tree, op->name))
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
 				 "operation failed: domain snapshot %s already exists", op->name);
-	node_fill(op, def);
-	if (!store_begin(op->daemon->store, error))
+	if (!node_fill(op, def, error) || !store_begin(op->daemon->store, error))
 		return false;
 	if (rows_write(op, def, error))
 		return store_commit(op->daemon->store, error);
@@ -294,11 +325,31 @@ static void create_finish(struct snapshot_op *op)
 		op_end(op, NULL);
 }
 
+static void on_resumed(const void *ret, const GError *error, void *opaque)
+{
+	if (error)
+		g_warning("resume after a snapshot: %s", error->message);
+}
+
+/* Whatever came of it, the guest goes on as before its memory was saved. */
+static void guest_resume(struct snapshot_op *op)
+{
+	struct domain *dom = op->dom;
+
+	if (dom->life)
+		dom->life->saving = false;
+	if (op->resume && dom->link)
+		link_command(dom->link, WORKER_PROC_RESUME, 0, on_resumed, NULL);
+	op->resume = false;
+}
+
 static void on_switched(struct domain *dom, const GError *error, void *opaque)
 {
 	struct snapshot_op *op = opaque;
 
 	fault_point("snapshot-create:switched");
+	if (!(op->flags & SNAPSHOT_CREATE_HALT) || error)
+		guest_resume(op);
 	if (!error || g_error_matches(error, VMM_ERROR, VMM_ERR_RPC))
 		create_finish(op);
 	else
@@ -316,6 +367,7 @@ static void switch_heads(struct snapshot_op *op)
 		heads[i] = (struct disk_head){ layer->target, layer->path };
 	}
 	if (!journal_step(op->daemon->store, op->intent, CREATE_SWITCH, NULL, &error)) {
+		guest_resume(op);
 		create_fail(op, error);
 		return;
 	}
@@ -323,10 +375,51 @@ static void switch_heads(struct snapshot_op *op)
 	disk_live_switch_heads(op->dom, heads, op->news->len, on_switched, op);
 }
 
+/* The machine stands still; its disks are switched before it goes on. */
+static void on_memory(const void *ret, const GError *error, void *opaque)
+{
+	struct snapshot_op *op = opaque;
+
+	fault_point("snapshot-create:memory");
+	if (error) {
+		op->resume = false;
+		guest_resume(op);
+		create_fail(op, g_error_copy(error));
+	} else if (op->news->len > 0) {
+		switch_heads(op);
+	} else {
+		on_switched(op->dom, NULL, op);
+	}
+}
+
+static void memory_save(struct snapshot_op *op)
+{
+	struct domain *dom = op->dom;
+	const char *path = op->node->memory_path;
+	auto_close int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	worker_save_args args = { .xml = op->xml, .detail = (char *)"snapshot" };
+	GError *error = NULL;
+
+	if (fd < 0) {
+		error_errno(&error, errno, "create '%s'", path);
+		create_fail(op, error);
+		return;
+	}
+	op->resume = dom->state != DOMAIN_PAUSED;
+	args.flags = op->resume ? WORKER_SAVE_RUN : 0;
+	dom->life->saving = true;
+	link_save(dom->link, &args, fd, on_memory, op);
+}
+
 static void on_files_made(struct snapshot_op *op, GError *error)
 {
 	if (error)
 		create_fail(op, error);
+	else if (op->dom->link && op->node->memory_path)
+		memory_save(op);
+	else if (op->node->memory_path)
+		create_fail(op, g_error_new(VMM_ERROR, VMM_ERR_OPERATION_INVALID,
+					    "the domain has ended meanwhile"));
 	else if (op->dom->link && op->news->len > 0)
 		switch_heads(op);
 	else

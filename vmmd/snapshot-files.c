@@ -11,6 +11,7 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/fault.h"
+#include "vmmd/graph.h"
 #include "vmmd/imagejob.h"
 
 /* ---- names ---- */
@@ -130,7 +131,8 @@ bool file_remove(const char *path, GError **error)
 	return true;
 }
 
-static bool layers_remove(const snapshot_tree *tree, enum layer_state state, GError **error)
+static bool layers_remove(struct daemon *daemon, const snapshot_tree *tree, enum layer_state state,
+			  GError **error)
 {
 	for (unsigned i = 0; i < tree->layers->len; i++) {
 		const struct layer *layer = g_ptr_array_index(tree->layers, i);
@@ -139,7 +141,21 @@ static bool layers_remove(const snapshot_tree *tree, enum layer_state state, GEr
 			continue;
 		if (!file_remove(layer->path, error))
 			return false;
+		graph_forget(daemon, layer->path);
 		fault_point("snapshot:removed");
+	}
+	return true;
+}
+
+/* What a node that is taken back has written of the machine's memory. */
+static bool memories_remove(const snapshot_tree *tree, GError **error)
+{
+	for (unsigned i = 0; i < tree->nodes->len; i++) {
+		const struct node *node = g_ptr_array_index(tree->nodes, i);
+
+		if (node->pending && node->memory_path && node->memory_ours &&
+		    !file_remove(node->memory_path, error))
+			return false;
 	}
 	return true;
 }
@@ -149,7 +165,8 @@ bool pending_undo(struct daemon *daemon, const uint8_t uuid[UUID_BYTES], int64_t
 {
 	g_autoptr(snapshot_tree) tree = snapshot_tree_load(daemon->store, uuid, error);
 
-	if (!tree || !layers_remove(tree, LAYER_PENDING, error) ||
+	if (!tree || !layers_remove(daemon, tree, LAYER_PENDING, error) ||
+	    !memories_remove(tree, error) ||
 	    !store_begin(daemon->store, error))
 		return false;
 	if (snapshot_pending_drop(daemon->store, uuid, error) &&
@@ -162,7 +179,7 @@ bool pending_undo(struct daemon *daemon, const uint8_t uuid[UUID_BYTES], int64_t
 bool dead_sweep(struct daemon *daemon, const uint8_t uuid[UUID_BYTES], GError **error)
 {
 	g_autoptr(snapshot_tree) tree = snapshot_tree_load(daemon->store, uuid, error);
-	bool ok = tree && layers_remove(tree, LAYER_DEAD, error) &&
+	bool ok = tree && layers_remove(daemon, tree, LAYER_DEAD, error) &&
 		  store_begin(daemon->store, error);
 
 	if (!ok)

@@ -60,7 +60,7 @@ static bool layer_fits(const struct snapshot_op *op, const struct layer *under,
 	    layer_references(op->tree, under) > 0 ||
 	    layer_children(op->tree, under, &over) != 1 || !over->ours || over->kept ||
 	    over->state != LAYER_READY || layer_is_open(op, over) ||
-	    file_is_shared(op->dom, under->path) || file_is_shared(op->dom, over->path))
+	    layer_is_shared(op, under) || layer_is_shared(op, over))
 		return false;
 	*ret_over = over;
 	return true;

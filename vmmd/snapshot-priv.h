@@ -27,8 +27,10 @@ struct snapshot_op {
 	int64_t current;		/* the node that will be the current one; 0: as it is */
 	struct node *node;		/* create: the new one; revert: where to */
 	char *xml, *inactive;		/* create: the node's definitions */
-	char *memory;			/* create: file for the memory; NULL: without */
+	bool resume;			/* create: the guest ran before its memory was saved */
 	void (*files_made)(struct snapshot_op *op, GError *error);	/* takes the error */
+	int memory_fd;			/* revert: of the node's memory; -1 */
+	bool paused;			/* revert: the machine was */
 	/* merge */
 	int64_t under, over;		/* the layers that become one */
 	bool commit;			/* the one over goes into the one under */
@@ -67,8 +69,8 @@ bool dead_sweep(struct daemon *daemon, const uint8_t uuid[UUID_BYTES], GError **
 struct disk_def *def_disk(const domain_def *def, const char *target);
 /* Is this file what the domain writes to, by its saved or its live definition? */
 bool layer_is_head(const struct domain *dom, const struct layer *layer);
-/* Does another domain have this file as a disk? */
-bool file_is_shared(const struct domain *dom, const char *path);
+/* Does another domain have this file as a disk, or does an image stand on it that is no layer? */
+bool layer_is_shared(const struct snapshot_op *op, const struct layer *layer);
 /*
  * The layer has lost a reference or a child.  If nobody needs it now: dead, when
  * it is ours, else forgotten; and so on with its parent.

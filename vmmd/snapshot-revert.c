@@ -15,8 +15,11 @@
 #include "config.h"
 #include "vmmd/snapshot-priv.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/fault.h"
 #include "vmmd/disk-live.h"
@@ -85,6 +88,19 @@ static bool plan_def(struct snapshot_op *op, GError **error)
 			     error);
 }
 
+/* Before anything is changed: a memory that is not there can't be gone back to. */
+static bool memory_open(struct snapshot_op *op, GError **error)
+{
+	const char *path = op->node->memory_path;
+
+	op->paused = op->node->state == SNAPSHOT_PAUSED;
+	if (!path)
+		return true;
+	op->memory_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	return op->memory_fd >= 0 ||
+	       error_errno(error, errno, "open the memory of snapshot '%s', '%s'", op->name, path);
+}
+
 static bool revert_write(struct snapshot_op *op, GError **error)
 {
 	op->node = tree_find(op->tree, op->name);
@@ -92,7 +108,8 @@ static bool revert_write(struct snapshot_op *op, GError **error)
 		return error_set(error, VMM_ERR_NO_SNAPSHOT,
 				 "Domain snapshot not found: no domain snapshot with matching "
 				 "name '%s'", op->name);
-	if (!snapshot_xml_load(op->daemon->store, op->node->id, &op->xml, &op->inactive, error) ||
+	if (!memory_open(op, error) ||
+	    !snapshot_xml_load(op->daemon->store, op->node->id, &op->xml, &op->inactive, error) ||
 	    !store_begin(op->daemon->store, error))
 		return false;
 	if (plan_def(op, error))
@@ -159,6 +176,31 @@ static void on_started(struct domain *dom, const GError *error, void *opaque)
 	op_end(opaque, why);
 }
 
+static void start_cold(struct snapshot_op *op)
+{
+	op->dom->busy = NULL;
+	lifecycle_start(op->dom, NULL, op->flags & SNAPSHOT_REVERT_PAUSED, on_started, op);
+}
+
+/* The machine that was, with the disks that are now. */
+static void start_from_memory(struct snapshot_op *op)
+{
+	bool paused = op->flags & SNAPSHOT_REVERT_PAUSED ||
+		      (op->paused && !(op->flags & SNAPSHOT_REVERT_RUNNING));
+	g_autoptr(domain_def) def = domain_def_parse(op->xml, 0, NULL);
+	struct domain *dom = op->dom;
+
+	for (unsigned i = 0; def && i < def->disks->len; i++) {
+		struct disk_def *d = g_ptr_array_index(def->disks, i);
+		const struct disk_def *now = def_disk(dom->saved, d->target);
+
+		if (now)
+			disk_live_set_source(d, now->path, now->format);
+	}
+	dom->busy = NULL;
+	lifecycle_start_saved(dom, def, TAKE_FD(op->memory_fd), false, paused, on_started, op);
+}
+
 static void revert_finish(struct snapshot_op *op)
 {
 	g_autoptr(GError) error = NULL;
@@ -170,12 +212,12 @@ static void revert_finish(struct snapshot_op *op)
 	dom->reason = REASON_SHUTOFF_FROM_SNAPSHOT;
 	store_set_state(op->daemon->store, dom->uuid, (int)dom->state, (int)dom->reason, NULL);
 	event_lifecycle(dom, LIFECYCLE_DEFINED, LIFECYCLE_DEFINED_FROM_SNAPSHOT);
-	if (!(op->flags & (SNAPSHOT_REVERT_RUNNING | SNAPSHOT_REVERT_PAUSED))) {
+	if (op->memory_fd >= 0)
+		start_from_memory(op);
+	else if (op->flags & (SNAPSHOT_REVERT_RUNNING | SNAPSHOT_REVERT_PAUSED))
+		start_cold(op);
+	else
 		op_end(op, NULL);
-		return;
-	}
-	dom->busy = NULL;
-	lifecycle_start(dom, NULL, op->flags & SNAPSHOT_REVERT_PAUSED, on_started, op);
 }
 
 static void revert_go_on(struct snapshot_op *op)

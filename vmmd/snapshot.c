@@ -8,6 +8,7 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "vmmd/disk-live.h"
+#include "vmmd/graph.h"
 
 static void layer_free(void *p)
 {
@@ -36,6 +37,7 @@ struct snapshot_op *op_begin(struct domain *dom, const char *what, const char *n
 	op->name = g_strdup(name);
 	op->done = done;
 	op->opaque = opaque;
+	op->memory_fd = -1;
 	op->news = g_ptr_array_new_with_free_func(layer_free);
 	op->skipped = g_array_new(FALSE, FALSE, sizeof(int64_t));
 	dom->busy = what;
@@ -52,10 +54,10 @@ void op_end(struct snapshot_op *op, GError *error)
 	g_ptr_array_unref(op->news);
 	g_array_unref(op->skipped);
 	domain_def_free(op->def);
+	fd_close(&op->memory_fd);
 	g_free(op->name);
 	g_free(op->xml);
 	g_free(op->inactive);
-	g_free(op->memory);
 	g_free(op);
 }
 
@@ -96,7 +98,7 @@ bool layer_is_head(const struct domain *dom, const struct layer *layer)
 	return def_has_path(dom->saved, layer->path) || def_has_path(dom->live, layer->path);
 }
 
-bool file_is_shared(const struct domain *dom, const char *path)
+static bool file_is_shared(const struct domain *dom, const char *path)
 {
 	g_autoptr(GPtrArray) all = domain_table_list(dom->daemon->domains);
 
@@ -110,6 +112,16 @@ bool file_is_shared(const struct domain *dom, const char *path)
 	return false;
 }
 
+bool layer_is_shared(const struct snapshot_op *op, const struct layer *layer)
+{
+	g_autoptr(GPtrArray) overlays = graph_overlays(op->daemon, layer->path);
+
+	for (unsigned i = 0; i < overlays->len; i++)
+		if (!tree_layer_of(op->tree, g_ptr_array_index(overlays, i)))
+			return true;
+	return file_is_shared(op->dom, layer->path);
+}
+
 bool layer_release(struct snapshot_op *op, struct layer *layer, GError **error)
 {
 	struct store *store = op->daemon->store;
@@ -120,7 +132,7 @@ bool layer_release(struct snapshot_op *op, struct layer *layer, GError **error)
 	       !def_has_path(op->def ?: op->dom->saved, layer->path) &&
 	       !def_has_path(op->dom->live, layer->path)) {
 		struct layer *parent = tree_layer(op->tree, layer->parent);
-		bool ours = layer->ours && !file_is_shared(op->dom, layer->path);
+		bool ours = layer->ours && !layer_is_shared(op, layer);
 
 		if (!(ours ? snapshot_layer_set(store, layer->id, LAYER_DEAD, error)
 			   : snapshot_layer_remove(store, layer->id, error)))
