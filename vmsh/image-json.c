@@ -64,8 +64,10 @@ static void qcow2_json(struct json *j, const struct image_info *info)
 		json_bool(j, "corrupt", info->corrupt);
 		json_bool(j, "extended-l2", info->extended_l2);
 	}
-	if (info->data_file)
+	if (info->data_file) {
 		json_string(j, "data-file", info->data_file);
+		json_bool(j, "data-file-raw", info->data_file_raw);
+	}
 	if (info->n_bitmaps)
 		bitmaps_json(j, info);
 	json_end(j);

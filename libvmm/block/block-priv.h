@@ -77,6 +77,7 @@ struct layer {
 	const struct layer_ops *ops;
 	const char *format;		/* static */
 	struct file *file;
+	struct file *data; /* qcow2's external data file; NULL: data is in `file` */
 	uint64_t bytes;
 	uint32_t cluster_bytes;		/* unit of allocation; 512 for raw */
 	uint32_t zero_bytes;		/* alignment of layer_ops.zero */
@@ -86,12 +87,20 @@ struct layer {
 	void *priv;			/* struct qcow2 */
 };
 
+/* Where EXTENT_DATA is. */
+static inline struct file *layer_data(const struct layer *l)
+{
+	return l->data ? l->data : l->file;
+}
+
 /* raw.c, qcow2.c: the file is owned by the layer on success. */
 bool raw_open(struct layer *l, GError **error);
 bool qcow2_open(struct layer *l, GError **error);
 /* How the image names its backing file; NULL when it has none. */
 const char *qcow2_backing_name(const struct layer *l);
 const char *qcow2_backing_format(const struct layer *l);
+/* Its external data file; NULL when it has none. */
+const char *qcow2_data_name(const struct layer *l);
 void qcow2_set_bytes(struct layer *l, uint64_t bytes);
 /* Nothing is in flight.  All of it on the disk and marked clean; no write until it is thawed. */
 int qcow2_freeze(struct layer *l);

@@ -20,6 +20,7 @@ static void layer_free(struct layer *l)
 {
 	if (l->ops && l->priv)
 		l->ops->close(l);
+	file_close(l->data);
 	file_close(l->file);
 	g_free(l);
 }
@@ -66,26 +67,6 @@ static bool layer_check_new(const struct layer *top, const struct layer *l, GErr
 	return true;
 }
 
-/* Locked before the format is opened: opening a qcow2 image for writing changes it. */
-static struct layer *layer_open(const struct block_opts *o, const struct layer *top, GError **error)
-{
-	struct layer *l = g_new0(struct layer, 1);
-	struct file_opts fo = {
-		.path = o->path, .read_only = o->read_only, .cache = o->cache,
-		.direct_optional = top != NULL, .opener = o->opener, .tap = top ? NULL : o->tap,
-	};
-
-	l->read_only = o->read_only;
-	l->discard = o->discard;
-	l->file = file_open(&fo, error);
-	if (l->file && layer_check_new(top, l, error) &&
-	    (o->share || lock_image(l->file->fd, o->path, o->read_only, error)) &&
-	    layer_open_format(l, o->format, error))
-		return l;
-	layer_free(l);
-	return NULL;
-}
-
 static bool name_is_url(const char *name)
 {
 	const char *colon = strchr(name, ':'), *slash = strchr(name, '/');
@@ -106,6 +87,48 @@ char *chain_resolve(const char *overlay, const char *name, GError **error)
 		return g_strdup(name);
 	folder = g_path_get_dirname(overlay);
 	return !strcmp(folder, ".") ? g_strdup(name) : g_build_filename(folder, name, NULL);
+}
+
+/* Named as a backing file is: a relative name counts from the image's folder. */
+static bool layer_open_data(struct layer *l, const struct block_opts *o, GError **error)
+{
+	g_autofree char *path = chain_resolve(l->file->path, qcow2_data_name(l), error);
+	struct file_opts fo = { .path = path,
+				.read_only = true,
+				.cache = o->cache,
+				.direct_optional = true,
+				.opener = o->opener };
+
+	l->data = path ? file_open(&fo, error) : NULL;
+	if (l->data && (o->share || lock_image(l->data->fd, path, true, error)))
+		return true;
+	g_prefix_error(error, "external data file of '%s': ", l->file->path);
+	return false;
+}
+
+/* Locked before the format is opened: opening a qcow2 image for writing changes it. */
+static struct layer *layer_open(const struct block_opts *o, const struct layer *top, GError **error)
+{
+	struct layer *l = g_new0(struct layer, 1);
+	struct file_opts fo = {
+		.path = o->path,
+		.read_only = o->read_only,
+		.cache = o->cache,
+		.direct_optional = top != NULL,
+		.opener = o->opener,
+		.tap = top ? NULL : o->tap,
+	};
+
+	l->read_only = o->read_only;
+	l->discard = o->discard;
+	l->file = file_open(&fo, error);
+	if (l->file && layer_check_new(top, l, error) &&
+	    (o->share || lock_image(l->file->fd, o->path, o->read_only, error)) &&
+	    layer_open_format(l, o->format, error) &&
+	    (!l->priv || !qcow2_data_name(l) || layer_open_data(l, o, error)))
+		return l;
+	layer_free(l);
+	return NULL;
 }
 
 static bool chain_add_backing(const struct block_opts *o, struct layer *top, struct layer *l,

@@ -95,6 +95,8 @@ static int map_one(struct layer *top, uint64_t off, uint64_t bytes, struct image
 	}
 	*ret = (struct image_extent){ .start = off, .length = e.bytes, .depth = depth,
 				      .filename = l->file->path };
+	if (inside && e.type == EXTENT_DATA)
+		ret->filename = layer_data(l)->path;
 	ret->present = inside && e.type != EXTENT_BACKING;
 	ret->compressed = ret->present && e.type == EXTENT_PACKED;
 	ret->data = ret->present && (e.type == EXTENT_DATA || e.type == EXTENT_PACKED);

@@ -22,6 +22,7 @@ static void info_from_header(struct image_info *i, struct qcow2 *q)
 	i->refcount_bits = 1u << q->h.refcount_order;
 	i->encrypted = q->h.crypt_method != 0;
 	i->data_file = g_strdup(q->data_file);
+	i->data_file_raw = q->h.autoclear & AUTOCLEAR_DATA_FILE_RAW;
 	i->backing_filename = g_strdup(q->backing);
 	i->backing_format = q->backing ? g_strdup(q->backing_format) : NULL;
 	if (q->backing)

@@ -98,6 +98,7 @@ struct image_info {
 	unsigned refcount_bits;
 	bool encrypted;
 	char *data_file;		/* external data file, if it has one */
+	bool data_file_raw;
 	struct image_bitmap *bitmaps;
 	unsigned n_bitmaps;
 	char *backing_filename;		/* as stored */

@@ -51,7 +51,7 @@ static int read_bounced(struct piece *p, struct file *f, uint64_t host_off)
 static int read_data(struct block *b, struct req *rq, const struct extent *ext)
 {
 	struct block_req *outer = req_outer(rq);
-	struct file *f = ext->layer->file;
+	struct file *f = layer_data(ext->layer);
 	struct piece *p = piece_get(b, rq);
 	uint64_t host_off = ext->host_off;
 

@@ -102,6 +102,7 @@ static int cow_extent(struct piece *p)
 	struct extent ext;
 	const uint8_t *cluster;
 	struct layer *l;
+	struct file *f;
 	int r = chain_map(p->b->top, p->cow_pos, p->cow_end - p->cow_pos, &ext);
 
 	if (r < 0)
@@ -123,10 +124,10 @@ static int cow_extent(struct piece *p)
 			       ext.bytes);
 		return r;
 	}
-	if (l->file->align > 1 && ((ext.host_off & (l->file->align - 1)) ||
-				   !iov_aligned(p->iov, 1, l->file->align)))
-		return file_pread(l->file, ext.host_off, p->iov[0].iov_base, ext.bytes);
-	piece_add(p, RING_READ, l->file, ext.host_off, cow_done);
+	f = layer_data(l);
+	if (f->align > 1 && ((ext.host_off & (f->align - 1)) || !iov_aligned(p->iov, 1, f->align)))
+		return file_pread(f, ext.host_off, p->iov[0].iov_base, ext.bytes);
+	piece_add(p, RING_READ, f, ext.host_off, cow_done);
 	return 1;
 }
 

@@ -80,6 +80,11 @@ static void count_entry(struct check *c, uint64_t e, uint64_t bitmap, bool activ
 	struct qcow2 *q = c->q;
 	uint64_t host = e & ENTRY_OFF_MASK, bytes;
 
+	if (has_data_file(q)) {
+		if (active && (host || e & ENTRY_COPIED))
+			count_statistics(c, host, false, next);
+		return;
+	}
 	if (e & ENTRY_COMPRESSED) {
 		packed_range(q, e, &host, &bytes);
 		host = round_down(host, 512);
@@ -318,7 +323,7 @@ static int check_flags_l2(struct check *c, uint64_t off, uint64_t *table, bool f
 
 	for (uint64_t i = 0; r == 0 && i < q->cluster_bytes / 8; i += q->entry_bytes / 8) {
 		uint64_t e = GUINT64_FROM_BE(table[i]),
-			 right = e ? flag_right(c, e, "data cluster") : 0;
+			 right = e && !has_data_file(q) ? flag_right(c, e, "data cluster") : e;
 
 		changed |= right != e;
 		table[i] = GUINT64_TO_BE(right);

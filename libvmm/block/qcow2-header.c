@@ -125,8 +125,12 @@ static bool check_features(struct qcow2 *q, const GByteArray *names, unsigned fl
 	}
 	if (flags & OPEN_INFO)
 		return true;
-	if (q->h.incompat & INCOMPAT_DATA_FILE)
-		return refuse(q, error, "an external data file is not supported");
+	if (has_data_file(q) && !q->data_file)
+		return refuse(q, error, "it does not name its external data file");
+	if (has_data_file(q) && q->rw)
+		return refuse(q, error,
+			      "its data is in an external file, so it can only be read; "
+			      "'vmsh image convert' makes a plain image of it");
 	if (q->h.crypt_method)
 		return refuse(q, error,
 			      q->h.crypt_method == 2 ? "LUKS encryption is not supported" :

@@ -39,16 +39,19 @@ static int entry_check(struct qcow2 *q, const struct entry *n)
 	uint64_t host = n->e & ENTRY_OFF_MASK;
 
 	if (n->e & ENTRY_COMPRESSED)
-		return 0;
+		return !has_data_file(q) ?
+			       0 :
+			       qcow2_corrupt(q, "a compressed cluster beside an external data file",
+					     host);
 	if (in_cluster(q, host))
 		return qcow2_corrupt(q, "an L2 entry's cluster is not aligned", host);
-	if (host && host >= round_up(q->file->end, q->cluster_bytes))
+	if (host && !has_data_file(q) && host >= round_up(q->file->end, q->cluster_bytes))
 		return qcow2_corrupt(q, "an L2 entry points behind the end of the file", host);
 	if (n->e & ENTRY_ZERO && (!v3(q) || q->extended))
 		return qcow2_corrupt(
 			q, "an L2 entry has a zero flag that this version does not know", host);
 	if (q->extended && ((n->bitmap & (n->bitmap >> 32) & 0xffffffff) ||
-			    (!host && (n->bitmap & 0xffffffff))))
+			    (!host && !has_data_file(q) && (n->bitmap & 0xffffffff))))
 		return qcow2_corrupt(q, "an L2 entry's subclusters contradict each other", host);
 	return 0;
 }
@@ -161,6 +164,8 @@ static enum extent_type subcluster_type(const struct entry *n, unsigned i)
 static void granule_where(struct qcow2 *q, const struct entry *n, uint64_t off, struct extent *ret)
 {
 	uint64_t host = n->e & ENTRY_OFF_MASK, granule = 1ull << q->sub_bits;
+	/* Spec: only in an external data file can a cluster be at 0. */
+	bool placed = host || (has_data_file(q) && n->e & ENTRY_COPIED);
 
 	*ret = (struct extent){ .layer = q->layer, .bytes = granule - (off & (granule - 1)) };
 	if (n->e & ENTRY_COMPRESSED) {
@@ -177,9 +182,9 @@ static void granule_where(struct qcow2 *q, const struct entry *n, uint64_t off, 
 	else if (n->e & ENTRY_ZERO)
 		ret->type = EXTENT_ZERO;
 	else
-		ret->type = host ? EXTENT_DATA : EXTENT_BACKING;
-	ret->allocated = host != 0;
-	ret->host_off = host ? host + in_cluster(q, off) : 0;
+		ret->type = placed ? EXTENT_DATA : EXTENT_BACKING;
+	ret->allocated = placed;
+	ret->host_off = placed ? host + in_cluster(q, off) : 0;
 }
 
 static bool continues(const struct extent *a, const struct extent *next)

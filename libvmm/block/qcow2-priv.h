@@ -29,6 +29,7 @@ enum {
 	INCOMPAT_EXTENDED_L2 = 1 << 4,
 	COMPAT_LAZY_REFCOUNTS = 1 << 0,
 	AUTOCLEAR_BITMAPS = 1 << 0,
+	AUTOCLEAR_DATA_FILE_RAW = 1 << 1,
 };
 
 enum {
@@ -208,6 +209,12 @@ static inline uint64_t l1_entries(const struct qcow2 *q, uint64_t bytes)
 	unsigned bits = q->cluster_bits + q->l2_bits;
 
 	return (bytes >> bits) + ((bytes & ((1ull << bits) - 1)) != 0);
+}
+
+/* Guest data, and nothing else, is in a file of its own, whose clusters nobody counts. */
+static inline bool has_data_file(const struct qcow2 *q)
+{
+	return q->h.incompat & INCOMPAT_DATA_FILE;
 }
 
 static inline bool v3(const struct qcow2 *q)

@@ -197,7 +197,7 @@ static bool check_tail(struct qcow2 *q, GError **error)
 {
 	uint64_t end = round_up(q->file->end, q->cluster_bytes);
 
-	if (!counts_behind_end(q))
+	if (has_data_file(q) || !counts_behind_end(q))
 		return true;
 	for (uint64_t off = 0; off < q->bytes; off += q->cluster_bytes) {
 		uint64_t reach = 1ull << (q->cluster_bits + q->l2_bits);
@@ -256,6 +256,11 @@ static bool prepare_write(struct qcow2 *q, GError **error)
 			q->file->path, 1u << q->sub_bits, q->file->align);
 	if (q->h.incompat & INCOMPAT_DIRTY && !repair_dirty(q, error))
 		return false;
+	if (has_data_file(q))
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "image '%s': its data is in an external file, so it can only be "
+				 "read",
+				 q->file->path);
 	if (!guard_build(q, 0, error))
 		return false;
 	/* What we do not know is stale once we write (spec, "autoclear_features"). */
@@ -410,6 +415,11 @@ bool qcow2_open(struct layer *l, GError **error)
 const char *qcow2_backing_name(const struct layer *l)
 {
 	return qcow2_of(l)->backing;
+}
+
+const char *qcow2_data_name(const struct layer *l)
+{
+	return has_data_file(qcow2_of(l)) ? qcow2_of(l)->data_file : NULL;
 }
 
 const char *qcow2_backing_format(const struct layer *l)

@@ -94,10 +94,11 @@ static void make_chain(struct model *m, const struct shape *s)
 		struct shape one = i == s->depth ? *s : shape_random(m->rand);
 		g_autofree char *options = shape_options(&one);
 		g_autofree char *backing = i ? g_strdup_printf("-b l%u -F qcow2", i - 1) : NULL;
-		uint32_t size = i == s->depth || g_rand_boolean(m->rand) ?
-					DISK : (uint32_t)g_rand_int_range(m->rand, 1, DISK / 512) * 512;
+		uint32_t size = (uint32_t)g_rand_int_range(m->rand, 1, DISK / 512) * 512;
 		char name[8];
 
+		if (i == s->depth || g_rand_boolean(m->rand))
+			size = DISK;
 		g_snprintf(name, sizeof(name), i == s->depth ? "top" : "l%u", i);
 		must("qemu-img create -q -f qcow2 -o %s %s %s %u", options, backing ? backing : "",
 		     name, size);

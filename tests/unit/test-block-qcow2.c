@@ -219,7 +219,9 @@ static void what_we_cannot_do_is_named(void)
 	poke("u.qcow2", 112 + 10, name, sizeof(name));
 	disk_refused("u.qcow2", "qcow2", true, "feature bit 7 (time travel)");
 	must("rm -f x.qcow2 x.raw; qemu-img create -q -f qcow2 -o data_file=x.raw x.qcow2 1M");
-	disk_refused("x.qcow2", "qcow2", true, "external data file");
+	disk_refused("x.qcow2", "qcow2", false, "can only be read");
+	must("rm x.raw");
+	disk_refused("x.qcow2", "qcow2", true, "external data file of");
 	must("qemu-img create -q -f qcow2 e.qcow2 1M");	/* making real ones needs a quiet machine */
 	poke_be32("e.qcow2", AT_CRYPT, 2);
 	disk_refused("e.qcow2", "qcow2", true, "LUKS");
