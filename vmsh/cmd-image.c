@@ -221,11 +221,11 @@ static bool cmd_convert(struct shell *sh, struct command_args *args, GError **er
 	};
 	g_auto(GStrv) extra = image_options_parse(args_words(args, "options"), &o.target, error);
 
-	if (!extra)
+	if (!extra || !backing_options(args, &o.target, error))
 		return false;
 	o.target.format = args_text(args, "target-format");
 	if (!o.target.format)
-		o.target.format = format_of_name(o.target.path);
+		o.target.format = o.target.backing_file ? "qcow2" : format_of_name(o.target.path);
 	return progress_end(&p, image_convert(&o, error));
 }
 
@@ -332,6 +332,7 @@ static bool cmd_commit(struct shell *sh, struct command_args *args, GError **err
 	struct image_commit_opts o = {
 		.path = args_text(args, "file"),
 		.format = args_text(args, "format"),
+		.base = args_text(args, "base"),
 		.keep = args_given(args, "keep"),
 		.progress = { .fn = on_progress, .opaque = &p },
 	};
@@ -412,6 +413,9 @@ static const struct option_def options_convert[] = {
 	OPTION_FORMAT("format", 'f', "the source's format; found out if not given"),
 	OPTION_FORMAT("target-format", 'O', "the target's format; by its suffix if not given"),
 	OPTION_LETTER("compress", 'c', "compressed clusters"),
+	{ .name = "backing", .letter = 'B', .kind = OPT_STRING, .complete = COMPLETE_FILE,
+	  .value = "FILE", .help = "make an overlay of this, with what differs from it" },
+	OPTION_FORMAT("backing-format", 'F', "the backing file's format"),
 	OPTION_O, OPTION_PROGRESS, OPTION_QUIET, OPTION_SHARE, { 0 },
 };
 static const struct option_def options_compare[] = {
@@ -440,7 +444,10 @@ static const struct option_def options_rebase[] = {
 };
 static const struct option_def options_commit[] = {
 	OPTION_FILE("file", "FILE", "the overlay"), OPTION_THIS_FORMAT,
-	OPTION_LETTER("keep", 'd', "do not empty the overlay afterwards"),
+	{ .name = "base", .letter = 'b', .kind = OPT_STRING, .complete = COMPLETE_FILE,
+	  .value = "FILE",
+	  .help = "commit into this one of its backing files; those between are of no use then" },
+	OPTION_LETTER("keep", 'd', "do not empty the overlay afterwards; -b never does"),
 	OPTION_PROGRESS, OPTION_QUIET, { 0 },
 };
 

@@ -25,3 +25,15 @@ int image_raw_hole(const struct file *f, uint64_t off, uint64_t *bytes);
 /* Tables for [from, to) of a disk that is not in use. */
 bool image_preallocate(struct block *b, uint64_t from, uint64_t to, enum image_prealloc how,
 		       GError **error);
+
+/* image-copy.c: `from` into `to`, which reads as zeroes until now. */
+struct image_copy {
+	struct block *from, *to;
+	const char *source, *target;	/* for messages */
+	bool compress;			/* to is qcow2 */
+	const struct image_progress *progress;
+};
+
+bool image_copy(const struct image_copy *o, GError **error);
+/* The same into an overlay: only what its backing file shows differently. */
+bool image_copy_difference(const struct image_copy *o, GError **error);

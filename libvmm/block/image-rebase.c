@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * "image rebase" and "image commit": moving contents between an overlay and
- * what is behind it.
+ * "image rebase": an overlay gets another backing file.
  *
- * Rebase copies into the overlay what the new backing file would show
+ * Copies into the overlay what the new backing file would show
  * differently, brings it to the disk, then changes the name in one write:
  * killed before, the overlay reads as it did; killed after, too.
  */
@@ -162,108 +161,4 @@ bool image_rebase(const struct image_rebase_opts *opts, GError **error)
 	block_close(r.new);
 	block_close(r.top);
 	return ok;
-}
-
-/* ---- commit ---- */
-
-static int commit_extent(struct block *top, struct block *base, const struct extent *ext,
-			 uint64_t off, uint8_t *buf)
-{
-	int r;
-
-	if (ext->type == EXTENT_BACKING)
-		return 0;
-	if (ext->type == EXTENT_ZERO)
-		return block_pwrite_zeroes(base, off, ext->bytes, BLOCK_REQ_UNMAP);
-	r = block_pread(top, off, buf, ext->bytes);
-	return r < 0 ? r : block_pwrite(base, off, buf, ext->bytes);
-}
-
-static bool commit_copy(const struct image_commit_opts *o, struct block *top, struct block *base,
-			GError **error)
-{
-	g_autofree uint8_t *buf = g_malloc(CHUNK_BYTES);
-	struct layer *l = block_top(top);
-	uint64_t end = block_bytes(top), off = 0;
-	int r = 0;
-
-	while (off < end && r == 0) {
-		struct extent ext;
-
-		r = l->ops->map(l, off, MIN(CHUNK_BYTES, end - off), &ext);
-		if (r == 0)
-			r = commit_extent(top, base, &ext, off, buf);
-		if (r == 0)
-			off += ext.bytes;
-		if (r == 0 && !image_tick(&o->progress, off, end, error))
-			return false;
-	}
-	if (r == 0)
-		r = block_flush(base);
-	return r == 0 || error_errno(error, r, "commit image '%s'", o->path);
-}
-
-/* Every cluster of the overlay is given up: it shows its backing file again. */
-static int forget_all(struct block *b)
-{
-	struct layer *l = block_top(b);
-	struct qcow2 *q = qcow2_of(l);
-	int r = 0;
-
-	for (uint64_t off = 0; off < q->bytes && r == 0;) {
-		struct extent ext;
-
-		r = l->ops->map(l, off, q->bytes - off, &ext);
-		if (r == 0 && (ext.type != EXTENT_BACKING || ext.allocated))
-			r = map_forget(q, off, ext.bytes);
-		off += ext.bytes;
-	}
-	return r < 0 ? r : block_flush(b);
-}
-
-static bool commit_into(const struct image_commit_opts *o, struct block *top, const char *path,
-			const char *format, GError **error)
-{
-	struct image_resize_opts grow = { .path = path,
-					  .format = format,
-					  .bytes = block_bytes(top) };
-	g_autoptr(block) base = image_open(path, format, false, false, error);
-
-	if (!base)
-		return false;
-	if (block_bytes(base) < block_bytes(top)) {
-		g_clear_pointer(&base, block_close);
-		if (!image_resize(&grow, error))
-			return false;
-		base = image_open(path, format, false, false, error);
-	}
-	return base && commit_copy(o, top, base, error);
-}
-
-bool image_commit(const struct image_commit_opts *o, GError **error)
-{
-	g_autoptr(block) top = image_open_alone(o->path, o->format, false, error);
-	g_autofree char *path = NULL;
-	struct qcow2 *q;
-	int r = 0;
-
-	if (!top)
-		return false;
-	q = qcow2_of(block_top(top));
-	if (!q || !q->backing || !q->backing_format)
-		return error_set(
-			error, VMM_ERR_OPERATION_INVALID,
-			"image '%s' has no backing file (with a stored format) to commit to",
-			o->path);
-	if (q->n_snapshots && !o->keep)
-		return error_set(
-			error, VMM_ERR_OPERATION_UNSUPPORTED,
-			"image '%s' has internal snapshots; it can only be committed with -d",
-			o->path);
-	path = chain_resolve(o->path, q->backing, error);
-	if (!path || !commit_into(o, top, path, q->backing_format, error))
-		return false;
-	if (!o->keep)
-		r = forget_all(top);
-	return r == 0 || error_errno(error, r, "empty image '%s'", o->path);
 }

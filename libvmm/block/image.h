@@ -164,6 +164,7 @@ struct image_convert_opts {
 	const char *source;
 	const char *source_format;		/* NULL: probed */
 	struct image_create_opts target;	/* bytes 0: as the source */
+	/* with target.backing_file: an overlay of it, with what differs */
 	bool share_source;			/* -U: read it though it is in use */
 	bool compress;				/* -c: compressed clusters (qcow2) */
 	struct image_progress progress;
@@ -222,11 +223,15 @@ bool image_rebase(const struct image_rebase_opts *opts, GError **error);
 struct image_commit_opts {
 	const char *path;
 	const char *format;		/* NULL: probed */
+	const char *base;		/* -b: into this one of the chain; NULL: the next */
 	bool keep;			/* -d: do not empty the overlay afterwards */
 	struct image_progress progress;
 };
 
-/* The overlay's contents go into its backing file. */
+/*
+ * The overlay's contents go into its backing file; with base also those of the
+ * images between, which are of no use afterwards, and the overlay is kept.
+ */
 bool image_commit(const struct image_commit_opts *opts, GError **error);
 
 /* ---- bench ---- */

@@ -148,24 +148,20 @@ static int pack_link(struct qcow2 *q, uint64_t off, uint64_t host, size_t bytes)
 	return map_entry_set(q, off, n);
 }
 
-int pack_write(struct qcow2 *q, uint64_t off, const void *cluster)
+size_t pack_squeeze(const struct qcow2 *q, const void *cluster, void *to)
+{
+	size_t n = q->h.compression_type ? squeeze_zstd(cluster, to, q->cluster_bytes) :
+					   squeeze_zlib(cluster, to, q->cluster_bytes);
+
+	return n < q->cluster_bytes ? n : 0;
+}
+
+int pack_store(struct qcow2 *q, uint64_t off, const void *packed, size_t n)
 {
 	uint64_t host = 0;
 	struct entry old;
-	size_t n;
-	int r;
+	int r = map_entry_get(q, off, &old);
 
-	if (!q->packed)
-		q->packed = g_try_malloc(2 * q->cluster_bytes);
-	if (!q->packed)
-		return -ENOMEM;
-	n = q->h.compression_type ? squeeze_zstd(cluster, q->packed, q->cluster_bytes) :
-				    squeeze_zlib(cluster, q->packed, q->cluster_bytes);
-	if (n == 0 || n >= q->cluster_bytes)
-		return 1;
-	r = bitmaps_stale(q);
-	if (r == 0)
-		r = map_entry_get(q, off, &old);
 	if (r < 0)
 		return r;
 	if (old.e)	/* only ever into a new image */
@@ -174,6 +170,6 @@ int pack_write(struct qcow2 *q, uint64_t off, const void *cluster)
 	if (r == 0)
 		r = pack_place(q, n, &host);
 	if (r == 0)
-		r = file_pwrite(q->file, host, q->packed, n);
+		r = file_pwrite(q->file, host, packed, n);
 	return r < 0 ? r : pack_link(q, off, host, n);
 }

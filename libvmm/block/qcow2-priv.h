@@ -368,8 +368,10 @@ int map_forget(struct qcow2 *q, uint64_t off, uint64_t bytes);
 
 /* qcow2-pack.c */
 int pack_read(struct layer *l, const struct extent *ext, const uint8_t **ret);
-/* A whole cluster of contents, compressed.  1: does not get smaller, write it plainly. */
-int pack_write(struct qcow2 *q, uint64_t off, const void *cluster);
+/* A cluster's contents, compressed; any thread.  Bytes in `to`; 0: they do not get fewer. */
+size_t pack_squeeze(const struct qcow2 *q, const void *cluster, void *to);
+/* The cluster at off is those bytes.  1: it has a place already, write it plainly. */
+int pack_store(struct qcow2 *q, uint64_t off, const void *packed, size_t n);
 
 /* qcow2-check.c, qcow2-repair.c */
 struct check_opts {
