@@ -45,7 +45,7 @@ static api_fn *handler_find(const struct frame_header *hdr)
 	static const struct api_entry *const remote_tables[] = {
 		api_domain, api_life, api_stats,   api_bulk,	api_host,     api_events,
 		api_define, api_tune, api_network, api_storage, api_snapshot, api_block,
-		api_save, api_volume,
+		api_save, api_volume, api_iface,
 	};
 	const bool own = hdr->program == FRAME_PROGRAM_VMM;
 	const struct api_entry *const *tables = own ? own_tables : remote_tables;

@@ -25,10 +25,7 @@
 #define LINGER_MS 3000
 /* And how long a connection may outlive its process (a child of it may hold it). */
 #define SETTLE_MS 200
-/*
- * A worker that talks more than this, 300 times at once, is read more slowly.
- * Each of its events may reach every client and the database.
- */
+/* A worker that talks more is read more slowly: an event may reach each client and the history. */
 #define MESSAGE_COST_US (G_USEC_PER_SEC / 100)
 #define MESSAGES_AHEAD_US (300 * MESSAGE_COST_US)
 #define REST_MS 100
@@ -482,6 +479,15 @@ void link_set_iotune(struct link *l, const char *target, const uint64_t *values,
 	};
 
 	link_call(l, WORKER_PROC_SET_IOTUNE, (xdrproc_t)xdr_worker_iotune_args, &args,
+		  CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
+}
+
+void link_set_link(struct link *l, unsigned index, bool up, const char *xml, link_done *done,
+		   void *opaque)
+{
+	worker_link_args args = { .index = index, .up = up, .xml = (char *)xml };
+
+	link_call(l, WORKER_PROC_SET_LINK, (xdrproc_t)xdr_worker_link_args, &args,
 		  CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
 }
 

@@ -67,5 +67,7 @@ void link_switch_heads(struct link *link, const worker_heads_args *args, const i
 /* values: N_IOTUNES of them. */
 void link_set_iotune(struct link *link, const char *target, const uint64_t *values,
 		     const char *xml, link_done *done, void *opaque);
+void link_set_link(struct link *link, unsigned index, bool up, const char *xml, link_done *done,
+		   void *opaque);
 void link_console(struct link *link, const worker_console_args *args, link_fd_done *done,
 		  void *opaque);

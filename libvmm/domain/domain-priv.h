@@ -34,6 +34,7 @@ struct iface_def *iface_def_parse(const xmlNode *node, unsigned flags, GError **
 void iface_def_format(struct xml_out *out, const struct iface_def *iface, unsigned flags);
 typedef struct iface_def iface_def;
 void iface_def_free(void *iface);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(iface_def, iface_def_free)
 bool ifaces_check(const GPtrArray *ifaces, GError **error);
 
 struct chardev_def *chardev_def_parse(const xmlNode *node, enum chardev_kind kind, unsigned flags,

@@ -302,6 +302,8 @@ bool domain_def_fill(domain_def *def, GError **error);
 domain_def *domain_def_new(const char *name);
 struct disk_def *disk_def_new(void);
 struct iface_def *iface_def_new(enum iface_type type);
+/* Puts the <link state=> of one <interface>, found by its <mac>, into def; nothing else of it. */
+bool domain_def_change_link(domain_def *def, const char *xml, unsigned *ret_index, GError **error);
 struct chardev_def *chardev_def_new(enum chardev_kind kind);
 struct rng_def *rng_def_new(void);
 

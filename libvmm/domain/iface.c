@@ -26,7 +26,6 @@ static_assert(ARRAY_SIZE(type_names) == N_IFACE_TYPES, "a name for each");
 typedef struct forward_def forward_def;
 static void forward_free(void *opaque);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(forward_def, forward_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(iface_def, iface_def_free)
 
 static void forward_free(void *opaque)
 {

@@ -123,6 +123,7 @@ struct machine_memory_stat {
 
 unsigned machine_n_disks(const struct machine *m);
 unsigned machine_n_nets(const struct machine *m);
+bool machine_set_link(struct machine *m, unsigned net, bool up, GError **error);
 unsigned machine_n_vcpus(const struct machine *m);
 void machine_disk_stats(const struct machine *m, unsigned i, struct machine_disk_stats *ret);
 void machine_net_stats(const struct machine *m, unsigned i, struct machine_net_stats *ret);

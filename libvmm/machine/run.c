@@ -326,6 +326,14 @@ void machine_disk_stats(const struct machine *m, unsigned i, struct machine_disk
 	};
 }
 
+bool machine_set_link(struct machine *m, unsigned net, bool up, GError **error)
+{
+	if (net >= m->nets->len)
+		return error_set(error, VMM_ERR_INVALID_ARG, "there is no interface %u", net);
+	net_set_link(((struct machine_net *)g_ptr_array_index(m->nets, net))->dev, up);
+	return true;
+}
+
 void machine_net_stats(const struct machine *m, unsigned i, struct machine_net_stats *ret)
 {
 	const struct machine_net *n = g_ptr_array_index(m->nets, i);

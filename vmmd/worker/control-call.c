@@ -213,6 +213,22 @@ static void do_set_stats_period(struct control *c, struct rpc_message *msg)
 		rpc_reply_error(c->link, &msg->hdr, error);
 }
 
+static void do_set_link(struct control *c, struct rpc_message *msg)
+{
+	worker_link_args args = { 0 };
+	g_autoptr(GError) error = NULL;
+
+	if (rpc_message_decode(msg, (xdrproc_t)xdr_worker_link_args, &args, &error) &&
+	    machine_set_link(c->w.machine, args.index, args.up, &error)) {
+		g_free(c->xml);
+		c->xml = g_strdup(args.xml);
+		rpc_reply_none(c->link, &msg->hdr);
+	} else {
+		rpc_reply_error(c->link, &msg->hdr, error);
+	}
+	frame_free((xdrproc_t)xdr_worker_link_args, &args);
+}
+
 static void do_set_actions(struct control *c, struct rpc_message *msg)
 {
 	worker_actions args = { 0 };
@@ -243,6 +259,7 @@ static const struct {
 	[WORKER_PROC_SET_BALLOON] = { do_set_balloon },
 	[WORKER_PROC_SET_STATS_PERIOD] = { do_set_stats_period },
 	[WORKER_PROC_SET_ACTIONS] = { do_set_actions, .while_saving = true },
+	[WORKER_PROC_SET_LINK] = { do_set_link },
 	[WORKER_PROC_SWITCH_HEADS] = { control_switch_heads },
 	[WORKER_PROC_SAVE] = { control_save },
 	[WORKER_PROC_SAVE_CANCEL] = { control_save_cancel, .while_saving = true },
