@@ -84,7 +84,7 @@ static bool start_one(struct shell *sh, vmm_domain *dom, void *args, GError **er
 
 static bool cmd_start(struct shell *sh, struct command_args *args, GError **error)
 {
-	const struct fleet_job job = { "starting", "started", start_one, args };
+	const struct fleet_job job = { "starting", "started", start_one, args, true };
 	g_autoptr(vmm_domain) dom = NULL;
 
 	if (!args_given(args, "console"))

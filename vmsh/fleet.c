@@ -226,7 +226,7 @@ vmm_domain *fleet_domain(struct shell *sh, const struct command_args *args, GErr
 /* ---- advice ---- */
 
 /* What goes with the state that the domain is in, when that was the trouble. */
-static const char *advice(vmm_domain *dom, bool ends, const GError *why)
+static const char *advice(vmm_domain *dom, bool for_off, const GError *why)
 {
 	int state = VMM_STATE_NONE, reason;
 
@@ -235,7 +235,7 @@ static const char *advice(vmm_domain *dom, bool ends, const GError *why)
 		return NULL;
 	switch (state) {
 	case VMM_STATE_SHUTOFF:
-		return ends ? NULL : "start it with: vmsh start";
+		return for_off ? NULL : "start it with: vmsh start";
 	case VMM_STATE_PAUSED:
 		return "let it run with: vmsh resume";
 	case VMM_STATE_RUNNING:
@@ -247,11 +247,11 @@ static const char *advice(vmm_domain *dom, bool ends, const GError *why)
 	}
 }
 
-static void advise(vmm_domain *dom, bool ends, GError **error)
+static void advise(vmm_domain *dom, bool for_off, GError **error)
 {
 	static const char generic[] = "Requested operation is not valid: ";
 	GError *why = error ? *error : NULL;
-	const char *what = why ? advice(dom, ends, why) : NULL;
+	const char *what = why ? advice(dom, for_off, why) : NULL;
 	const char *name = vmm_domain_name(dom);
 	g_autofree char *quoted = word_quote(name);
 	g_autofree char *cited = g_strdup_printf("'%s'", name);
@@ -295,7 +295,7 @@ static void run_one(void *data, void *user)
 		g_set_error(&t->error, VMM_ERROR, VMM_ERR_ABORTED, "domain '%s': interrupted",
 			    t->name);
 	else if (!f->job->fn(f->sh, t->dom, f->job->opaque, &t->error))
-		advise(t->dom, f->job->ends, &t->error);
+		advise(t->dom, f->job->for_off, &t->error);
 	g_async_queue_push(f->finished, data);
 }
 

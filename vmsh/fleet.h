@@ -29,7 +29,7 @@ struct fleet_job {
 	const char *done;	/* "started": reported for each */
 	fleet_fn *fn;
 	void *opaque;
-	bool ends;		/* those that are off already need no advice to start them */
+	bool for_off;		/* domains that are off need no advice to be started */
 };
 
 /* On the domains of option "domain", several at a time.  False if one failed. */
