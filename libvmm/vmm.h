@@ -383,6 +383,101 @@ const struct vmm_param *vmm_domain_stats_find(const struct vmm_domain_stats *sta
 uint64_t vmm_domain_stats_number(const struct vmm_domain_stats *stats, const char *name,
 				 uint64_t fallback);
 
+/* ---- images ---- */
+
+struct vmm_image {
+	char *path;
+	char *parent;			/* the image that it stands on; NULL */
+	unsigned format;		/* 0 not known, 1 raw, 2 qcow2 */
+	uint64_t size;			/* of the file, bytes */
+	int64_t seen_s;			/* when it was last seen as it should be */
+	char *fault;			/* how it is not; NULL */
+	char **users;			/* "web (vda)" */
+};
+
+enum vmm_image_op {
+	VMM_IMAGE_COMMIT = 0,
+	VMM_IMAGE_FLATTEN = 1,
+	VMM_IMAGE_REBASE = 2,		/* other: the new backing image, and its format */
+	VMM_IMAGE_MOVE = 3,		/* other: the new path */
+};
+
+enum vmm_clone_flags {
+	VMM_CLONE_COPY = 1 << 0,	/* copies of the disks; else overlays */
+};
+
+/* Of struct vmm_image, by path: all that the daemon knows. */
+GPtrArray *vmm_image_tree(vmm_connect *conn, GError **error);
+bool vmm_image_accept(vmm_connect *conn, const char *path, GError **error);
+/* Paths are absolute. */
+bool vmm_image_work(vmm_connect *conn, enum vmm_image_op op, const char *path, const char *other,
+		    const char *format, GError **error);
+vmm_domain *vmm_domain_clone(vmm_domain *dom, const char *name, unsigned flags, GError **error);
+
+/* ---- pools and volumes ---- */
+
+typedef struct vmm_pool vmm_pool;
+
+enum vmm_pool_op {
+	VMM_POOL_START,			/* flags 1: make its folder first */
+	VMM_POOL_STOP,
+	VMM_POOL_BUILD,
+	VMM_POOL_DELETE,		/* the folder, which must be empty */
+	VMM_POOL_UNDEFINE,
+	VMM_POOL_REFRESH,
+};
+
+struct vmm_pool_info {
+	unsigned state;			/* 0 inactive, 2 running, 4 inaccessible */
+	uint64_t capacity, allocation, available;	/* bytes */
+	bool autostart, persistent;
+};
+
+struct vmm_volume {
+	char *pool, *name;
+	char *path;
+};
+
+enum vmm_volume_flags {
+	VMM_VOLUME_PREALLOC_METADATA = 1 << 0,	/* of a creation */
+	VMM_VOLUME_ALLOCATE = 1 << 0,		/* of a resize */
+	VMM_VOLUME_DELTA = 1 << 1,
+	VMM_VOLUME_SHRINK = 1 << 2,
+};
+
+/* Of vmm_pool; flags 1 inactive ones, 2 active ones, 0 all. */
+GPtrArray *vmm_pool_list(vmm_connect *conn, unsigned flags, GError **error);
+/* By uuid or name. */
+vmm_pool *vmm_pool_lookup(vmm_connect *conn, const char *text, GError **error);
+vmm_pool *vmm_pool_define_xml(vmm_connect *conn, const char *xml, unsigned flags, GError **error);
+vmm_pool *vmm_pool_create_xml(vmm_connect *conn, const char *xml, unsigned flags, GError **error);
+void vmm_pool_free(vmm_pool *pool);
+const char *vmm_pool_name(const vmm_pool *pool);
+const char *vmm_pool_uuid(const vmm_pool *pool);
+bool vmm_pool_do(vmm_pool *pool, enum vmm_pool_op op, unsigned flags, GError **error);
+bool vmm_pool_set_autostart(vmm_pool *pool, bool on, GError **error);
+bool vmm_pool_info(vmm_pool *pool, struct vmm_pool_info *ret, GError **error);
+char *vmm_pool_xml(vmm_pool *pool, unsigned flags, GError **error);
+/* Names: g_strfreev(). */
+char **vmm_pool_volumes(vmm_pool *pool, GError **error);
+
+struct vmm_volume *vmm_volume_lookup(vmm_pool *pool, const char *name, GError **error);
+struct vmm_volume *vmm_volume_lookup_by_path(vmm_connect *conn, const char *path, GError **error);
+void vmm_volume_free(struct vmm_volume *vol);
+/* from: the volume that is copied; NULL: an empty one or an overlay, as the XML says. */
+struct vmm_volume *vmm_volume_create_xml(vmm_pool *pool, const char *xml,
+					 const struct vmm_volume *from, unsigned flags,
+					 GError **error);
+bool vmm_volume_delete(vmm_connect *conn, const struct vmm_volume *vol, unsigned flags,
+		       GError **error);
+bool vmm_volume_wipe(vmm_connect *conn, const struct vmm_volume *vol, GError **error);
+bool vmm_volume_resize(vmm_connect *conn, const struct vmm_volume *vol, uint64_t bytes,
+		       unsigned flags, GError **error);
+bool vmm_volume_info(vmm_connect *conn, const struct vmm_volume *vol, uint64_t *ret_capacity,
+		     uint64_t *ret_allocation, GError **error);
+char *vmm_volume_xml(vmm_connect *conn, const struct vmm_volume *vol, GError **error);
+typedef struct vmm_volume vmm_volume;
+
 /* ---- events ---- */
 
 enum vmm_event_id {
@@ -528,6 +623,8 @@ bool vmm_snapshot_delete(vmm_domain *dom, const char *name, unsigned flags, GErr
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_connect, vmm_connect_close)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_domain, vmm_domain_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_pool, vmm_pool_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_volume, vmm_volume_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_stream, vmm_stream_free)
 
 G_END_DECLS

@@ -76,6 +76,11 @@ bool graph_runs(struct daemon *daemon, const char *path)
 	return running->len > 0;
 }
 
+GPtrArray *graph_running(struct daemon *daemon, const char *path)
+{
+	return users_of(daemon, path, USED_RUNNING);
+}
+
 /* "a, b, c and 4 more"; NULL for none. */
 static char *names_join(const GPtrArray *names)
 {
@@ -155,8 +160,8 @@ static bool base_changed(struct daemon *daemon, const struct graph_image *row, c
 	g_autoptr(GPtrArray) users = graph_users(daemon, row->path);
 	g_autofree char *who = names_join(users), *when = time_text(row->seen_s);
 
-	return error_set(error, VMM_ERR_OPERATION_INVALID,
-			 "Requested operation is not valid: the base image '%s' has changed since "
+	return error_set(error, VMM_ERR_OPERATION_FAILED,
+			 "operation failed: the base image '%s' has changed since "
 			 "overlays were made on it: %s. It was last seen right at %s. What is on "
 			 "its overlays may be damaged: %s. Put the old file back; or, if its "
 			 "contents are the same, say 'vmsh image-accept %s'",
@@ -185,8 +190,8 @@ static bool head_check(struct daemon *daemon, const struct disk_def *d, const ch
 
 	if (!names)
 		return true;
-	return error_set(error, VMM_ERR_OPERATION_INVALID,
-			 "Requested operation is not valid: disk '%s' would write into '%s', on "
+	return error_set(error, VMM_ERR_OPERATION_FAILED,
+			 "operation failed: disk '%s' would write into '%s', on "
 			 "which other images stand: %s. Give the domain an overlay of its own, or "
 			 "make the disk <readonly/>",
 			 d->target, path, names);

@@ -69,6 +69,8 @@ bool graph_accept(struct daemon *daemon, const char *path, GError **error);
 GPtrArray *graph_overlays(struct daemon *daemon, const char *path);
 /* "web (vda)": domains with a disk whose chain has this image; the images above it count. */
 GPtrArray *graph_users(struct daemon *daemon, const char *path);
+/* Only those that run. */
+GPtrArray *graph_running(struct daemon *daemon, const char *path);
 /* All rows (struct graph_image), by path; the array is the caller's, the rows are not. */
 GPtrArray *graph_list(struct daemon *daemon);
 const struct graph_image *graph_find(struct daemon *daemon, const char *path);

@@ -18,9 +18,11 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "vmmd/autostart.h"
+#include "vmmd/clone.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
 #include "vmmd/imagejob.h"
+#include "vmmd/imagework.h"
 #include "vmmd/journal.h"
 #include "vmmd/lifecycle.h"
 #include "vmmd/pool.h"
@@ -221,6 +223,8 @@ static const struct journal_kind intent_kinds[] = {
 	{ "snapshot-revert", snapshot_revert_resume },
 	{ "snapshot-merge", snapshot_merge_resume },
 	{ SAVE_INTENT, save_intent_resume },
+	{ IMAGEWORK_INTENT, imagework_resume },
+	{ CLONE_INTENT, clone_resume },
 	{ NULL, NULL },
 };
 

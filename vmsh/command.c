@@ -15,7 +15,7 @@ static const struct command *const tables[] = {
 	commands_domain,
 	commands_save,
 	commands_info,
-	commands_history,
+	commands_graph, commands_history, commands_pool, commands_vol,
 	commands_stat,
 	commands_snapshot_create,
 	commands_snapshot,

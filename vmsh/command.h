@@ -34,6 +34,7 @@ enum opt_complete {
 	COMPLETE_ACTIVE,	/* domains that run */
 	COMPLETE_INACTIVE,
 	COMPLETE_SNAPSHOT,	/* of the domain that the line names */
+	COMPLETE_POOL,
 	COMPLETE_FILE,
 	COMPLETE_DIR,
 	COMPLETE_COMMAND,

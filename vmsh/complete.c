@@ -65,6 +65,15 @@ static void add_snapshots(GPtrArray *list, struct shell *sh, const char *domain,
 }
 
 /* domain: the first plain word of the line; NULL. */
+static void add_pools(GPtrArray *list, struct shell *sh, const char *text)
+{
+	vmm_connect *conn = shell_connect(sh, NULL);
+	g_autoptr(GPtrArray) all = conn ? vmm_pool_list(conn, 0, NULL) : NULL;
+
+	for (unsigned i = 0; all && i < all->len; i++)
+		add(list, text, vmm_pool_name(all->pdata[i]));
+}
+
 static void add_values(GPtrArray *list, struct shell *sh, const struct option_def *opt,
 		       const char *domain, const char *text, enum opt_complete *ret_files)
 {
@@ -85,6 +94,9 @@ static void add_values(GPtrArray *list, struct shell *sh, const struct option_de
 		break;
 	case COMPLETE_SNAPSHOT:
 		add_snapshots(list, sh, domain, text);
+		break;
+	case COMPLETE_POOL:
+		add_pools(list, sh, text);
 		break;
 	case COMPLETE_COMMAND:
 		no_words = g_ptr_array_new();

@@ -12,6 +12,11 @@
 #define VMM_PROGRAM_VERSION 1
 
 #define VMM_PROCEDURES(X) \
+	/* images, and domains made of images */ \
+	X(16, IMAGE_TREE, remote_flags_args, vmm_images_ret, READ) \
+	X(17, IMAGE_ACCEPT, vmm_image_args, remote_none, WRITE) \
+	X(18, IMAGE_WORK, vmm_image_args, remote_none, WRITE) \
+	X(19, DOMAIN_CLONE, vmm_clone_args, remote_dom_ret, WRITE) \
 	/* the past of definitions */ \
 	X(64, DOMAIN_HISTORY, remote_dom_args, vmm_history_ret, READ) \
 	X(65, DOMAIN_REVISION_XML, vmm_revision_args, remote_text_ret, READ) \
