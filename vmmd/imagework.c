@@ -19,7 +19,8 @@
 struct work {
 	struct daemon *daemon;
 	enum imagework_op op;
-	char *path, *other, *format;
+	char *path, *other, *format;	/* of a move: the format of path */
+	char *parent;			/* of a move: what path stands on; NULL */
 	int64_t intent;			/* 0: not begun */
 	GPtrArray *overlays;		/* of a move: still to be told */
 	imagework_done *done;
@@ -40,6 +41,7 @@ static void work_end(struct work *w, const GError *failed)
 	g_free(w->path);
 	g_free(w->other);
 	g_free(w->format);
+	g_free(w->parent);
 	g_free(w);
 }
 
@@ -219,26 +221,22 @@ static void move_next(struct work *w)
 /* A name relative to the old folder means nothing in the new one. */
 static void move_run(struct work *w)
 {
-	const struct graph_image *row = graph_find(w->daemon, w->path);
-	g_autofree char *parent = row ? g_strdup(row->parent) : NULL;
-	const struct graph_image *above = parent ? graph_find(w->daemon, parent) : NULL;
-	bool raw_parent = above && above->format != GRAPH_QCOW2;
+	const struct graph_image *below = w->parent ? graph_find(w->daemon, w->parent) : NULL;
+	bool raw_parent = below && below->format != GRAPH_QCOW2;
 	g_autoptr(GError) error = NULL;
 
-	g_free(w->format);
-	w->format = g_strdup(row && row->format == GRAPH_QCOW2 ? "qcow2" : "raw");
 	w->overlays = graph_overlays(w->daemon, w->path);
 	if (!file_move(w, &error)) {
 		work_end(w, error);
 		return;
 	}
-	if (!parent) {
+	if (!w->parent) {
 		move_next(w);
 		return;
 	}
 	job_run(w, &(struct imagejob_opts){
 			   .op = IMAGEJOB_REBASE, .path = w->other, .format = "qcow2",
-			   .backing = parent, .unsafe = true,
+			   .backing = w->parent, .unsafe = true,
 			   .backing_format = raw_parent ? "raw" : "qcow2" }, on_overlay_told);
 }
 
@@ -261,15 +259,25 @@ static void work_run(struct work *w)
 }
 
 /* The intent's text: a GVariant, as names may have any byte but NUL. */
-#define BODY_TYPE "(uayayay)"
+#define BODY_TYPE "(uayayayay)"
 
 static bool work_begin(struct work *w, GError **error)
 {
 	static const uint8_t nobody[UUID_BYTES];
-	g_autoptr(GVariant) body = g_variant_ref_sink(
-		g_variant_new("(u^ay^ay^ay)", (guint32)w->op, w->path, w->other ?: "",
-			      w->format ?: ""));
-	g_autofree char *text = g_variant_print(body, TRUE);
+	const struct graph_image *row = graph_find(w->daemon, w->path);
+	g_autoptr(GVariant) body = NULL;
+	g_autofree char *text = NULL;
+
+	/* Once the file is elsewhere the graph forgets it: what it was must be in the intent. */
+	if (w->op == IMAGEWORK_MOVE) {
+		g_free(w->format);
+		w->format = g_strdup(row->format == GRAPH_QCOW2 ? "qcow2" : "raw");
+		w->parent = g_strdup(row->parent);
+	}
+	body = g_variant_ref_sink(g_variant_new("(u^ay^ay^ay^ay)", (guint32)w->op, w->path,
+						w->other ?: "", w->format ?: "",
+						w->parent ?: ""));
+	text = g_variant_print(body, TRUE);
 
 	return journal_begin(w->daemon->store, IMAGEWORK_INTENT, nobody, text, &w->intent, error);
 }
@@ -305,20 +313,21 @@ bool imagework_resume(struct daemon *daemon, const struct journal_entry *entry, 
 {
 	g_autoptr(GVariant) body = g_variant_parse(G_VARIANT_TYPE(BODY_TYPE), entry->body, NULL,
 						   NULL, NULL);
-	const char *path, *other, *format;
+	const char *path, *other, *format, *parent;
 	struct work *w;
 	guint32 op;
 
 	if (!body)
 		return error_set(error, VMM_ERR_INTERNAL, "internal error: an intent is damaged");
-	g_variant_get(body, "(u^&ay^&ay^&ay)", &op, &path, &other, &format);
+	g_variant_get(body, "(u^&ay^&ay^&ay^&ay)", &op, &path, &other, &format, &parent);
 	if (op >= N_IMAGEWORKS)
 		return error_set(error, VMM_ERR_INTERNAL, "internal error: an intent is damaged");
 	w = g_new0(struct work, 1);
 	*w = (struct work){
 		.daemon = daemon, .op = op, .path = g_strdup(path), .intent = entry->id,
 		.other = *other ? g_strdup(other) : NULL,
-		.format = *format ? g_strdup(format) : NULL, .done = on_resumed,
+		.format = *format ? g_strdup(format) : NULL,
+		.parent = *parent ? g_strdup(parent) : NULL, .done = on_resumed,
 	};
 	work_run(w);
 	return true;

@@ -129,8 +129,8 @@ bool vmm_pool_do(vmm_pool *pool, enum vmm_pool_op op, unsigned flags, GError **e
 	if (op == VMM_POOL_UNDEFINE)
 		return CALL(pool->conn, STORAGE_POOL_UNDEFINE, pool_args, &plain, none, &none,
 			    error);
-	return connect_call(pool->conn, with_flags[op], (xdrproc_t)xdr_remote_pool_flags_args, &args,
-			    (xdrproc_t)xdr_remote_none, &none, sizeof(none), error);
+	return connect_call(pool->conn, with_flags[op], (xdrproc_t)xdr_remote_pool_flags_args,
+			    &args, (xdrproc_t)xdr_remote_none, &none, sizeof(none), error);
 }
 
 bool vmm_pool_set_autostart(vmm_pool *pool, bool on, GError **error)
