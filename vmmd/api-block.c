@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Procedures that look after a domain's disks while they are in use: their limits. */
+/* Procedures that look after a domain's disks while they are in use: limits, size, jobs. */
 #include "config.h"
 
 #include <string.h>
 
 #include "libvmm/util/cleanup.h"
 #include "vmmd/api.h"
-#include "vmmd/disk-live.h"
+#include "vmmd/disk-job.h"
 #include "vmmd/link.h"
 
 /* A disk of the definition by target or path; NULL: the call has its answer. */
@@ -193,7 +193,179 @@ static void get_io_tune(struct call *call, const void *argp)
 	call_reply(call, &(remote_params_ret){ .params = { n, wire }, .nparams = (int)n });
 }
 
+/* ---- size ---- */
+
+enum { RESIZE_BYTES = 1 };
+
+static void block_resize(struct call *call, const void *argp)
+{
+	const remote_dom_text_hyper_flags_args *args = argp;
+	struct domain *dom = api_active_of(call, &args->dom);
+	uint64_t unit = args->flags & RESIZE_BYTES ? 1 : 1024;
+	const struct disk_def *d;
+
+	if (!dom || !api_flags(call, args->flags, RESIZE_BYTES))
+		return;
+	d = disk_of(call, dom, dom->live, args->text);
+	if (!d)
+		return;
+	if (args->num > (UINT64_C(1) << 61) / unit || args->num * unit % 512)
+		call_fail_text(call, VMM_ERR_INVALID_ARG,
+			       "invalid argument: a disk's size is a multiple of 512 bytes");
+	else
+		link_disk_resize(dom->link, d->target, args->num * unit, api_link_done, call);
+}
+
+/* ---- jobs ---- */
+
+enum { REBASE_COPY = 8, SPEED_BYTES = 0x40, COMMIT_SPEED_BYTES = 0x10 };
+enum { COMMIT_SHALLOW = 1, COMMIT_ACTIVE = 4, ABORT_ASYNC = 1, ABORT_PIVOT = 2 };
+enum { INFO_BYTES = 1, SET_SPEED_BYTES = 1 };
+
+/* In MiB/s, or in bytes: false when that is too many. */
+static bool speed_of(struct call *call, uint64_t bandwidth, bool bytes, uint64_t *ret)
+{
+	if (!bytes && bandwidth > UINT64_MAX >> 20) {
+		call_fail_text(call, VMM_ERR_INVALID_ARG,
+			       "invalid argument: bandwidth %" G_GUINT64_FORMAT " MiB/s",
+			       bandwidth);
+		return false;
+	}
+	*ret = bytes ? bandwidth : bandwidth << 20;
+	return true;
+}
+
+static void block_pull(struct call *call, const void *argp)
+{
+	const remote_dom_text_hyper_flags_args *args = argp;
+	struct domain *dom = api_active_of(call, &args->dom);
+	uint64_t speed;
+
+	if (dom && api_flags(call, args->flags, SPEED_BYTES) &&
+	    speed_of(call, args->num, args->flags & SPEED_BYTES, &speed))
+		disk_job_pull(dom, args->text, NULL, speed, api_done, call);
+}
+
+static void block_copy(struct call *call, const void *argp)
+{
+	call_fail_text(call, VMM_ERR_OPERATION_UNSUPPORTED,
+		       "Operation not supported: a disk can't be copied while it is in use; take a "
+		       "disk-only snapshot and copy what is behind it, or 'vmsh image convert'");
+}
+
+/* Older clients ask for a copy by this call, too. */
+static void block_rebase(struct call *call, const void *argp)
+{
+	const remote_block_rebase_args *args = argp;
+	struct domain *dom = api_active_of(call, &args->dom);
+	uint64_t speed;
+
+	if (!dom)
+		return;
+	if (args->flags & REBASE_COPY)
+		block_copy(call, NULL);
+	else if (api_flags(call, args->flags, SPEED_BYTES) &&
+		 speed_of(call, args->bandwidth, args->flags & SPEED_BYTES, &speed))
+		disk_job_pull(dom, args->path, args->base ? *args->base : NULL, speed, api_done,
+			      call);
+}
+
+static void block_commit(struct call *call, const void *argp)
+{
+	const remote_block_commit_args *args = argp;
+	struct domain *dom = api_active_of(call, &args->dom);
+	struct disk_commit c = {
+		.base = args->base ? *args->base : NULL, .top = args->top ? *args->top : NULL,
+		.shallow = args->flags & COMMIT_SHALLOW, .active = args->flags & COMMIT_ACTIVE,
+	};
+
+	if (dom && api_flags(call, args->flags, COMMIT_SHALLOW | COMMIT_ACTIVE |
+			     COMMIT_SPEED_BYTES) &&
+	    speed_of(call, args->bandwidth, args->flags & COMMIT_SPEED_BYTES, &c.bytes_per_s))
+		disk_job_commit(dom, args->disk, &c, api_done, call);
+}
+
+static void job_abort(struct call *call, const void *argp)
+{
+	const remote_dom_text_flags_args *args = argp;
+	struct domain *dom = api_active_of(call, &args->dom);
+
+	if (dom && api_flags(call, args->flags, ABORT_ASYNC | ABORT_PIVOT))
+		disk_job_abort(dom, args->text, args->flags & ABORT_PIVOT, api_done, call);
+}
+
+struct info_query {
+	struct call *call;
+	bool bytes;
+};
+
+/* As QEMU tells it: a job at its end is not over before it is ready or gone. */
+static void on_job_info(const void *data, const GError *error, void *opaque)
+{
+	g_autofree struct info_query *q = opaque;
+	const worker_job_info_ret *info = data;
+	remote_block_job_ret ret = { 0 };
+
+	if (error) {
+		call_fail(q->call, error);
+		return;
+	}
+	if (info->kind >= 0) {
+		ret.found = 1;
+		ret.type = disk_job_type(info->kind);
+		ret.bandwidth = q->bytes ? info->bytes_per_s : info->bytes_per_s >> 20;
+		ret.end = info->total_bytes;
+		ret.cur = info->ready ? info->total_bytes :
+					MIN(info->done_bytes, info->total_bytes - 1);
+	}
+	call_reply(q->call, &ret);
+}
+
+static void job_info(struct call *call, const void *argp)
+{
+	const remote_dom_text_flags_args *args = argp;
+	struct domain *dom = api_active_of(call, &args->dom);
+	const struct disk_def *d;
+	struct info_query *q;
+
+	if (!dom || !api_flags(call, args->flags, INFO_BYTES))
+		return;
+	d = disk_of(call, dom, dom->live, args->text);
+	if (!d)
+		return;
+	q = g_new(struct info_query, 1);
+	*q = (struct info_query){ call, args->flags & INFO_BYTES };
+	link_job_info(dom->link, d->target, on_job_info, q);
+}
+
+static void job_set_speed(struct call *call, const void *argp)
+{
+	const remote_dom_text_hyper_flags_args *args = argp;
+	struct domain *dom = api_active_of(call, &args->dom);
+	const struct disk_def *d;
+	uint64_t speed;
+
+	if (!dom || !api_flags(call, args->flags, SET_SPEED_BYTES) ||
+	    !speed_of(call, args->num, args->flags & SET_SPEED_BYTES, &speed))
+		return;
+	d = disk_of(call, dom, dom->live, args->text);
+	if (d)
+		link_job_control(dom->link,
+				 &(worker_job_control_args){ .target = d->target, .what = 1,
+							     .bytes_per_s = speed,
+							     .xml = (char *)"" },
+				 api_link_done, call);
+}
+
 const struct api_entry api_block[] = {
+	{ REMOTE_PROC_DOMAIN_BLOCK_RESIZE, block_resize },
+	{ REMOTE_PROC_DOMAIN_BLOCK_PULL, block_pull },
+	{ REMOTE_PROC_DOMAIN_BLOCK_REBASE, block_rebase },
+	{ REMOTE_PROC_DOMAIN_BLOCK_COPY, block_copy },
+	{ REMOTE_PROC_DOMAIN_BLOCK_COMMIT, block_commit },
+	{ REMOTE_PROC_DOMAIN_BLOCK_JOB_ABORT, job_abort },
+	{ REMOTE_PROC_DOMAIN_GET_BLOCK_JOB_INFO, job_info },
+	{ REMOTE_PROC_DOMAIN_BLOCK_JOB_SET_SPEED, job_set_speed },
 	{ REMOTE_PROC_DOMAIN_SET_BLOCK_IO_TUNE, set_io_tune },
 	{ REMOTE_PROC_DOMAIN_GET_BLOCK_IO_TUNE, get_io_tune },
 	{ 0 }

@@ -385,14 +385,6 @@ static void delete(struct call *call, const void *argp)
 		snapshot_delete(dom, args->snap.name, args->flags, on_changed, call);
 }
 
-static void block_job_info(struct call *call, const void *argp)
-{
-	const remote_dom_text_flags_args *args = argp;
-
-	if (api_flags(call, args->flags, 1) && api_active_of(call, &args->dom))
-		call_reply(call, &(remote_block_job_ret){ 0 });
-}
-
 const struct api_entry api_snapshot[] = {
 	{ REMOTE_PROC_DOMAIN_SNAPSHOT_CREATE_XML, create },
 	{ REMOTE_PROC_DOMAIN_SNAPSHOT_GET_XML_DESC, get_xml },
@@ -411,6 +403,5 @@ const struct api_entry api_snapshot[] = {
 	{ REMOTE_PROC_DOMAIN_REVERT_TO_SNAPSHOT, revert },
 	{ REMOTE_PROC_DOMAIN_SNAPSHOT_DELETE, delete },
 	{ REMOTE_PROC_DOMAIN_LIST_ALL_CHECKPOINTS, no_checkpoints },
-	{ REMOTE_PROC_DOMAIN_GET_BLOCK_JOB_INFO, block_job_info },
 	{ 0 }
 };

@@ -221,6 +221,15 @@ void event_io_error(struct domain *dom, const char *path, const char *alias, boo
 	EVENT_SEND(dom, IO_ERROR_REASON, event_io_error_reason, &why);
 }
 
+void event_block_job(struct domain *dom, const char *path, const char *target, int type, int status)
+{
+	remote_event_block_job by_path = { 0, event_domain(dom), (char *)path, type, status };
+	remote_event_block_job by_target = { 0, event_domain(dom), (char *)target, type, status };
+
+	EVENT_SEND(dom, BLOCK_JOB, event_block_job, &by_path);
+	EVENT_SEND(dom, BLOCK_JOB_2, event_block_job, &by_target);
+}
+
 void event_metadata(struct domain *dom, int type, const char *uri)
 {
 	char *text = (char *)uri;

@@ -61,4 +61,7 @@ void event_reboot(struct domain *dom);
 void event_balloon(struct domain *dom, uint64_t kib);
 void event_io_error(struct domain *dom, const char *path, const char *alias, bool paused,
 		    bool no_space);
+/* type and status are libvirt's. */
+void event_block_job(struct domain *dom, const char *path, const char *target, int type,
+		     int status);
 void event_metadata(struct domain *dom, int type, const char *uri);

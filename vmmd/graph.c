@@ -277,6 +277,17 @@ void graph_settle(struct daemon *daemon, const domain_def *live)
 	}
 }
 
+void graph_unsettle(struct daemon *daemon, const char *path)
+{
+	const struct graph_image *row = graph_find(daemon, path);
+	struct graph_image *now = graph_look(path, row ? row->format : GRAPH_UNKNOWN);
+
+	if (!now)
+		return;
+	now->unsettled = true;
+	graph_put(daemon->graph, now);
+}
+
 void graph_changed(struct daemon *daemon, const char *path)
 {
 	g_autofree char *key = g_canonicalize_filename(path, "/");

@@ -51,6 +51,8 @@ void graph_changed(struct daemon *daemon, const char *path);
  * what it has left, for it may have written the last of its tables only now.
  */
 void graph_settle(struct daemon *daemon, const domain_def *live);
+/* A machine writes into it from now on, though others stand on it: what it leaves is right. */
+void graph_unsettle(struct daemon *daemon, const char *path);
 void graph_forget(struct daemon *daemon, const char *path);
 
 /* May a domain start that is defined like this?  The error says what to do. */

@@ -4,6 +4,7 @@
 #include "vmmd/lifecycle-priv.h"
 
 #include "libvmm/util/error.h"
+#include "vmmd/disk-job.h"
 #include "vmmd/save.h"
 #include "vmmd/supervisor.h"
 
@@ -55,6 +56,7 @@ static void on_adopted(const void *ret, const GError *error, void *opaque)
 	life_take_state(dom, hello->state, hello->cause, hello->detail);
 	if (save_adopt(dom, hello->state, hello->cause, hello->detail))
 		return;
+	disk_job_adopt(dom);
 	g_message("domain '%s' goes on, %s, id %d", dom->name, state_name(dom->state), dom->id);
 	if (supervisor_marked(dom->daemon, dom->uuid_text, SUPERVISOR_AUTODESTROY))
 		lifecycle_destroy(dom, false, destroyed_orphan, NULL);

@@ -15,6 +15,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/disk-job.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
 #include "vmmd/save.h"
@@ -148,6 +149,11 @@ static void on_io_error(const worker_event_io_error *ev, void *opaque)
 	}
 }
 
+static void on_job(const worker_event_job *ev, void *opaque)
+{
+	disk_job_event(opaque, ev);
+}
+
 static int on_open(const char *path, unsigned flags, void *opaque, GError **error)
 {
 	struct domain *dom = opaque;
@@ -278,6 +284,7 @@ static void on_gone(const char *how, void *opaque)
 
 const struct link_ops life_link_ops = {
 	.state = on_state, .rebooted = on_rebooted, .balloon = on_balloon, .io_error = on_io_error,
+	.job = on_job,
 	.open = on_open, .open_tap = on_open_tap, .gone = on_gone,
 };
 

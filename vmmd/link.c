@@ -140,11 +140,17 @@ static void event_io_error(struct link *l, const void *data)
 	l->ops->io_error(data, l->opaque);
 }
 
+static void event_job(struct link *l, const void *data)
+{
+	l->ops->job(data, l->opaque);
+}
+
 static const struct {
 	int procedure;
 	xdrproc_t proc;
 	event_fn *fn;
 } events[] = {
+	{ WORKER_PROC_EVENT_JOB, (xdrproc_t)xdr_worker_event_job, event_job },
 	{ WORKER_PROC_EVENT_STATE, (xdrproc_t)xdr_worker_event_state, event_state },
 	{ WORKER_PROC_EVENT_REBOOT, (xdrproc_t)xdr_remote_none, event_reboot },
 	{ WORKER_PROC_EVENT_BALLOON, (xdrproc_t)xdr_worker_event_balloon, event_balloon },
@@ -155,6 +161,7 @@ union event_data {
 	worker_event_state state;
 	worker_event_balloon balloon;
 	worker_event_io_error io_error;
+	worker_event_job job;
 	remote_none none;
 };
 
@@ -308,6 +315,7 @@ union result {
 	worker_hello_ret hello;
 	worker_stats_ret stats;
 	worker_save_progress progress;
+	worker_job_info_ret job;
 	remote_none none;
 };
 
@@ -460,14 +468,37 @@ void link_set_actions(struct link *l, const worker_actions *actions, link_done *
 void link_switch_heads(struct link *l, const worker_heads_args *args, const int *fds,
 		       link_done *done, void *opaque)
 {
-	struct pending p = VOID_RESULT;
+	link_call_fds(l, WORKER_PROC_SWITCH_HEADS, (xdrproc_t)xdr_worker_heads_args, args, fds,
+		      2 * args->heads.heads_len, (struct pending)VOID_RESULT);
+}
 
-	if (!l->conn)
-		no_connection(&p);
-	else
-		rpc_conn_call(l->conn, WORKER_PROGRAM, WORKER_PROC_SWITCH_HEADS,
-			      (xdrproc_t)xdr_worker_heads_args, args, fds,
-			      2 * args->heads.heads_len, 0, on_reply, g_memdup2(&p, sizeof(p)));
+void link_job_start(struct link *l, const worker_job_args *args, const int *fds, unsigned n_fds,
+		    link_done *done, void *opaque)
+{
+	link_call_fds(l, WORKER_PROC_JOB_START, (xdrproc_t)xdr_worker_job_args, args, fds, n_fds,
+		      (struct pending)VOID_RESULT);
+}
+
+void link_job_control(struct link *l, const worker_job_control_args *args, link_done *done,
+		      void *opaque)
+{
+	link_call_fds(l, WORKER_PROC_JOB_CONTROL, (xdrproc_t)xdr_worker_job_control_args, args,
+		      NULL, 0, (struct pending)VOID_RESULT);
+}
+
+void link_job_info(struct link *l, const char *target, link_done *done, void *opaque)
+{
+	link_call(l, WORKER_PROC_JOB_INFO, (xdrproc_t)xdr_worker_target_args,
+		  &(worker_target_args){ (char *)target }, CALL_TIMEOUT_MS,
+		  (struct pending){ (xdrproc_t)xdr_worker_job_info_ret, done, NULL, opaque });
+}
+
+void link_disk_resize(struct link *l, const char *target, uint64_t bytes, link_done *done,
+		      void *opaque)
+{
+	link_call_fds(l, WORKER_PROC_DISK_RESIZE, (xdrproc_t)xdr_worker_resize_args,
+		      &(worker_resize_args){ (char *)target, bytes }, NULL, 0,
+		      (struct pending)VOID_RESULT);
 }
 
 void link_set_iotune(struct link *l, const char *target, const uint64_t *values, const char *xml,

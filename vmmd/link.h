@@ -19,6 +19,7 @@ struct link_ops {
 	void (*rebooted)(void *opaque);
 	void (*balloon)(uint64_t kib, void *opaque);
 	void (*io_error)(const worker_event_io_error *ev, void *opaque);
+	void (*job)(const worker_event_job *ev, void *opaque);
 	/* What START asks for: descriptors, or an error. */
 	int (*open)(const char *path, unsigned flags, void *opaque, GError **error);
 	bool (*open_tap)(const char *alias, unsigned queues, int *fds, char **ret_ifname,
@@ -69,5 +70,14 @@ void link_set_iotune(struct link *link, const char *target, const uint64_t *valu
 		     const char *xml, link_done *done, void *opaque);
 void link_set_link(struct link *link, unsigned index, bool up, const char *xml, link_done *done,
 		   void *opaque);
+/* Jobs on disks (worker.x). */
+void link_job_start(struct link *link, const worker_job_args *args, const int *fds, unsigned n_fds,
+		    link_done *done, void *opaque);
+void link_job_control(struct link *link, const worker_job_control_args *args, link_done *done,
+		      void *opaque);
+/* worker_job_info_ret */
+void link_job_info(struct link *link, const char *target, link_done *done, void *opaque);
+void link_disk_resize(struct link *link, const char *target, uint64_t bytes, link_done *done,
+		      void *opaque);
 void link_console(struct link *link, const worker_console_args *args, link_fd_done *done,
 		  void *opaque);

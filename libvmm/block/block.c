@@ -43,6 +43,37 @@ void block_close(struct block *b)
 	g_free(b);
 }
 
+struct block *lodger_new(struct block *host, struct layer *top, bool read_only)
+{
+	struct block *b = g_new0(struct block, 1);
+
+	b->top = top;
+	b->ended_last = &b->ended;
+	b->read_only = read_only;
+	b->discard = true;
+	b->bytes = round_up(top->bytes, 512);
+	b->serial_bytes = MAX(top->file->align, 512);
+	b->ring = host->ring;
+	pieces_init(b);
+	b->host = host;
+	b->lodger = host->lodger;
+	host->lodger = b;
+	return b;
+}
+
+void lodger_free(struct block *b)
+{
+	struct block **at;
+
+	if (!b)
+		return;
+	for (at = &b->host->lodger; *at != b; at = &(*at)->lodger)
+		;
+	*at = b->lodger;
+	pieces_done(b);
+	g_free(b);
+}
+
 /* For "image resize"; nobody else changes a disk's size while it is open. */
 void block_set_bytes(struct block *b, uint64_t bytes)
 {

@@ -36,6 +36,7 @@ enum block_op {
 
 enum block_req_flags {
 	BLOCK_REQ_UNMAP = 1,	/* WRITE_ZEROES may give space back */
+	BLOCK_REQ_JOB = 2,	/* not the guest's */
 };
 
 struct block_req {

@@ -56,3 +56,4 @@ int file_sync(struct file *f);
 bool lock_image(int fd, const char *path, bool read_only, GError **error);
 /* A writer's lock becomes a reader's. */
 void lock_downgrade(int fd);
+void lock_release(int fd);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "libvmm/block/image-priv.h"
+#include "libvmm/block/stack.h"
 #include "libvmm/util/error.h"
 
 static int l1_switch(struct qcow2 *q, uint64_t off, uint32_t n)
@@ -163,14 +164,10 @@ static bool resize_check(const struct block *b, const struct image_resize_opts *
 	return true;
 }
 
-bool image_resize(const struct image_resize_opts *o, GError **error)
+static bool resize(struct block *b, const struct image_resize_opts *o, GError **error)
 {
-	g_autoptr(block) b = image_open(o->path, o->format, false, false, error);
-	struct qcow2 *q;
+	struct qcow2 *q = qcow2_of(block_top(b));
 
-	if (!b)
-		return false;
-	q = qcow2_of(block_top(b));
 	if (!resize_check(b, o, q, error))
 		return false;
 	if (!q)
@@ -183,4 +180,27 @@ bool image_resize(const struct image_resize_opts *o, GError **error)
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
 				 "image '%s': its bitmaps cannot be marked as stale", o->path);
 	return o->bytes > q->bytes ? grow_qcow2(b, o, error) : shrink_qcow2(b, o, error);
+}
+
+bool image_resize(const struct image_resize_opts *o, GError **error)
+{
+	g_autoptr(block) b = image_open(o->path, o->format, false, false, error);
+
+	return b && resize(b, o, error);
+}
+
+bool block_grow(struct block *b, uint64_t bytes, GError **error)
+{
+	const struct image_resize_opts o = { .path = block_path(b), .bytes = bytes };
+
+	if (block_is_read_only(b))
+		return error_set(error, VMM_ERR_OPERATION_INVALID, "disk '%s' is read-only",
+				 o.path);
+	if (bytes < block_bytes(b))
+		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
+				 "image '%s': a disk in use can't become smaller", o.path);
+	if (!resize(b, &o, error))
+		return false;
+	block_set_bytes(b, bytes);
+	return true;
 }

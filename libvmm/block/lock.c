@@ -243,3 +243,11 @@ void lock_downgrade(int fd)
 	lock_byte(fd, F_OFD_SETLK, F_UNLCK, HOLD_BASE + PERM_WRITE);
 	lock_byte(fd, F_OFD_SETLK, F_UNLCK, HOLD_BASE + PERM_RESIZE);
 }
+
+void lock_release(int fd)
+{
+	lock_downgrade(fd);
+	lock_byte(fd, F_OFD_SETLK, F_UNLCK, HOLD_BASE + PERM_READ);
+	lock_byte(fd, F_OFD_SETLK, F_UNLCK, REFUSE_BASE + PERM_WRITE);
+	lock_byte(fd, F_OFD_SETLK, F_UNLCK, REFUSE_BASE + PERM_RESIZE);
+}

@@ -134,6 +134,8 @@ static void grace_check(struct block *b)
 /* A sync has made frees durable: let those who may still read them end. */
 void block_synced(struct block *b)
 {
+	if (b->host)
+		return;		/* its host's pieces may read them as long as it lives */
 	if (!b->in_grace) {
 		b->top->ops->quiesce(b->top, true);
 		b->parity = !b->parity;

@@ -79,6 +79,14 @@ struct block {
 
 	struct bounce *bounces;
 	uint64_t bounce_bytes;
+	/*
+	 * A block over one of this one's own layers, for a job: it has requests
+	 * of its own and uses this one's ring.  A chain of them.
+	 */
+	struct block *host, *lodger;
+	/* A job's: told of each write, zeroing and discard before it is begun. */
+	void (*written)(void *opaque, uint64_t offset, uint64_t bytes);
+	void *written_opaque;
 	unsigned n_bounces, n_bounces_free, max_bounces;
 };
 
@@ -116,6 +124,9 @@ int piece_sync(struct block *b, struct req *rq);
 /* How much from off on no write is about to link; 0: wait. */
 uint64_t piece_unlinked(const struct block *b, uint64_t off, uint64_t bytes);
 void block_synced(struct block *b);
+/* block.c: lodgers.  Nothing of a lodger's is in flight when it is freed. */
+struct block *lodger_new(struct block *host, struct layer *top, bool read_only);
+void lodger_free(struct block *lodger);
 /* Some of what is in flight ends. */
 void block_wait(struct block *b);
 /* The map in memory is newer than the disk's. */

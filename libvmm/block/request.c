@@ -259,6 +259,9 @@ void block_submit(struct block *b, struct block_req *outer)
 {
 	struct req *rq = req_inner(outer);
 
+	if (b->written && !(outer->flags & BLOCK_REQ_JOB) && outer->op != BLOCK_READ &&
+	    outer->op != BLOCK_FLUSH)
+		b->written(b->written_opaque, outer->offset, outer->bytes);
 	memset(outer->engine, 0, sizeof(outer->engine));
 	active_add(b, rq);
 	rq->result = req_check(b, outer);
@@ -275,20 +278,39 @@ void block_submit(struct block *b, struct block_req *outer)
 	deliver(b);
 }
 
+static void family_wake(struct block *b)
+{
+	for (; b; b = b->lodger)
+		block_wake(b);
+}
+
+static bool family_deliver(struct block *b)
+{
+	bool any = false;
+
+	for (struct block *next; b; b = next) {
+		next = b->lodger;
+		any |= deliver(b);
+	}
+	return any;
+}
+
 void block_kick(struct block *b)
 {
 	unsigned reaped;
 
+	b = b->host ?: b;
 	do {
-		block_wake(b);
+		family_wake(b);
 		reaped = ring_reap(b->ring, false);
-	} while (deliver(b) || reaped > 0);
+	} while (family_deliver(b) || reaped > 0);
 	ring_flush(b->ring);	/* also what done() has submitted */
 }
 
 void block_wait(struct block *b)
 {
-	block_wake(b);
+	b = b->host ?: b;
+	family_wake(b);
 	ring_reap(b->ring, true);
 	block_kick(b);
 }

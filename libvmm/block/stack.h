@@ -33,3 +33,6 @@ void block_thaw(struct block *b, struct block_over *over);
 void block_push(struct block *b, struct block_over *over);
 
 const char *block_path(const struct block *b);	/* of the head */
+
+/* Of a drained disk: a larger image, zeroes in what is new. */
+bool block_grow(struct block *b, uint64_t bytes, GError **error);

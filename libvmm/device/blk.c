@@ -254,6 +254,19 @@ struct block *blk_block(struct virtio_device *dev)
 	return blk_of(dev)->block;
 }
 
+void blk_resized(struct virtio_device *dev)
+{
+	struct blk *blk = blk_of(dev);
+	uint32_t logical;
+	uint64_t bytes = block_bytes(blk->block), sectors;
+
+	virtio_config_read(dev, offsetof(struct virtio_blk_config, blk_size), &logical,
+			   sizeof(logical));
+	sectors = (bytes - bytes % logical) >> SECTOR_BITS;
+	virtio_config_update(dev, offsetof(struct virtio_blk_config, capacity), &sectors,
+			     sizeof(sectors));
+}
+
 int blk_waiting_error(struct virtio_device *dev)
 {
 	return blk_of(dev)->waiting_error;

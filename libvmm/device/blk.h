@@ -94,3 +94,5 @@ int blk_waiting_error(struct virtio_device *dev);
 void blk_hold(struct virtio_device *dev);
 void blk_release(struct virtio_device *dev);
 struct block *blk_block(struct virtio_device *dev);	/* owner */
+/* The block has another size: the driver is told.  Owner. */
+void blk_resized(struct virtio_device *dev);

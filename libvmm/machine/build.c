@@ -418,6 +418,7 @@ static void disk_free(void *p)
 
 	owner_thread_free(d->thread);
 	machine_wake_free(d->wake);
+	g_free(d->job_text);
 	g_free(d->target);
 	g_free(d->path);
 	g_free(d);

@@ -88,7 +88,11 @@ static void freeze(void *arg)
 	struct virtio_device *dev = h->disk->dev;
 
 	blk_hold(dev);
-	block_freeze(blk_block(dev), h->over, &h->error);
+	if (h->disk->job)
+		error_set(&h->error, VMM_ERR_OPERATION_INVALID,
+			  "a block job is under way: wait for its end or abort it");
+	else
+		block_freeze(blk_block(dev), h->over, &h->error);
 }
 
 static void thaw(void *arg)
@@ -244,6 +248,7 @@ bool machine_set_limits(struct machine *m, const char *target, const struct blk_
 
 void machine_disks_settle(struct machine *m)
 {
-	while (m->switching)
+	while (m->switching || m->disk_works)
 		g_main_context_iteration(m->ctx, TRUE);
+	machine_disk_jobs_end(m);
 }

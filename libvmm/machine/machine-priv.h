@@ -24,6 +24,11 @@ struct machine_disk {
 	GSource *wake;
 	_Atomic int error;
 	atomic_bool must_pause, room;
+	struct block_job *job;		/* the disk's thread's; NULL: none */
+	int job_kind;
+	bool job_held;			/* the disk is, until its job pivots or goes on */
+	_Atomic unsigned job_events;	/* bits of enum block_job_event, and why one has failed */
+	_Atomic(char *) job_text;
 };
 
 struct machine_net {
@@ -54,6 +59,7 @@ struct machine {
 	GPtrArray *disks, *nets, *hubs;	/* of the structs above */
 	struct virtio_device *balloon;	/* NULL: none */
 	struct head_switch *switching;	/* disk.c; NULL: none */
+	unsigned disk_works;		/* disk-job.c: on their way */
 	struct save *save;		/* save.c; NULL: none under way */
 
 	uint32_t *apic_ids;
@@ -88,6 +94,9 @@ void machine_disk_has_room(void *opaque);
 /* disk.c.  Waits for what it does on disks' threads. */
 void machine_disks_settle(struct machine *m);
 struct machine_disk *machine_disk_find(struct machine *m, const char *target);
+/* disk-job.c */
+void machine_disk_jobs_end(struct machine *m);
+void machine_disk_tell_job(struct machine_disk *d);
 
 /* Between vCPUs' end and start: save.c, run.c. */
 void machine_devices_stop(struct machine *m);

@@ -46,6 +46,8 @@ struct machine_events {
 	void (*io_error)(void *opaque, const char *target, const char *path, int err, bool paused);
 	/* The machine stands since a disk had no space, and now it has: a resume may go well. */
 	void (*io_room)(void *opaque);
+	/* enum block_job_kind, enum block_job_event; text: why it has failed, else "". */
+	void (*job)(void *opaque, const char *target, int kind, int event, const char *text);
 	void (*balloon_changed)(void *opaque, uint64_t guest_bytes);
 	void *opaque;
 };
@@ -91,6 +93,46 @@ struct machine_head {
  */
 void machine_switch_heads(struct machine *m, const struct machine_head *heads, unsigned n,
 			  void (*done)(void *opaque, const GError *error), void *opaque);
+
+/*
+ * Jobs on disks' chains (block/job.h), one a disk.  done() is called once, later;
+ * descriptors are taken.
+ */
+typedef void machine_disk_done(void *opaque, const GError *error);
+
+struct machine_job {
+	const char *base, *top;
+	int kind;			/* enum block_job_kind */
+	int base_fd, above_fd;
+	uint64_t bytes_per_s;
+};
+
+enum machine_job_control {
+	MACHINE_JOB_ABORT,
+	MACHINE_JOB_SPEED,
+	MACHINE_JOB_HOLD,	/* a ready commit of the head: the disk stands, both are the same */
+	MACHINE_JOB_PIVOT,	/* after HOLD: base is the head, the disk goes on */
+	MACHINE_JOB_UNHOLD,	/* or: it goes on as before */
+	N_MACHINE_JOB_CONTROLS
+};
+
+struct machine_job_info {
+	int kind;		/* -1: no job */
+	bool ready, held;
+	uint64_t done_bytes, total_bytes, bytes_per_s;
+	char base[4096];	/* path; "": none */
+};
+
+void machine_job_start(struct machine *m, const char *target, const struct machine_job *job,
+		       machine_disk_done *done, void *opaque);
+void machine_job_control(struct machine *m, const char *target, enum machine_job_control what,
+			 uint64_t bytes_per_s, machine_disk_done *done, void *opaque);
+/* ret is filled before done() is called. */
+void machine_job_info(struct machine *m, const char *target, struct machine_job_info *ret,
+		      machine_disk_done *done, void *opaque);
+/* Larger only; the guest is told. */
+void machine_disk_resize(struct machine *m, const char *target, uint64_t bytes,
+			 machine_disk_done *done, void *opaque);
 
 /* blk.h; target has been checked by the caller or is an error. */
 struct blk_limits;

@@ -151,6 +151,7 @@ gboolean machine_on_disk_error(void *opaque)
 	if (error)
 		m->events.io_error(m->events.opaque, d->target, d->path, error < 0 ? -error : error,
 				   pause);
+	machine_disk_tell_job(d);
 	if (atomic_exchange(&d->room, false) && !m->running)
 		m->events.io_room(m->events.opaque);
 	return G_SOURCE_CONTINUE;

@@ -10,6 +10,7 @@
  *	n DISK FIRST N		read them, and they are zeroes
  *	f DISK			flush
  *	c DISK			how many blocks there are
+ *	e NUMBER		say that number
  *
  * Answers "ok NUMBER" or "bad NUMBER": of the block where it went wrong.
  */
@@ -161,6 +162,10 @@ static void obey(char op, const uint32_t *arg)
 
 	if (op == 'c') {
 		say_number("ok ", *reg(d, CONFIG) / (BLOCK_BYTES / 512));
+		return;
+	}
+	if (op == 'e') {
+		say_number("ok ", arg[0]);
 		return;
 	}
 	if (op == 'f') {

@@ -265,6 +265,10 @@ static const struct {
 	[WORKER_PROC_SAVE_CANCEL] = { control_save_cancel, .while_saving = true },
 	[WORKER_PROC_SAVE_PROGRESS] = { control_save_progress, .while_saving = true },
 	[WORKER_PROC_SET_IOTUNE] = { control_set_iotune },
+	[WORKER_PROC_JOB_START] = { control_job_start },
+	[WORKER_PROC_JOB_CONTROL] = { control_job_control },
+	[WORKER_PROC_JOB_INFO] = { control_job_info },
+	[WORKER_PROC_DISK_RESIZE] = { control_disk_resize },
 };
 
 void control_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)

@@ -14,6 +14,15 @@ struct disk_call {
 	char *xml;		/* the definition when it is done; NULL: the same */
 };
 
+static struct disk_call *disk_call_new(struct control *c, const struct rpc_message *msg,
+				       const char *xml)
+{
+	struct disk_call *d = g_new(struct disk_call, 1);
+
+	*d = (struct disk_call){ c, c->link, msg->hdr, g_strdup(xml) };
+	return d;
+}
+
 static void disk_call_done(void *opaque, const GError *error)
 {
 	g_autofree struct disk_call *d = opaque;
@@ -50,8 +59,7 @@ void control_switch_heads(struct control *c, struct rpc_message *msg)
 		frame_free((xdrproc_t)xdr_worker_heads_args, &args);
 		return;
 	}
-	d = g_new(struct disk_call, 1);
-	*d = (struct disk_call){ c, c->link, msg->hdr, g_strdup(args.xml) };
+	d = disk_call_new(c, msg, args.xml);
 	for (unsigned i = 0; i < n; i++)
 		heads[i] = (struct machine_head){
 			.target = args.heads.heads_val[i].target,
@@ -92,4 +100,102 @@ void control_set_iotune(struct control *c, struct rpc_message *msg)
 		rpc_reply_none(c->link, &msg->hdr);
 	}
 	frame_free((xdrproc_t)xdr_worker_iotune_args, &args);
+}
+
+/* ---- jobs ---- */
+
+void control_job_start(struct control *c, struct rpc_message *msg)
+{
+	worker_job_args args = { 0 };
+	g_autoptr(GError) error = NULL;
+	struct machine_job job = { .base_fd = -1, .above_fd = -1 };
+
+	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_job_args, &args, &error)) {
+		rpc_reply_error(c->link, &msg->hdr, error);
+		return;
+	}
+	job.kind = args.kind;
+	job.base = *args.base ? args.base : NULL;
+	job.top = *args.top ? args.top : NULL;
+	job.bytes_per_s = args.bytes_per_s;
+	if (msg->n_fds > 0)
+		job.base_fd = TAKE_FD(msg->fds[0]);
+	if (msg->n_fds > 1)
+		job.above_fd = TAKE_FD(msg->fds[1]);
+	machine_job_start(c->w.machine, args.target, &job, disk_call_done,
+			  disk_call_new(c, msg, NULL));
+	frame_free((xdrproc_t)xdr_worker_job_args, &args);
+}
+
+void control_job_control(struct control *c, struct rpc_message *msg)
+{
+	worker_job_control_args args = { 0 };
+	g_autoptr(GError) error = NULL;
+
+	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_job_control_args, &args, &error)) {
+		rpc_reply_error(c->link, &msg->hdr, error);
+		return;
+	}
+	if (args.what < 0 || args.what >= N_MACHINE_JOB_CONTROLS)
+		control_refuse(c, msg, VMM_ERR_RPC, "no such control of a job");
+	else
+		machine_job_control(
+			c->w.machine, args.target, (enum machine_job_control)args.what,
+			args.bytes_per_s, disk_call_done,
+			disk_call_new(c, msg, args.what == MACHINE_JOB_PIVOT ? args.xml : NULL));
+	frame_free((xdrproc_t)xdr_worker_job_control_args, &args);
+}
+
+struct info_call {
+	struct control *c;
+	struct rpc_conn *link;
+	struct frame_header call;
+	struct machine_job_info info;
+};
+
+static void info_done(void *opaque, const GError *error)
+{
+	g_autofree struct info_call *i = opaque;
+	worker_job_info_ret ret = {
+		.kind = i->info.kind, .ready = i->info.ready, .held = i->info.held,
+		.done_bytes = i->info.done_bytes, .total_bytes = i->info.total_bytes,
+		.bytes_per_s = i->info.bytes_per_s, .base = i->info.base,
+	};
+
+	if (i->c->link != i->link)
+		return;
+	if (error)
+		rpc_reply_error(i->link, &i->call, error);
+	else
+		rpc_reply(i->link, &i->call, (xdrproc_t)xdr_worker_job_info_ret, &ret);
+}
+
+void control_job_info(struct control *c, struct rpc_message *msg)
+{
+	worker_target_args args = { 0 };
+	g_autoptr(GError) error = NULL;
+	struct info_call *i;
+
+	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_target_args, &args, &error)) {
+		rpc_reply_error(c->link, &msg->hdr, error);
+		return;
+	}
+	i = g_new0(struct info_call, 1);
+	*i = (struct info_call){ .c = c, .link = c->link, .call = msg->hdr };
+	machine_job_info(c->w.machine, args.target, &i->info, info_done, i);
+	frame_free((xdrproc_t)xdr_worker_target_args, &args);
+}
+
+void control_disk_resize(struct control *c, struct rpc_message *msg)
+{
+	worker_resize_args args = { 0 };
+	g_autoptr(GError) error = NULL;
+
+	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_resize_args, &args, &error)) {
+		rpc_reply_error(c->link, &msg->hdr, error);
+		return;
+	}
+	machine_disk_resize(c->w.machine, args.target, args.bytes, disk_call_done,
+			    disk_call_new(c, msg, NULL));
+	frame_free((xdrproc_t)xdr_worker_resize_args, &args);
 }

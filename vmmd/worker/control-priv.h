@@ -25,6 +25,10 @@ void control_refuse(struct control *c, const struct rpc_message *msg, enum vmm_e
 /* control-disk.c */
 void control_switch_heads(struct control *c, struct rpc_message *msg);
 void control_set_iotune(struct control *c, struct rpc_message *msg);
+void control_job_start(struct control *c, struct rpc_message *msg);
+void control_job_control(struct control *c, struct rpc_message *msg);
+void control_job_info(struct control *c, struct rpc_message *msg);
+void control_disk_resize(struct control *c, struct rpc_message *msg);
 
 /* control-save.c */
 void control_save(struct control *c, struct rpc_message *msg);

@@ -78,6 +78,16 @@ static void event_io_error(const char *target, const char *path, int err, bool p
 			  (xdrproc_t)xdr_worker_event_io_error, &ev);
 }
 
+static void event_job(const char *target, int kind, int event, const char *text, void *opaque)
+{
+	struct control *c = opaque;
+	worker_event_job ev = { (char *)target, kind, event, (char *)text };
+
+	if (c->link)
+		rpc_event(c->link, WORKER_PROGRAM, WORKER_PROC_EVENT_JOB,
+			  (xdrproc_t)xdr_worker_event_job, &ev);
+}
+
 /* ---- the connection ---- */
 
 static void on_closed(struct rpc_conn *conn, const GError *error, void *opaque)
@@ -157,7 +167,7 @@ int control_run(int listen_fd, int status_fd)
 	struct control c = { .id = -1 };
 	const struct worker_front front = {
 		.state = event_state, .rebooted = event_rebooted, .balloon = event_balloon,
-		.io_error = event_io_error, .opaque = &c,
+		.io_error = event_io_error, .job = event_job, .opaque = &c,
 	};
 	auto_close int signals = worker_signals_new(0);
 

@@ -136,6 +136,14 @@ static void on_io_room(void *opaque)
 		worker_resume(w, WORKER_CAUSE_USER);
 }
 
+static void on_job(void *opaque, const char *target, int kind, int event, const char *text)
+{
+	struct worker *w = opaque;
+
+	if (w->front->job)
+		w->front->job(target, kind, event, text, w->front->opaque);
+}
+
 static void on_balloon(void *opaque, uint64_t guest_bytes)
 {
 	struct worker *w = opaque;
@@ -170,6 +178,7 @@ static bool build(struct worker *w, struct domain_def *def, const struct machine
 		.ended = on_ended,
 		.io_error = on_io_error,
 		.io_room = on_io_room,
+		.job = on_job,
 		.balloon_changed = on_balloon,
 		.opaque = w,
 	};

@@ -24,6 +24,7 @@ struct worker_front {
 	void (*rebooted)(void *opaque);
 	void (*balloon)(uint64_t kib, void *opaque);
 	void (*io_error)(const char *target, const char *path, int err, bool paused, void *opaque);
+	void (*job)(const char *target, int kind, int event, const char *text, void *opaque);
 	void *opaque;
 };
 

@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Block jobs of running domains. */
+#include "config.h"
+#include "vmmd/disk-job.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
+#include "vmmd/event.h"
+#include "vmmd/graph.h"
+#include "vmmd/imagehead.h"
+#include "vmmd/link.h"
+#include "vmmd/permit.h"
+#include "vmmd/snapshot-tree.h"
+
+/* Those of block/job.h and machine.h; worker.x says so. */
+enum { KIND_PULL, KIND_COMMIT, KIND_COMMIT_HEAD };
+enum { EVENT_READY, EVENT_DONE, EVENT_FAILED };
+enum { CONTROL_ABORT, CONTROL_SPEED, CONTROL_HOLD, CONTROL_PIVOT, CONTROL_UNHOLD };
+
+int disk_job_type(int kind)
+{
+	static const int types[] = { DISK_JOB_PULL, DISK_JOB_COMMIT, DISK_JOB_COMMIT_HEAD };
+
+	return kind >= 0 && kind < (int)ARRAY_SIZE(types) ? types[kind] : 0;
+}
+
+/* ---- one request ---- */
+
+struct job {
+	struct domain *dom;
+	char *target, *head;
+	GPtrArray *chain;	/* of the head, which is the first */
+	disk_live_done *done;
+	void *opaque;
+	int kind;
+	unsigned top, bottom;	/* of a commit: indices into the chain */
+	/* of a pivot */
+	char *base;
+	enum disk_format base_format;
+};
+
+static void job_end(struct job *j, const GError *error)
+{
+	j->done(j->dom, error, j->opaque);
+	if (j->chain)
+		g_ptr_array_unref(j->chain);
+	g_free(j->target);
+	g_free(j->head);
+	g_free(j->base);
+	g_free(j);
+}
+
+static void on_answer(const void *ret, const GError *error, void *opaque)
+{
+	job_end(opaque, error);
+}
+
+static const char *image_at(const struct job *j, unsigned i)
+{
+	return g_ptr_array_index(j->chain, i);
+}
+
+static bool disk_is_free(const struct job *j, GError **error)
+{
+	g_autoptr(snapshot_tree) tree =
+		snapshot_tree_load(j->dom->daemon->store, j->dom->uuid, error);
+	unsigned layers = 0;
+
+	if (!tree)
+		return false;
+	for (unsigned i = 0; i < tree->layers->len; i++) {
+		const struct layer *l = g_ptr_array_index(tree->layers, i);
+
+		layers += g_str_equal(l->target, j->target);
+	}
+	if (tree->nodes->len == 0 && layers <= 1)
+		return true;
+	return error_set(error, VMM_ERR_OPERATION_INVALID,
+			 "Requested operation is not valid: disk '%s' of domain '%s' is part of "
+			 "snapshots, which stand on its images: 'vmsh snapshot-delete' merges them",
+			 j->target, j->dom->name);
+}
+
+/* A job is over: what it wrote is right, and the chain is what the headers say now. */
+static void graph_follow(struct domain *dom, const char *target)
+{
+	const struct disk_def *d = dom->live ? disk_live_find(dom->live, target) : NULL;
+	g_autoptr(GPtrArray) chain = NULL;
+
+	if (!d)
+		return;
+	chain = imagehead_chain(d->path, d->format == DISK_FORMAT_RAW);
+	for (unsigned i = 0; i < chain->len; i++) {
+		const struct graph_image *row =
+			graph_find(dom->daemon, g_ptr_array_index(chain, i));
+
+		if (row && row->unsettled)
+			graph_changed(dom->daemon, row->path);
+	}
+	graph_learn(dom->daemon, d->path,
+		    d->format == DISK_FORMAT_RAW ? GRAPH_RAW : GRAPH_QCOW2);
+}
+
+/* NULL: done() has been called. */
+static struct job *job_begin(struct domain *dom, const char *disk, disk_live_done *done,
+			     void *opaque)
+{
+	struct job *j = g_new0(struct job, 1);
+	g_autoptr(GError) error = NULL;
+	const struct disk_def *d = dom->live && dom->link ? disk_live_find(dom->live, disk) : NULL;
+
+	*j = (struct job){ .dom = dom, .done = done, .opaque = opaque };
+	if (!dom->live || !dom->link) {
+		error_set(&error, VMM_ERR_OPERATION_INVALID,
+			  "Requested operation is not valid: domain '%s' is not running",
+			  dom->name);
+	} else if (!d) {
+		error_set(&error, VMM_ERR_INVALID_ARG,
+			  "invalid argument: domain '%s' has no disk '%s'", dom->name, disk);
+	} else {
+		j->target = g_strdup(d->target);
+		j->head = g_strdup(d->path);
+		j->chain = imagehead_chain(d->path, d->format == DISK_FORMAT_RAW || d->no_backing);
+		if (domain_idle(dom, &error))
+			return j;
+	}
+	job_end(j, error);
+	return NULL;
+}
+
+/* "vda[1]", or a path; -1 and *error when it is not in the chain. */
+static int image_find(const struct job *j, const char *name, GError **error)
+{
+	size_t n = strlen(j->target);
+	g_autofree char *path = g_canonicalize_filename(name, "/");
+
+	if (!strncmp(name, j->target, n) && name[n] == '[') {
+		unsigned long i = strtoul(name + n + 1, NULL, 10);
+
+		if (i < j->chain->len)
+			return (int)i;
+	}
+	if (g_str_equal(name, j->target))
+		return 0;
+	for (unsigned i = 0; i < j->chain->len; i++)
+		if (g_str_equal(image_at(j, i), path))
+			return (int)i;
+	error_set(error, VMM_ERR_INVALID_ARG,
+		  "invalid argument: image '%s' is not in the chain of disk '%s', which begins "
+		  "with '%s'", name, j->target, j->head);
+	return -1;
+}
+
+/* ---- pull ---- */
+
+void disk_job_pull(struct domain *dom, const char *disk, const char *base, uint64_t bytes_per_s,
+		   disk_live_done *done, void *opaque)
+{
+	struct job *j = job_begin(dom, disk, done, opaque);
+	g_autoptr(GError) error = NULL;
+	int at = -1;
+
+	if (!j)
+		return;
+	if (base && (at = image_find(j, base, &error)) == 0)
+		error_set(&error, VMM_ERR_INVALID_ARG,
+			  "invalid argument: '%s' is the disk's own image", base);
+	if (error || !disk_is_free(j, &error)) {
+		job_end(j, error);
+		return;
+	}
+	link_job_start(dom->link,
+		       &(worker_job_args){ .target = j->target, .kind = KIND_PULL,
+					   .base = base ? (char *)image_at(j, (unsigned)at) :
+							  (char *)"",
+					   .top = (char *)"", .bytes_per_s = bytes_per_s },
+		       NULL, 0, on_answer, j);
+}
+
+/* ---- commit ---- */
+
+/* Whose chains would the job change under them? */
+static bool def_stands_on(const domain_def *def, const char *image, const char *but, GError **error)
+{
+	for (unsigned i = 0; def && i < def->disks->len; i++) {
+		const struct disk_def *d = g_ptr_array_index(def->disks, i);
+		g_autoptr(GPtrArray) chain = NULL;
+
+		if (g_strcmp0(d->target, but) == 0)
+			continue;
+		chain = imagehead_chain(d->path, d->format == DISK_FORMAT_RAW || d->no_backing);
+		if (g_ptr_array_find_with_equal_func(chain, image, g_str_equal, NULL))
+			return !error_set(error, VMM_ERR_OPERATION_INVALID,
+					  "Requested operation is not valid: image '%s' is also "
+					  "behind disk '%s' of domain '%s'",
+					  image, d->target, def->name);
+	}
+	return false;
+}
+
+static bool base_is_ours(const struct job *j, const char *base, GError **error)
+{
+	g_autoptr(GPtrArray) all = domain_table_list(j->dom->daemon->domains);
+
+	for (unsigned i = 0; i < all->len; i++) {
+		const struct domain *other = g_ptr_array_index(all, i);
+		const char *but = other == j->dom ? j->target : NULL;
+
+		if (def_stands_on(other->live, base, but, error) ||
+		    def_stands_on(other->saved, base, but, error))
+			return false;
+	}
+	return true;
+}
+
+/* Of the image at `at`, by the word of the one above it. */
+static enum disk_format format_at(const struct job *j, unsigned at)
+{
+	auto_close int fd = open(image_at(j, at - 1), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct imagehead head = { 0 };
+	bool raw = false;
+
+	if (fd >= 0 && imagehead_read(fd, false, &head, NULL))
+		raw = head.backing_is_raw;
+	imagehead_clear(&head);
+	return raw ? DISK_FORMAT_RAW : DISK_FORMAT_QCOW2;
+}
+
+static bool commit_range(const struct job *j, const struct disk_commit *c, int *top, int *base,
+			 GError **error)
+{
+	*top = c->top ? image_find(j, c->top, error) : 0;
+	if (*top < 0)
+		return false;
+	*base = c->base ? image_find(j, c->base, error) :
+		c->shallow ? *top + 1 : (int)j->chain->len - 1;
+	if (*base < 0)
+		return false;
+	if (*base <= *top || *base >= (int)j->chain->len)
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "invalid argument: nothing is behind image '%s' in the chain of "
+				 "disk '%s'", image_at(j, (unsigned)*top), j->target);
+	if (*top == 0 && !c->active)
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "invalid argument: commit of '%s' active layer requires active "
+				 "flag", j->target);
+	return true;
+}
+
+/* Images that are about to be superfluous do not stand in the way of what they stood on. */
+static void on_commit_started(const void *ret, const GError *error, void *opaque)
+{
+	struct job *j = opaque;
+
+	for (unsigned i = MAX(j->top, 1); !error && i < j->bottom; i++)
+		graph_forget(j->dom->daemon, image_at(j, i));
+	if (error)
+		graph_follow(j->dom, j->target);
+	job_end(j, error);
+}
+
+static void commit_start(struct job *j, const struct disk_commit *c, int top, int base,
+			 GError **error)
+{
+	worker_job_args args = {
+		.target = j->target, .kind = top ? KIND_COMMIT : KIND_COMMIT_HEAD,
+		.base = (char *)image_at(j, (unsigned)base),
+		.top = (char *)(top ? image_at(j, (unsigned)top) : ""),
+		.bytes_per_s = c->bytes_per_s,
+	};
+	int fds[2] = { -1, -1 };
+	unsigned n = 1;
+
+	j->top = (unsigned)top;
+	j->bottom = (unsigned)base;
+	fds[0] = permit_open_image(args.base, O_RDWR, error);
+	if (fds[0] >= 0 && top > 1)
+		fds[n++] = permit_open_image(image_at(j, (unsigned)top - 1), O_RDWR, error);
+	if (fds[n - 1] >= 0) {
+		graph_unsettle(j->dom->daemon, args.base);
+		if (top > 1)
+			graph_unsettle(j->dom->daemon, image_at(j, (unsigned)top - 1));
+		link_job_start(j->dom->link, &args, fds, n, on_commit_started, j);
+	}
+	fd_close(&fds[0]);
+	fd_close(&fds[1]);
+}
+
+void disk_job_commit(struct domain *dom, const char *disk, const struct disk_commit *c,
+		     disk_live_done *done, void *opaque)
+{
+	struct job *j = job_begin(dom, disk, done, opaque);
+	g_autoptr(GError) error = NULL;
+	int top, base;
+
+	if (!j)
+		return;
+	if (commit_range(j, c, &top, &base, &error) && disk_is_free(j, &error) &&
+	    base_is_ours(j, image_at(j, (unsigned)base), &error))
+		commit_start(j, c, top, base, &error);
+	if (error)
+		job_end(j, error);
+}
+
+/* ---- the end ---- */
+
+static void told(struct domain *dom, const char *target, int kind, enum disk_job_status status)
+{
+	const struct disk_def *d = dom->live ? disk_live_find(dom->live, target) : NULL;
+
+	if (d)
+		event_block_job(dom, d->path, d->target, disk_job_type(kind), (int)status);
+}
+
+void disk_job_event(struct domain *dom, const worker_event_job *ev)
+{
+	if (ev->event == EVENT_FAILED)
+		g_warning("domain '%s': disk '%s': %s", dom->name, ev->target, ev->text);
+	if (ev->event != EVENT_READY)
+		graph_follow(dom, ev->target);
+	told(dom, ev->target, ev->kind, ev->event == EVENT_READY ? DISK_JOB_IS_READY :
+	     ev->event == EVENT_DONE ? DISK_JOB_COMPLETED : DISK_JOB_FAILED);
+}
+
+static void control(struct job *j, int what, const char *xml, link_done *done)
+{
+	link_job_control(j->dom->link,
+			 &(worker_job_control_args){ .target = j->target, .what = what,
+						     .xml = (char *)(xml ?: "") }, done, j);
+}
+
+static void on_pivoted(const void *ret, const GError *error, void *opaque)
+{
+	struct job *j = opaque;
+
+	if (!error && j->dom->live) {
+		disk_live_set_source(disk_live_find(j->dom->live, j->target), j->base,
+				     j->base_format);
+		domain_refresh_live(j->dom);
+		for (unsigned i = 0; i < j->chain->len && strcmp(image_at(j, i), j->base); i++)
+			graph_forget(j->dom->daemon, image_at(j, i));
+		graph_follow(j->dom, j->target);
+		told(j->dom, j->target, KIND_COMMIT_HEAD, DISK_JOB_COMPLETED);
+	}
+	job_end(j, error);
+}
+
+static void pivot(struct job *j)
+{
+	g_autoptr(domain_def) def = domain_def_copy(j->dom->live);
+	g_autofree char *xml = NULL;
+
+	disk_live_set_source(disk_live_find(def, j->target), j->base, j->base_format);
+	def->id = j->dom->id;
+	xml = domain_def_format(def, DOMAIN_FORMAT_LIVE);
+	control(j, CONTROL_PIVOT, xml, on_pivoted);
+}
+
+/* The definition that the next start uses, if it has this disk still. */
+static bool pivot_save(struct job *j, GError **error)
+{
+	g_autoptr(domain_def) def = NULL;
+	struct disk_def *d;
+
+	if (!j->dom->saved)
+		return true;
+	def = domain_def_copy(j->dom->saved);
+	d = disk_live_find(def, j->target);
+	if (!d || !g_str_equal(d->path, j->head))
+		return true;
+	disk_live_set_source(d, j->base, j->base_format);
+	return domain_save(j->dom, g_steal_pointer(&def), error);
+}
+
+struct unhold {
+	struct job *j;
+	GError *error;
+};
+
+static void on_unheld(const void *ret, const GError *error, void *opaque)
+{
+	struct unhold *u = opaque;
+
+	job_end(u->j, u->error);
+	g_clear_error(&u->error);
+	g_free(u);
+}
+
+static void on_held(const void *ret, const GError *error, void *opaque)
+{
+	struct job *j = opaque;
+	g_autoptr(GError) own = NULL;
+	struct unhold *u;
+
+	if (error) {
+		job_end(j, error);
+	} else if (pivot_save(j, &own)) {
+		pivot(j);
+	} else {
+		u = g_new(struct unhold, 1);
+		*u = (struct unhold){ j, g_steal_pointer(&own) };
+		link_job_control(j->dom->link,
+				 &(worker_job_control_args){ .target = j->target,
+							     .what = CONTROL_UNHOLD,
+							     .xml = (char *)"" },
+				 on_unheld, u);
+	}
+}
+
+/* What the worker's job has as its base is the worker's word: it must be in the chain. */
+static void on_info_for_pivot(const void *ret, const GError *error, void *opaque)
+{
+	struct job *j = opaque;
+	const worker_job_info_ret *info = ret;
+	g_autoptr(GError) own = NULL;
+	int base;
+
+	if (error) {
+		job_end(j, error);
+		return;
+	}
+	if (info->kind != KIND_COMMIT_HEAD || !info->ready)
+		error_set(&own, VMM_ERR_OPERATION_INVALID,
+			  "Requested operation is not valid: the block job on disk '%s' is not "
+			  "ready to pivot", j->target);
+	base = own ? -1 : image_find(j, info->base, &own);
+	if (!own && base < 1)
+		error_set(&own, VMM_ERR_INTERNAL, "internal error: '%s' is no base", info->base);
+	if (own) {
+		job_end(j, own);
+		return;
+	}
+	j->base = g_strdup(image_at(j, (unsigned)base));
+	j->base_format = format_at(j, (unsigned)base);
+	control(j, CONTROL_HOLD, NULL, on_held);
+}
+
+static void on_aborted(const void *ret, const GError *error, void *opaque)
+{
+	struct job *j = opaque;
+
+	if (!error) {
+		graph_follow(j->dom, j->target);
+		told(j->dom, j->target, j->kind, DISK_JOB_CANCELLED);
+	}
+	job_end(j, error);
+}
+
+static void on_info_for_abort(const void *ret, const GError *error, void *opaque)
+{
+	struct job *j = opaque;
+	const worker_job_info_ret *info = ret;
+
+	if (error) {
+		job_end(j, error);
+		return;
+	}
+	j->kind = info->kind;
+	control(j, CONTROL_ABORT, NULL, on_aborted);
+}
+
+void disk_job_abort(struct domain *dom, const char *disk, bool pivots, disk_live_done *done,
+		    void *opaque)
+{
+	struct job *j = job_begin(dom, disk, done, opaque);
+
+	if (j)
+		link_job_info(dom->link, j->target,
+			      pivots ? on_info_for_pivot : on_info_for_abort, j);
+}
+
+/* ---- an earlier vmmd's ---- */
+
+static void adopted(struct domain *dom, const GError *error, void *opaque)
+{
+	if (error)
+		g_warning("domain '%s': a block job's end: %s", dom->name, error->message);
+}
+
+static void on_info_for_adopt(const void *ret, const GError *error, void *opaque)
+{
+	struct job *j = opaque;
+	const worker_job_info_ret *info = ret;
+	const struct disk_def *d = j->dom->saved ? disk_live_find(j->dom->saved, j->target) : NULL;
+	int base = -1;
+
+	if (error || !info->held) {
+		job_end(j, error);
+		return;
+	}
+	if (d && !g_str_equal(d->path, j->head))
+		base = image_find(j, d->path, NULL);
+	if (base < 1) {
+		control(j, CONTROL_UNHOLD, NULL, on_answer);
+		return;
+	}
+	j->base = g_strdup(d->path);
+	j->base_format = d->format;
+	pivot(j);
+}
+
+void disk_job_adopt(struct domain *dom)
+{
+	for (unsigned i = 0; dom->live && i < dom->live->disks->len; i++) {
+		const struct disk_def *d = g_ptr_array_index(dom->live->disks, i);
+		struct job *j = job_begin(dom, d->target, adopted, NULL);
+
+		if (j)
+			link_job_info(dom->link, j->target, on_info_for_adopt, j);
+	}
+}
