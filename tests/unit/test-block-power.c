@@ -604,6 +604,50 @@ static void a_full_host_is_an_error_not_a_corruption(void)
 	}
 }
 
+/* The n-th change fails, and all after it; the disk goes on as if nobody had tried. */
+static void a_snapshot_that_fails_changes_nothing(void)
+{
+	bool made = false;
+
+	for (int n = 0; have_qemu() && !made && n < 200; n++) {
+		int left = 1000000;
+		struct block_tap tap = { .op = on_change_full, .opaque = &left };
+		struct model *m = model_new(DISK, n);
+		struct block *b;
+		struct qcow2 *q;
+
+		must("rm -f *.qcow2; qemu-img create -q -f qcow2 -o cluster_size=4k f.qcow2 %u"
+		     " && qemu-io -c 'write -P 1 0 900k' f.qcow2"
+		     " && qemu-img snapshot -c one f.qcow2"
+		     " && qemu-io -c 'write -P 2 300k 500k' f.qcow2",
+		     DISK);
+		b = disk_open_opts("f.qcow2", "qcow2",
+				   (struct block_opts){ .tap = &tap, .discard = true });
+		q = qcow2_of(block_top(b));
+		model_load(m, b);
+		left = n;
+		made = n % 3 == 0 ? qcow2_snapshot_create(q, "two", NULL) :
+		       n % 3 == 1 ? qcow2_snapshot_apply(q, "one", NULL) :
+				    qcow2_snapshot_delete(q, "one", NULL);
+		left = 1000000;
+		if (made) {
+			block_close(b);
+			check_clean("f.qcow2", false);
+			g_assert_cmpint(n, >, 4);
+		} else if (q->rw) { /* the header was not tried */
+			model_run(m, b, 40);
+			block_close(b);
+			model_compare_qemu(m, "f.qcow2", "qcow2");
+			check_clean("f.qcow2", false);
+		} else {
+			block_close(b);
+			check_clean("f.qcow2", true);
+		}
+		model_free(m);
+	}
+	g_assert_true(made || !have_qemu());
+}
+
 int main(int argc, char **argv)
 {
 	static const char snapshot[] =
@@ -649,6 +693,7 @@ int main(int argc, char **argv)
 	}
 	g_test_add_func("/power/kill", a_killed_writer_loses_nothing_that_was_flushed);
 	g_test_add_func("/power/tools", a_killed_tool_leaves_the_image_whole);
+	g_test_add_func("/power/full-snapshot", a_snapshot_that_fails_changes_nothing);
 	g_test_add_func("/power/full", a_full_host_is_an_error_not_a_corruption);
 	r = g_test_run();
 	test_folder_remove();
