@@ -13,6 +13,8 @@
 #define SLP_EN 0x20		/* ACPI 6.4, table 4.20: sleep control register */
 #define SLP_TYP(v) ((v) >> 2 & 7)
 
+#define EVENTS_KNOWN (POWER_EVENT_BUTTON | POWER_EVENT_GENERATION)
+
 struct power {
 	struct device dev;
 	struct power_calls calls;
@@ -52,10 +54,20 @@ static void power_write(void *dev, uint64_t off, const void *data, unsigned len)
 
 const struct bus_ops power_ops = { .read = power_read, .write = power_write };
 
+static void event(struct power *p, uint8_t bit)
+{
+	atomic_fetch_or(&p->events, bit);
+	eventfd_write(p->irq_fd, 1);
+}
+
 void power_press(struct power *p)
 {
-	atomic_fetch_or(&p->events, POWER_EVENT_BUTTON);
-	eventfd_write(p->irq_fd, 1);
+	event(p, POWER_EVENT_BUTTON);
+}
+
+void power_tell_generation(struct power *p)
+{
+	event(p, POWER_EVENT_GENERATION);
 }
 
 static void power_reset(struct device *dev)
@@ -73,8 +85,8 @@ static bool power_load(struct device *dev, struct state_in *in, GError **error)
 	struct power *p = container_of(dev, struct power, dev);
 	uint8_t events = state_get_u8(in);
 
-	in->bad |= events & ~POWER_EVENT_BUTTON;
-	atomic_store(&p->events, events & POWER_EVENT_BUTTON);
+	in->bad |= events & ~EVENTS_KNOWN;
+	atomic_store(&p->events, events & EVENTS_KNOWN);
 	/* The edge may have been on its way when the interrupt controller was saved. */
 	if (events)
 		eventfd_write(p->irq_fd, 1);

@@ -19,6 +19,7 @@
 #define POWER_RESET 3		/* write POWER_RESET_VALUE */
 
 #define POWER_EVENT_BUTTON 0x01
+#define POWER_EVENT_GENERATION 0x02	/* the machine is a copy: its generation id has changed */
 #define POWER_SLP_TYP_S5 5	/* soft off */
 #define POWER_RESET_VALUE 0x01
 
@@ -42,3 +43,4 @@ extern const struct bus_ops power_ops;
 
 /* Any thread: the button is pressed and let go. */
 void power_press(struct power *p);
+void power_tell_generation(struct power *p);

@@ -129,7 +129,9 @@ static void rng_load(struct virtio_device *dev, struct state_in *in)
 {
 	struct rng *rng = rng_of(dev);
 
-	rng->rate_left = MIN(state_get_u64(in), rng->rate_bytes);
+	uint64_t left = state_get_u64(in);
+
+	rng->rate_left = MIN(left, rng->rate_bytes);
 }
 
 static void rng_free(struct virtio_device *dev)

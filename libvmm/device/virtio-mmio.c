@@ -291,7 +291,7 @@ static bool mmio_load(struct device *base, struct state_in *in, GError **error)
 	m->offered_sel = state_get_u32(in);
 	m->accepted_sel = state_get_u32(in);
 	m->queue_sel = state_get_u32(in);
-	if (!virtio_load(m->dev, in, error))
+	if (!virtio_load(m->dev, in, error) || !state_done(in, error))
 		return false;
 	if (pending | shown)
 		eventfd_write(m->irq_fd, 1);

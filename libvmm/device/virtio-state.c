@@ -21,6 +21,8 @@
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK | \
 	 VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED)
 
+#define STATUS_ACTIVE (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK)
+
 static void stop_on_owner(void *arg)
 {
 	struct virtio_device *dev = arg;
@@ -169,6 +171,8 @@ static bool device_load(struct virtio_device *dev, struct state_in *in, GError *
 	status = state_get_u32(in);
 	dev->active = state_get_bool(in);
 	in->bad |= status & ~(uint32_t)STATUS_KNOWN || state_get_u32(in) != dev->n_queues;
+	/* Else the driver could activate it once more, under the chains that it holds. */
+	in->bad |= dev->active && (status & STATUS_ACTIVE) != STATUS_ACTIVE;
 	atomic_store(&dev->status, status & STATUS_KNOWN);
 	for (unsigned i = 0; i < dev->n_queues && !in->bad; i++)
 		queue_load(&dev->queues[i], in);

@@ -205,24 +205,54 @@ static void dsdt_virtio(GByteArray *to, const struct acpi_virtio *v, unsigned in
 	aml_end(to, dev);
 }
 
-/* _EVT: Local0 = EVNT (reading clears it); If (Local0 & 1) { Notify(PWRB, 0x80) } */
+/* If (Local0 & event) { Notify(device, 0x80) } */
+static void dsdt_notify(GByteArray *to, unsigned event, const char *device)
+{
+	size_t test = aml_if(to);
+
+	aml_op(to, AML_AND);
+	aml_op(to, AML_LOCAL0);
+	aml_int(to, event);
+	aml_op(to, AML_ZERO); /* the result goes nowhere else */
+	aml_op(to, AML_NOTIFY);
+	aml_path(to, device);
+	aml_int(to, 0x80);
+	aml_end(to, test);
+}
+
+/* _EVT: Local0 = EVNT (reading clears it), then who is to know of what */
 static void dsdt_event_method(GByteArray *to)
 {
-	size_t method = aml_method(to, "_EVT", 1, true), test;
+	size_t method = aml_method(to, "_EVT", 1, true);
 
 	aml_op(to, AML_STORE);
 	aml_path(to, "EVNT");
 	aml_op(to, AML_LOCAL0);
-	test = aml_if(to);
-	aml_op(to, AML_AND);
-	aml_op(to, AML_LOCAL0);
-	aml_int(to, LAYOUT_POWER_EVENT_BUTTON);
-	aml_op(to, AML_ZERO); /* the result goes nowhere else */
-	aml_op(to, AML_NOTIFY);
-	aml_path(to, "\\_SB_.PWRB");
-	aml_int(to, 0x80);
-	aml_end(to, test);
+	dsdt_notify(to, LAYOUT_POWER_EVENT_BUTTON, "\\_SB_.PWRB");
+	dsdt_notify(to, LAYOUT_POWER_EVENT_GENERATION, "\\_SB_.VGEN");
 	aml_end(to, method);
+}
+
+/* Microsoft's "Virtual Machine Generation ID": a guest draws new random numbers when it changes. */
+static void dsdt_generation(GByteArray *to)
+{
+	size_t dev = aml_device(to, "VGEN"), package;
+
+	aml_name(to, "_HID");
+	aml_string(to, "LVMM0001");
+	aml_name(to, "_CID");
+	package = aml_package(to, 2);
+	aml_string(to, "VM_Gen_Counter"); /* what Windows and older Linux look for */
+	aml_string(to, "VMGENCTR");
+	aml_end(to, package);
+	aml_name(to, "_DDN");
+	aml_string(to, "VM_Gen_Counter");
+	aml_name(to, "ADDR");
+	package = aml_package(to, 2);
+	aml_int(to, LAYOUT_GENERATION);
+	aml_int(to, 0);
+	aml_end(to, package);
+	aml_end(to, dev);
 }
 
 static void dsdt_power(GByteArray *to)
@@ -270,8 +300,10 @@ static GByteArray *dsdt_build(const struct acpi_opts *o)
 		dsdt_rtc(to);
 	for (unsigned i = 0; i < o->n_virtio; i++)
 		dsdt_virtio(to, &o->virtio[i], i);
-	if (o->power)
+	if (o->power) {
+		dsdt_generation(to);
 		dsdt_power(to);
+	}
 	aml_end(to, scope);
 	if (o->power)
 		dsdt_s5(to);
@@ -392,7 +424,7 @@ bool acpi_write(struct guest_memory *mem, const struct acpi_opts *opts, uint64_t
 	if (!all)
 		return false;
 	to = guest_ptr(mem, LAYOUT_ACPI, all->len);
-	if (!to || all->len > LAYOUT_ACPI_END - LAYOUT_ACPI)
+	if (!to || all->len > LAYOUT_GENERATION - LAYOUT_ACPI)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 				 "the ACPI tables of this machine do not fit: %u bytes", all->len);
 	memcpy(to, all->data, all->len);

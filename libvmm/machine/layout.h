@@ -10,7 +10,7 @@
  *	00009000  identity page tables, 6 pages          |
  *	00020000  command line, up to 64 KiB            /
  *	0009fc00  EBDA (empty), reserved
- *	000e0000  RSDP, XSDT, FADT, MADT, DSDT, reserved
+ *	000e0000  RSDP, XSDT, FADT, MADT, DSDT, the generation id, reserved
  *	000ffff0  where a PC's reset vector is: nine bytes that reset the machine
  *	00100000  RAM: the kernel at its preferred address; the initrd at the end
  *	c0000000  end of low RAM, whatever its size     -- device hole --
@@ -40,6 +40,7 @@
 #define LAYOUT_EBDA 0x9fc00
 #define LAYOUT_ACPI 0xe0000
 #define LAYOUT_ACPI_END 0xf0000
+#define LAYOUT_GENERATION 0xeff00	/* VM generation id, 16 bytes; within the ACPI area */
 #define LAYOUT_RESET_VECTOR 0xffff0
 #define LAYOUT_KERNEL_MIN 0x100000
 
@@ -63,7 +64,8 @@
 
 /*
  * The power block, eight ports, all accesses of one byte:
- *	+0  events since the last read, cleared by reading; bit 0: power button
+ *	+0  events since the last read, cleared by reading; bit 0: power button,
+ *	    bit 1: the generation id has changed
  *	+1  ACPI sleep control (SLP_TYP in bits 2 to 4, SLP_EN bit 5)
  *	+2  ACPI sleep status (WAK_STS bit 7)
  *	+3  reset: write LAYOUT_RESET_VALUE
@@ -75,6 +77,7 @@
 #define LAYOUT_POWER_SLEEP_STATUS 2
 #define LAYOUT_POWER_RESET 3
 #define LAYOUT_POWER_EVENT_BUTTON 0x01
+#define LAYOUT_POWER_EVENT_GENERATION 0x02
 #define LAYOUT_SLP_TYP_S5 5
 #define LAYOUT_RESET_VALUE 0x01
 

@@ -106,5 +106,8 @@ void machine_save_settle(struct machine *m, bool vcpus_gone);
 /* Into a machine that is built and has not run. */
 bool machine_restore(struct machine *m, int fd, GError **error);
 
+/* A generation id that no machine had before; the guest's memory is loaded. */
+bool machine_new_generation(struct machine *m, GError **error);
+
 /* Tables, kernel, entry point: what a cold boot finds in memory. */
 bool machine_load(struct machine *m, GError **error);

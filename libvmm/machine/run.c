@@ -15,7 +15,9 @@
 #include "config.h"
 #include "libvmm/machine/machine.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "libvmm/device/blk.h"
@@ -23,6 +25,7 @@
 #include "libvmm/device/net.h"
 #include "libvmm/device/virtio.h"
 #include "libvmm/machine/boot.h"
+#include "libvmm/machine/layout.h"
 #include "libvmm/machine/machine-priv.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
@@ -204,6 +207,16 @@ void machine_powerdown(struct machine *m)
 	power_press(m->power);
 }
 
+bool machine_new_generation(struct machine *m, GError **error)
+{
+	uint8_t id[16];
+
+	if (getrandom(id, sizeof(id), 0) != sizeof(id))
+		return error_errno(error, errno, "getrandom");
+	memcpy(guest_ptr(m->mem, LAYOUT_GENERATION, sizeof(id)), id, sizeof(id));
+	return true;
+}
+
 bool machine_load(struct machine *m, GError **error)
 {
 	const struct acpi_opts acpi = {
@@ -227,6 +240,7 @@ bool machine_load(struct machine *m, GError **error)
 	struct boot_result result;
 
 	return acpi_write(m->mem, &acpi, &boot.rsdp_gpa, error) &&
+	       machine_new_generation(m, error) &&
 	       boot_load(m->mem, &boot, &result, error) &&
 	       vcpus_set_entry(m->vcpus, &result.entry, error);
 }

@@ -286,6 +286,10 @@ bool machine_restore(struct machine *m, int fd, GError **error)
 	s = state_file_read(fd, &bytes, error);
 	if (!s || !machine_check(m, s, error) || !no_more_devices(m, s, error))
 		return false;
-	return guest_memory_restore(m->mem, fd, STATE_RAM_OFFSET, error) &&
-	       vcpus_load(m->vcpus, s, error) && devices_load(m, s, error);
+	if (!guest_memory_restore(m->mem, fd, STATE_RAM_OFFSET, error) ||
+	    !vcpus_load(m->vcpus, s, error) || !devices_load(m, s, error) ||
+	    !machine_new_generation(m, error))
+		return false;
+	power_tell_generation(m->power);
+	return true;
 }

@@ -4,7 +4,7 @@
  * ELF kernel with a PVH note.  Says "ready", then sleeps and echoes what is
  * typed on COM1, driven by its interrupt.  Typed "q" powers off (ACPI sleep
  * register), "r" resets, "c" is a triple fault; the power button (GSI 5)
- * says "button" and powers off too.
+ * says "button" and powers off too.  In a copy of a saved machine it says "copy".
  */
 #define SEL_CODE 0x10
 #define LAPIC 0xfee00000
@@ -100,14 +100,22 @@ serial:
 	mov	$1, %al
 	out	%al, %dx
 	jmp	1b
-9:	movl	$0, LAPIC + 0xb0
+9:
+asleep:	movl	$0, LAPIC + 0xb0
 	mov	$0x120000, %esp		/* it was asleep: nothing to go back to, and iret is */
 	jmp	sleep			/* what some software KVMs lack */
 
 button:
 	mov	$POWER, %edx
 	in	%dx, %al
-	mov	$pressed, %esi
+	test	$1, %al
+	jnz	2f
+	test	$2, %al			/* the machine is a copy of one that was saved */
+	jz	asleep
+	mov	$copied, %esi
+	call	say
+	jmp	asleep
+2:	mov	$pressed, %esi
 	call	say
 off:	mov	$POWER + 1, %edx
 	mov	$(5 << 2 | 0x20), %al
@@ -125,4 +133,5 @@ nothing: .word	0
 	.long	0
 ready:	.asciz	"ready\n"
 pressed: .asciz	"button\n"
+copied:	.asciz	"copy\n"
 	.section .note.GNU-stack, "", @progbits

@@ -168,6 +168,7 @@ static void a_guest_goes_on_where_it_was_saved(void)
 
 	g = guest_new(XML, fd);
 	machine_resume(g->m);
+	listen_for(g, "copy");
 	type(g, "two");
 	listen_for(g, "two");
 	g_assert_null(strstr(g->said->str, "ready"));
