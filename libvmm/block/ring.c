@@ -4,8 +4,8 @@
  *
  * io_uring can't write to the page cache without waiting on most file systems,
  * so it hands such writes to kernel threads, one after the other: two switches
- * for a copy of 4 KiB.  They are made at once instead, unless one took long:
- * then somebody is throttled, and the disk's thread has better things to do.
+ * for a copy of 4 KiB.  They are made at once instead, unless the last took
+ * long: we are throttled then, and the disk's thread has better things to do.
  */
 #include "config.h"
 #include "libvmm/block/ring.h"
@@ -19,11 +19,13 @@
 #define AT_ONCE_BYTES (256u << 10)
 #define AT_ONCE_ALIGN 4096u		/* a part of a page may have to be read first */
 #define SLOW_US 2000
+#define SLOW_TIMES 2			/* once may be the scheduler */
 #define SLOW_FOR_US (100 * 1000)
 
 struct ring {
 	bool uring;
 	gint64 slow_until;		/* writes wait elsewhere until then; monotonic */
+	unsigned n_slow;		/* one after the other */
 	struct io_uring io;
 	/* in_flight includes what the kernel has not seen */
 	unsigned unsubmitted, in_flight;
@@ -112,7 +114,8 @@ static bool write_at_once(struct ring *r, struct ring_op *op)
 		return false;
 	op_run(op);
 	end = g_get_monotonic_time();
-	if (end - start > SLOW_US)
+	r->n_slow = end - start > SLOW_US ? r->n_slow + 1 : 0;
+	if (r->n_slow >= SLOW_TIMES)
 		r->slow_until = end + SLOW_FOR_US;
 	ring_end(r, op);
 	return true;
