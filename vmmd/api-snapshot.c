@@ -285,7 +285,7 @@ static void is_current(struct call *call, const void *argp)
 {
 	const remote_snap_flags_args *args = argp;
 	struct found f = find(call, &args->snap, args->flags, 0);
-	g_autoptr(snapshot_tree) tree = f.tree;
+	g_autoptr(snapshot_tree) tree G_GNUC_UNUSED = f.tree;
 
 	if (f.node)
 		call_reply(call, &(remote_int_ret){ f.node->current });
@@ -295,7 +295,7 @@ static void has_metadata(struct call *call, const void *argp)
 {
 	const remote_snap_flags_args *args = argp;
 	struct found f = find(call, &args->snap, args->flags, 0);
-	g_autoptr(snapshot_tree) tree = f.tree;
+	g_autoptr(snapshot_tree) tree G_GNUC_UNUSED = f.tree;
 
 	if (f.node)
 		call_reply(call, &(remote_int_ret){ 1 });

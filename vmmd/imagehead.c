@@ -169,5 +169,6 @@ GPtrArray *imagehead_chain(const char *path, bool raw)
 		raw = head.backing_is_raw;
 		imagehead_clear(&head);
 	}
+	g_free(next);
 	return chain;
 }

@@ -128,6 +128,7 @@ static const char *const beyond_schema[] = {
 	"vcpu-cpuset",
 	"vcpu-cpuset-backwards",
 	"vcpu-current",
+	"disk-iotune",
 	"balloon-none-stats",
 	"doctype",
 	"doctype-external",
