@@ -16,10 +16,10 @@
 #include "libvmm/block/request-priv.h"
 #include "libvmm/util/error.h"
 
-#define CHUNK_BYTES (256u << 10)	/* stays in the processor's cache from read to write */
+#define CHUNK_BYTES (1u << 20)
 #define SPARSE_BYTES 4096u	/* zeroes shorter than this are written as data */
 #define SHORT_BYTES (64u << 10)	/* islands of data are read with the holes around them */
-#define SLOTS 16u
+#define SLOTS 8u
 #define THREADS_MIN 4u	/* a busy host gives more to more; QEMU's number */
 
 enum slot_state { SLOT_READING, SLOT_SQUEEZING, SLOT_READY, SLOT_WRITING, SLOT_DONE };
@@ -39,6 +39,7 @@ struct copy {
 	const struct image_copy *o;
 	struct slot slots[SLOTS];
 	unsigned first, n;		/* in use, a ring in the order of offsets */
+	unsigned n_reading;		/* of them */
 	uint64_t pos, end;		/* slots were given out up to pos */
 	uint32_t cluster;		/* compressing: of the target */
 	uint32_t chunk;			/* a multiple of it */
@@ -176,6 +177,7 @@ static void read_done(struct block_req *req, int result)
 	struct slot *s = container_of(req, struct slot, req);
 	struct copy *c = s->copy;
 
+	c->n_reading--;
 	s->state = SLOT_READY;
 	if (result < 0) {
 		copy_fail(c, result, true);
@@ -192,6 +194,7 @@ static void slot_read(struct copy *c, uint64_t bytes)
 {
 	struct slot *s = slot_at(c, c->n++);
 
+	c->n_reading++;
 	s->state = SLOT_READING;
 	s->off = c->pos;
 	s->bytes = bytes;
@@ -263,18 +266,22 @@ static void copy_advance(struct copy *c)
 	}
 }
 
-/* Something changes: the oldest slot, as it has to be written first. */
+/*
+ * Something changes.  Reads first, for what was read feeds the pool and the
+ * writes; then the oldest slot, which must be written before the others.
+ */
 static void copy_wait(struct copy *c)
 {
 	struct slot *s;
 
 	if (c->n == 0)
 		return;
+	if (c->n_reading > 0) {
+		block_wait(c->o->from);
+		return;
+	}
 	s = slot_at(c, 0);
 	switch (slot_state(c, s)) {
-	case SLOT_READING:
-		block_wait(c->o->from);
-		break;
 	case SLOT_WRITING:
 		block_wait(c->o->to);
 		break;
