@@ -289,7 +289,7 @@ static uint32_t crc32_of(const void *data, size_t len)
 	};
 	uint32_t crc = UINT32_MAX;
 
-	for (const uint8_t *p = data, *end = p + len; p < end; p++) {
+	for (const uint8_t *p = data; len; len--, p++) {
 		crc = crc >> 4 ^ table[(crc ^ *p) & 15];
 		crc = crc >> 4 ^ table[(crc ^ *p >> 4) & 15];
 	}
