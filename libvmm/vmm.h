@@ -566,6 +566,19 @@ bool vmm_stream_finish(vmm_stream *stream, GError **error);
  */
 void vmm_stream_free(vmm_stream *stream);
 
+/* ---- the doctor ---- */
+
+struct vmm_finding {
+	char *domain, *path;		/* "": none */
+	char *what, *advice;
+};
+
+/*
+ * Of struct vmm_finding: where the database does not fit the disk. Empty: all is
+ * well.
+ */
+GPtrArray *vmm_connect_doctor(vmm_connect *conn, GError **error);
+
 /* ---- snapshots: of a domain, by their names ---- */
 
 enum vmm_snapshot_list_flags {

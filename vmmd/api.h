@@ -24,7 +24,7 @@ extern const struct api_entry api_host[], api_domain[], api_define[], api_life[]
 	api_stats[], api_bulk[], api_events[], api_network[], api_storage[], api_snapshot[],
 	api_block[], api_save[], api_volume[], api_iface[];
 /* Of our own program. */
-extern const struct api_entry api_history[], api_image[];
+extern const struct api_entry api_doctor[], api_history[], api_image[];
 
 /* flags of many procedures; neither: what it is now */
 enum api_affect { API_LIVE = 1, API_CONFIG = 2 };

@@ -4,6 +4,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct daemon {
 	GMainLoop *loop;
@@ -23,5 +24,6 @@ struct daemon {
 	struct graph *graph;		/* of images */
 	GPtrArray *pools;		/* struct pool */
 	GSList *imagejobs;		/* struct imagejob: children at work */
+	int64_t started_s;		/* real time */
 	bool ending;			/* nothing new is begun */
 };

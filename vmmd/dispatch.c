@@ -41,7 +41,7 @@ static const struct procedure *procedure_find(const struct frame_header *hdr)
 
 static api_fn *handler_find(const struct frame_header *hdr)
 {
-	static const struct api_entry *const own_tables[] = { api_history, api_image };
+	static const struct api_entry *const own_tables[] = { api_doctor, api_history, api_image };
 	static const struct api_entry *const remote_tables[] = {
 		api_domain, api_life, api_stats,   api_bulk,	api_host,     api_events,
 		api_define, api_tune, api_network, api_storage, api_snapshot, api_block,

@@ -232,6 +232,7 @@ static bool daemon_open(struct daemon *d, GError **error)
 {
 	g_autofree char *database = g_build_filename(d->state_dir, "vmmd.sqlite", NULL);
 
+	d->started_s = g_get_real_time() / G_USEC_PER_SEC;
 	d->worker_path = worker_find();
 	d->start_timeout_ms = env_ms("VMM_START_TIMEOUT_MS", START_TIMEOUT_MS);
 	d->stop_timeout_ms = env_ms("VMM_STOP_TIMEOUT_MS", STOP_TIMEOUT_MS);

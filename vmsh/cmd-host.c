@@ -139,6 +139,36 @@ static bool cmd_version(struct shell *sh, struct command_args *args, GError **er
 	return true;
 }
 
+static bool cmd_doctor(struct shell *sh, struct command_args *args, GError **error)
+{
+	static const struct column columns[] = {
+		{ "Domain", "domain" }, { "Finding", "finding", COLUMN_SHRINK },
+		{ "File", "file" }, { "Advice", "advice", COLUMN_SHRINK | COLUMN_DROP }, { 0 },
+	};
+	vmm_connect *conn = shell_connect(sh, error);
+	g_autoptr(GPtrArray) found = conn ? vmm_connect_doctor(conn, error) : NULL;
+	g_autoptr(table) t = found ? table_new(columns) : NULL;
+
+	if (!found)
+		return false;
+	for (unsigned i = 0; i < found->len; i++) {
+		const struct vmm_finding *f = found->pdata[i];
+
+		table_text(t, *f->domain ? f->domain : NULL);
+		table_text(t, f->what);
+		table_text(t, *f->path ? f->path : NULL);
+		table_text(t, f->advice);
+	}
+	if (found->len > 0 || args_json(args))
+		shell_print_table(sh, args, t);
+	else
+		shell_say(sh, "All is well");
+	if (found->len > 0)
+		g_set_error(error, VMM_ERROR, VMM_ERR_OPERATION_FAILED, "%u finding%s", found->len,
+			    found->len == 1 ? "" : "s");
+	return found->len == 0;
+}
+
 static const struct option_def options_domcapabilities[] = {
 	{ .name = "emulatorbin",
 	  .kind = OPT_STRING,
@@ -178,6 +208,11 @@ const struct command commands_host[] = {
 	{ "hostname", GROUP, "print the host's name", NULL, COMMAND_JSON, cmd_hostname },
 	{ "uri", GROUP, "print which daemon we talk to", NULL, COMMAND_JSON, cmd_uri },
 	{ "version", GROUP, "show versions", options_version, COMMAND_JSON, cmd_version },
+	{ "doctor", GROUP, "look whether the daemon's records fit what is on the disk", NULL,
+	  COMMAND_JSON, cmd_doctor,
+	  "Finds files that belong to no domain or snapshot, files that are gone, and work that was "
+	  "interrupted and not gone on with. Changes nothing. Exit status 1 when something was "
+	  "found." },
 	{ "event", GROUP, "wait for events of domains and print them", options_event, COMMAND_JSON,
 	  cmd_event,
 	  "Prints one event and ends, or goes on with --loop. JSON is an object a line." },

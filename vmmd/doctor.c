@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The database against the disk. */
+#include "config.h"
+#include "vmmd/doctor.h"
+
+#include <string.h>
+
+#include "libvmm/util/error.h"
+#include "vmmd/domain.h"
+#include "vmmd/imagehead.h"
+#include "vmmd/journal.h"
+#include "vmmd/snapshot-tree.h"
+
+#define FINDINGS_MAX 4096u		/* what the wire carries of them */
+
+struct round {
+	struct daemon *daemon;
+	GPtrArray *findings;
+	GHashTable *known;		/* paths that a row or a definition names */
+	GHashTable *layers;		/* paths of layers */
+	GHashTable *folders;		/* of layers */
+};
+
+static void finding_free(void *p)
+{
+	struct finding *f = p;
+
+	g_free(f->domain);
+	g_free(f->path);
+	g_free(f->what);
+	g_free(f->advice);
+	g_free(f);
+}
+
+static void tell(struct round *r, const char *domain, const char *path, const char *what,
+		 const char *advice)
+{
+	struct finding *f = g_new(struct finding, 1);
+
+	*f = (struct finding){ g_strdup(domain ?: ""), g_strdup(path ?: ""), g_strdup(what),
+			       g_strdup(advice) };
+	if (r->findings->len < FINDINGS_MAX)
+		g_ptr_array_add(r->findings, f);
+	else
+		finding_free(f);
+}
+
+static bool is_there(const char *path)
+{
+	return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+/* ---- domains and their snapshots ---- */
+
+static void know_disks(struct round *r, const domain_def *def)
+{
+	for (unsigned i = 0; def && i < def->disks->len; i++)
+		g_hash_table_add(r->known,
+				 g_strdup(((struct disk_def *)def->disks->pdata[i])->path));
+}
+
+static void look_at_layer(struct round *r, const struct domain *dom, const snapshot_tree *tree,
+			  const struct layer *layer)
+{
+	const struct layer *parent = tree_layer(tree, layer->parent);
+	g_autoptr(GPtrArray) chain = NULL;
+
+	g_hash_table_add(r->known, g_strdup(layer->path));
+	g_hash_table_add(r->layers, g_strdup(layer->path));
+	if (*layer->target)
+		g_hash_table_add(r->folders, g_path_get_dirname(layer->path));
+	if (layer->state != LAYER_READY) {
+		if (!dom->busy)
+			tell(r, dom->name, layer->path, "left over from work that was interrupted",
+			     "restart vmmd: it takes up what was begun; its log says why it can't");
+		return;
+	}
+	if (!is_there(layer->path)) {
+		tell(r, dom->name, layer->path, "an image of its snapshots is gone",
+		     "put the file back; or delete the snapshots that need it");
+		return;
+	}
+	chain = parent ? imagehead_chain(layer->path, layer->format == DISK_FORMAT_RAW) : NULL;
+	if (chain && !dom->busy &&
+	    (chain->len < 2 || strcmp(g_ptr_array_index(chain, 1), parent->path) != 0))
+		tell(r, dom->name, layer->path, "its backing file is not the one that it had",
+		     "another program has changed it: \"vmsh image info\" shows what is there");
+}
+
+static void look_at_node(struct round *r, const struct domain *dom, const struct node *node)
+{
+	g_autofree char *what = NULL;
+
+	if (!node->memory_path)
+		return;
+	g_hash_table_add(r->known, g_strdup(node->memory_path));
+	if (is_there(node->memory_path) || node->pending)
+		return;
+	what = g_strdup_printf("the memory of snapshot '%s' is gone", node->name);
+	tell(r, dom->name, node->memory_path, what, "put the file back, or delete the snapshot");
+}
+
+static bool look_at_domain(struct round *r, const struct domain *dom, GError **error)
+{
+	g_autoptr(snapshot_tree) tree = snapshot_tree_load(r->daemon->store, dom->uuid, error);
+
+	if (!tree)
+		return false;
+	know_disks(r, dom->saved);
+	know_disks(r, dom->live);
+	if (dom->saved_fault)
+		tell(r, dom->name, NULL, dom->saved_fault, "define it anew from its corrected XML");
+	for (unsigned i = 0; i < tree->layers->len; i++)
+		look_at_layer(r, dom, tree, tree->layers->pdata[i]);
+	for (unsigned i = 0; i < tree->nodes->len; i++)
+		look_at_node(r, dom, tree->nodes->pdata[i]);
+	return true;
+}
+
+/* ---- files that nobody knows ---- */
+
+/* An overlay of a layer: of other files in the folder we know nothing. */
+static void look_at_file(struct round *r, const char *path)
+{
+	g_autoptr(GPtrArray) chain = NULL;
+
+	if (g_hash_table_contains(r->known, path) ||
+	    !g_file_test(path, G_FILE_TEST_IS_REGULAR))
+		return;
+	chain = imagehead_chain(path, false);
+	for (unsigned i = 1; i < chain->len; i++) {
+		g_autofree char *what = NULL;
+
+		if (!g_hash_table_contains(r->layers, g_ptr_array_index(chain, i)))
+			continue;
+		what = g_strdup_printf("it stands on '%s', and belongs to no domain or snapshot",
+				       (char *)g_ptr_array_index(chain, i));
+		tell(r, NULL, path, what, "if nobody needs it, remove it");
+		return;
+	}
+}
+
+static void look_at_memory(struct round *r, const char *path)
+{
+	if (!g_hash_table_contains(r->known, path))
+		tell(r, NULL, path, "memory of a snapshot that does not exist",
+		     "if nobody needs it, remove it");
+}
+
+static void look_into(struct round *r, const char *folder,
+		      void (*look)(struct round *r, const char *path))
+{
+	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(folder, name, NULL);
+
+		look(r, path);
+	}
+}
+
+/* ---- intents ---- */
+
+/* One that is being worked on keeps its domain busy; younger ones than we are may just end. */
+static bool look_at_intents(struct round *r, GError **error)
+{
+	g_autoptr(GPtrArray) list = journal_list(r->daemon->store, error);
+
+	for (unsigned i = 0; list && i < list->len; i++) {
+		const struct journal_entry *e = g_ptr_array_index(list, i);
+		const struct domain *dom = domain_find_uuid(r->daemon->domains, e->uuid);
+		g_autofree char *what = NULL;
+
+		if (e->created_s >= r->daemon->started_s || (dom && dom->busy))
+			continue;
+		what = g_strdup_printf("\"%s\" was begun, and is neither done nor undone", e->kind);
+		tell(r, dom ? dom->name : NULL, NULL, what,
+		     "restart vmmd: it takes up what was begun; its log says why it can't");
+	}
+	return list;
+}
+
+/* ---- all of it ---- */
+
+static bool look_at_all(struct round *r, GError **error)
+{
+	g_autoptr(GPtrArray) all = domain_table_list(r->daemon->domains);
+	g_autofree char *memories = g_build_filename(r->daemon->state_dir, "snapshot", NULL);
+	GHashTableIter iter;
+	void *folder;
+
+	for (unsigned i = 0; i < all->len; i++)
+		if (!look_at_domain(r, all->pdata[i], error))
+			return false;
+	g_hash_table_iter_init(&iter, r->folders);
+	while (g_hash_table_iter_next(&iter, &folder, NULL))
+		look_into(r, folder, look_at_file);
+	look_into(r, memories, look_at_memory);
+	return look_at_intents(r, error);
+}
+
+static GHashTable *set_new(void)
+{
+	return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
+GPtrArray *doctor_look(struct daemon *daemon, GError **error)
+{
+	struct round r = { daemon, g_ptr_array_new_with_free_func(finding_free), set_new(),
+			   set_new(), set_new() };
+	bool ok = look_at_all(&r, error);
+
+	g_hash_table_unref(r.known);
+	g_hash_table_unref(r.layers);
+	g_hash_table_unref(r.folders);
+	if (ok)
+		return r.findings;
+	g_ptr_array_unref(r.findings);
+	return NULL;
+}
