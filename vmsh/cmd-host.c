@@ -208,11 +208,11 @@ const struct command commands_host[] = {
 	{ "hostname", GROUP, "print the host's name", NULL, COMMAND_JSON, cmd_hostname },
 	{ "uri", GROUP, "print which daemon we talk to", NULL, COMMAND_JSON, cmd_uri },
 	{ "version", GROUP, "show versions", options_version, COMMAND_JSON, cmd_version },
-	{ "doctor", GROUP, "look whether the daemon's records fit what is on the disk", NULL,
+	{ "doctor", GROUP, "compare the daemon's records with what is on the disk", NULL,
 	  COMMAND_JSON, cmd_doctor,
-	  "Finds files that belong to no domain or snapshot, files that are gone, and work that was "
-	  "interrupted and not gone on with. Changes nothing. Exit status 1 when something was "
-	  "found." },
+	  "Finds files that belong to no domain or snapshot, files that are gone, and work that "
+	  "was interrupted and not gone on with. Changes nothing. Exit status 1 when something "
+	  "was found." },
 	{ "event", GROUP, "wait for events of domains and print them", options_event, COMMAND_JSON,
 	  cmd_event,
 	  "Prints one event and ends, or goes on with --loop. JSON is an object a line." },
