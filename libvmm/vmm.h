@@ -632,6 +632,17 @@ char *vmm_snapshot_parent(vmm_domain *dom, const char *name, GError **error);
 /* flags: 0 or VMM_XML_SECURE */
 char *vmm_snapshot_xml(vmm_domain *dom, const char *name, unsigned flags, GError **error);
 bool vmm_snapshot_revert(vmm_domain *dom, const char *name, unsigned flags, GError **error);
+struct vmm_changed_range {
+	char *target;			/* "vda" */
+	uint64_t start, length;		/* bytes */
+};
+
+/*
+ * Of struct vmm_changed_range: where the disks of two snapshots were written
+ * since what both come from.  *ret_truncated: there are more.
+ */
+GPtrArray *vmm_snapshot_diff(vmm_domain *dom, const char *a, const char *b, bool *ret_truncated,
+			     GError **error);
 bool vmm_snapshot_delete(vmm_domain *dom, const char *name, unsigned flags, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_connect, vmm_connect_close)

@@ -7,6 +7,7 @@
 #include "vmsh/edit.h"
 #include "vmsh/fleet.h"
 #include "vmsh/options.h"
+#include "vmsh/snapshot-diff.h"
 #include "vmsh/snapshot-list.h"
 #include "vmsh/usage.h"
 
@@ -183,6 +184,57 @@ static bool cmd_snapshot_parent(struct shell *sh, struct command_args *args, GEr
 	return parent != NULL;
 }
 
+static void diff_rows(struct table *t, GPtrArray *fields, GPtrArray *ranges)
+{
+	for (unsigned i = 0; i < fields->len; i++) {
+		const struct xml_difference *f = fields->pdata[i];
+
+		table_text(t, "definition");
+		table_text(t, f->field);
+		table_text(t, f->before);
+		table_text(t, f->after);
+		table_none(t);
+		table_none(t);
+	}
+	for (unsigned i = 0; i < ranges->len; i++) {
+		const struct vmm_changed_range *r = ranges->pdata[i];
+
+		table_text(t, "disk");
+		table_text(t, r->target);
+		table_none(t);
+		table_none(t);
+		table_number(t, r->start, NULL);
+		table_number(t, r->length, NULL);
+	}
+}
+
+static bool cmd_snapshot_diff(struct shell *sh, struct command_args *args, GError **error)
+{
+	static const struct column columns[] = {
+		{ "Of", "of" }, { "What", "what" }, { "Before", "before", COLUMN_SHRINK },
+		{ "After", "after", COLUMN_SHRINK }, { "Start", "start", COLUMN_RIGHT },
+		{ "Bytes", "bytes", COLUMN_RIGHT }, { 0 },
+	};
+	const char *a = args_text(args, "from"), *b = args_text(args, "to");
+	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
+	g_autofree char *xml_a = dom ? vmm_snapshot_xml(dom, a, 0, error) : NULL;
+	g_autofree char *xml_b = xml_a ? vmm_snapshot_xml(dom, b, 0, error) : NULL;
+	bool truncated = false;
+	g_autoptr(GPtrArray) fields =
+		xml_b ? xml_snapshot_differences(xml_a, xml_b, error) : NULL;
+	g_autoptr(GPtrArray) ranges =
+		fields ? vmm_snapshot_diff(dom, a, b, &truncated, error) : NULL;
+	g_autoptr(table) t = ranges ? table_new(columns) : NULL;
+
+	if (!ranges)
+		return false;
+	diff_rows(t, fields, ranges);
+	shell_print_table(sh, args, t);
+	if (truncated)
+		shell_say(sh, "There are more changed ranges than these");
+	return true;
+}
+
 /* ---- changing ---- */
 
 static bool edit_apply(void *opaque, const char *xml, GError **error)
@@ -295,6 +347,15 @@ static const struct option_def options_current[] = {
 	OPTION_DOMAIN(DOMAIN), OPTION_SNAPSHOT, OPTION_FLAG("name", "its name only"), { 0 },
 };
 
+static const struct option_def options_diff[] = {
+	OPTION_DOMAIN(DOMAIN),
+	{ .name = "from", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED,
+	  .complete = COMPLETE_SNAPSHOT, .value = "A", .help = "a snapshot" },
+	{ .name = "to", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED,
+	  .complete = COMPLETE_SNAPSHOT, .value = "B", .help = "another" },
+	{ 0 },
+};
+
 static const struct option_def options_revert[] = {
 	OPTION_DOMAIN(DOMAIN), OPTION_SNAPSHOT, OPTION_CURRENT,
 	OPTION_FLAG("running", "and let it run"),
@@ -322,6 +383,10 @@ const struct command commands_snapshot[] = {
 	  COMMAND_JSON, cmd_snapshot_current },
 	{ "snapshot-parent", GROUP, "tell a snapshot's parent", options_one, COMMAND_JSON,
 	  cmd_snapshot_parent },
+	{ "snapshot-diff", GROUP, "tell what differs between two snapshots", options_diff,
+	  COMMAND_JSON, cmd_snapshot_diff,
+	  "Fields of the definition, and the ranges of each disk that were written on either side "
+	  "since what both come from." },
 	{ "snapshot-edit", GROUP, "change a snapshot's description in the editor", options_one, 0,
 	  cmd_snapshot_edit },
 	{ "snapshot-revert", GROUP, "go back to a snapshot", options_revert, 0,

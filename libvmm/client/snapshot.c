@@ -114,3 +114,36 @@ bool vmm_snapshot_delete(vmm_domain *dom, const char *name, unsigned flags, GErr
 {
 	return change(dom, REMOTE_PROC_DOMAIN_SNAPSHOT_DELETE, name, flags, error);
 }
+
+static void range_free(void *p)
+{
+	struct vmm_changed_range *r = p;
+
+	g_free(r->target);
+	g_free(r);
+}
+
+GPtrArray *vmm_snapshot_diff(vmm_domain *dom, const char *a, const char *b, bool *ret_truncated,
+			     GError **error)
+{
+	vmm_snapshot_diff_args args = {
+		.dom = domain_to_wire(dom), .a = (char *)a, .b = (char *)b,
+	};
+	vmm_snapshot_diff_ret ret;
+	GPtrArray *list;
+
+	if (!VMM_CALL(dom->conn, SNAPSHOT_DIFF, vmm_snapshot_diff_args, &args,
+		      vmm_snapshot_diff_ret, &ret, error))
+		return NULL;
+	list = g_ptr_array_new_with_free_func(range_free);
+	for (u_int i = 0; i < ret.ranges.ranges_len; i++) {
+		const vmm_wire_range *w = &ret.ranges.ranges_val[i];
+		struct vmm_changed_range *r = g_new(struct vmm_changed_range, 1);
+
+		*r = (struct vmm_changed_range){ g_strdup(w->target), w->start, w->length };
+		g_ptr_array_add(list, r);
+	}
+	*ret_truncated = ret.truncated;
+	VMM_FREE(vmm_snapshot_diff_ret, &ret);
+	return list;
+}
