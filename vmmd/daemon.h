@@ -26,4 +26,5 @@ struct daemon {
 	GSList *imagejobs;		/* struct imagejob: children at work */
 	int64_t started_s;		/* real time */
 	bool ending;			/* nothing new is begun */
+	bool asked_to_end;		/* by a signal, perhaps before the loop runs */
 };

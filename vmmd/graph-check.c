@@ -187,8 +187,10 @@ static bool head_check(struct daemon *daemon, const struct disk_def *d, const ch
 {
 	g_autoptr(GPtrArray) overlays = d->readonly ? NULL : graph_overlays(daemon, path);
 	g_autofree char *names = overlays ? names_join(overlays) : NULL;
+	const struct graph_image *row = graph_find(daemon, path);
 
-	if (!names)
+	/* One that stands on itself can't be opened: the worker's error says so. */
+	if (!names || (row && chain_has(daemon, row->parent, path)))
 		return true;
 	return error_set(error, VMM_ERR_OPERATION_FAILED,
 			 "operation failed: disk '%s' would write into '%s', on "

@@ -213,6 +213,7 @@ static gboolean on_signal(void *opaque)
 	struct daemon *d = opaque;
 
 	g_message("ending; guests go on");
+	d->asked_to_end = true;
 	g_main_loop_quit(d->loop);
 	return G_SOURCE_CONTINUE;
 }
@@ -237,7 +238,6 @@ static bool daemon_open(struct daemon *d, GError **error)
 	d->start_timeout_ms = env_ms("VMM_START_TIMEOUT_MS", START_TIMEOUT_MS);
 	d->stop_timeout_ms = env_ms("VMM_STOP_TIMEOUT_MS", STOP_TIMEOUT_MS);
 	d->powerdown_timeout_ms = env_ms("VMM_POWERDOWN_TIMEOUT_MS", POWERDOWN_TIMEOUT_MS);
-	d->loop = g_main_loop_new(NULL, FALSE);
 	d->store = store_open(database, error);
 	if (!d->store)
 		return false;
@@ -338,8 +338,13 @@ static int run(struct daemon *d, int ready_fd, GError **error)
 {
 	auto_close int run_lock = -1, state_lock = -1;
 	guint sources[2];
-	bool ok = folders_make(d, error);
+	bool ok;
 
+	/* Adoption below iterates the main context, and clients may connect before it ends. */
+	d->loop = g_main_loop_new(NULL, FALSE);
+	sources[0] = g_unix_signal_add(SIGTERM, on_signal, d);
+	sources[1] = g_unix_signal_add(SIGINT, on_signal, d);
+	ok = folders_make(d, error);
 	if (ok)
 		run_lock = lock_take(d->run_dir, error);
 	if (run_lock >= 0)
@@ -347,17 +352,16 @@ static int run(struct daemon *d, int ready_fd, GError **error)
 	ok = state_lock >= 0 && lock_write(run_lock, error) && lock_write(state_lock, error) &&
 	     daemon_open(d, error);
 	if (ok) {
-		sources[0] = g_unix_signal_add(SIGTERM, on_signal, d);
-		sources[1] = g_unix_signal_add(SIGINT, on_signal, d);
 		if (opts.daemonize)
 			background_log(d);
 		g_message("vmmd %s serves %s/vmmd.sock", PACKAGE_VERSION, d->run_dir);
 		ready_tell(&ready_fd);
 		autostart_all(d);
-		g_main_loop_run(d->loop);
-		g_source_remove(sources[0]);
-		g_source_remove(sources[1]);
+		if (!d->asked_to_end)
+			g_main_loop_run(d->loop);
 	}
+	g_source_remove(sources[0]);
+	g_source_remove(sources[1]);
 	daemon_close(d);
 	return ok ? 0 : 1;
 }
