@@ -148,7 +148,7 @@ static void assert_completes(const char *context, const char *text, const char *
 static void completion_knows_commands_options_and_values(void)
 {
 	assert_completes("", "shut", "shutdown");
-	assert_completes("list; ", "ima", "image");
+	assert_completes("list; ", "capab", "capabilities");
 	assert_completes("image ", "c", "create check convert compare commit");
 	assert_completes("start web ", "--p", "--paused");
 	assert_completes("shutdown --mode ", "", "acpi agent");
