@@ -51,7 +51,7 @@ static void do_resume(struct control *c, struct rpc_message *msg)
 /* A call that is answered later, if its asker is still there. */
 struct later {
 	struct control *c;
-	struct rpc_conn *link;
+	unsigned link_nr;
 	struct frame_header call;
 };
 
@@ -59,15 +59,15 @@ static void later_reply(void *opaque)
 {
 	g_autofree struct later *l = opaque;
 
-	if (l->c->link == l->link)
-		rpc_reply_none(l->link, &l->call);
+	if (control_linked(l->c, l->link_nr))
+		rpc_reply_none(l->c->link, &l->call);
 }
 
 static void do_pause(struct control *c, struct rpc_message *msg)
 {
 	struct later *l = g_new(struct later, 1);
 
-	*l = (struct later){ .c = c, .link = c->link, .call = msg->hdr };
+	*l = (struct later){ .c = c, .link_nr = c->link_nr, .call = msg->hdr };
 	worker_pause(&c->w, WORKER_CAUSE_USER, later_reply, l);
 }
 

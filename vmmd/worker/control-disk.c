@@ -9,7 +9,7 @@
 /* A command that is answered when disks' threads have done it. */
 struct disk_call {
 	struct control *c;
-	struct rpc_conn *link;
+	unsigned link_nr;
 	struct frame_header call;
 	char *xml;		/* the definition when it is done; NULL: the same */
 };
@@ -19,7 +19,7 @@ static struct disk_call *disk_call_new(struct control *c, const struct rpc_messa
 {
 	struct disk_call *d = g_new(struct disk_call, 1);
 
-	*d = (struct disk_call){ c, c->link, msg->hdr, g_strdup(xml) };
+	*d = (struct disk_call){ c, c->link_nr, msg->hdr, g_strdup(xml) };
 	return d;
 }
 
@@ -33,7 +33,7 @@ static void disk_call_done(void *opaque, const GError *error)
 		c->xml = g_steal_pointer(&d->xml);
 	}
 	g_free(d->xml);
-	if (c->link != d->link)
+	if (!control_linked(c, d->link_nr))
 		return;
 	if (error)
 		rpc_reply_error(c->link, &d->call, error);
@@ -148,7 +148,7 @@ void control_job_control(struct control *c, struct rpc_message *msg)
 
 struct info_call {
 	struct control *c;
-	struct rpc_conn *link;
+	unsigned link_nr;
 	struct frame_header call;
 	struct machine_job_info info;
 };
@@ -162,12 +162,12 @@ static void info_done(void *opaque, const GError *error)
 		.bytes_per_s = i->info.bytes_per_s, .base = i->info.base,
 	};
 
-	if (i->c->link != i->link)
+	if (!control_linked(i->c, i->link_nr))
 		return;
 	if (error)
-		rpc_reply_error(i->link, &i->call, error);
+		rpc_reply_error(i->c->link, &i->call, error);
 	else
-		rpc_reply(i->link, &i->call, (xdrproc_t)xdr_worker_job_info_ret, &ret);
+		rpc_reply(i->c->link, &i->call, (xdrproc_t)xdr_worker_job_info_ret, &ret);
 }
 
 void control_job_info(struct control *c, struct rpc_message *msg)
@@ -181,7 +181,7 @@ void control_job_info(struct control *c, struct rpc_message *msg)
 		return;
 	}
 	i = g_new0(struct info_call, 1);
-	*i = (struct info_call){ .c = c, .link = c->link, .call = msg->hdr };
+	*i = (struct info_call){ .c = c, .link_nr = c->link_nr, .call = msg->hdr };
 	machine_job_info(c->w.machine, args.target, &i->info, info_done, i);
 	frame_free((xdrproc_t)xdr_worker_target_args, &args);
 }

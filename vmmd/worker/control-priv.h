@@ -9,6 +9,7 @@
 struct control {
 	struct worker w;
 	struct rpc_conn *link;		/* NULL: no vmmd */
+	unsigned link_nr;		/* which one: the next may have the last one's address */
 	guint listen_source, contact_source;
 	char *xml;			/* of START */
 	int id;
@@ -16,6 +17,12 @@ struct control {
 	bool building;
 	bool state_waits;		/* to be told when vmmd reads again */
 };
+
+/* Does the vmmd still listen that made a call when link_nr was this? */
+static inline bool control_linked(const struct control *c, unsigned link_nr)
+{
+	return c->link && c->link_nr == link_nr;
+}
 
 /* control-call.c.  A message from vmmd. */
 void control_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque);

@@ -7,7 +7,7 @@
 
 struct save_call {
 	struct control *c;
-	struct rpc_conn *link;
+	unsigned link_nr;
 	struct frame_header call;
 	bool was_running;
 };
@@ -18,7 +18,7 @@ static void on_saved(void *opaque, const GError *error)
 	g_autofree struct save_call *s = opaque;
 	struct control *c = s->c;
 
-	if (c->link != s->link) {
+	if (!control_linked(c, s->link_nr)) {
 		if (!error && s->was_running)
 			worker_resume(&c->w, WORKER_CAUSE_USER);
 	} else if (error) {
@@ -46,7 +46,7 @@ void control_save(struct control *c, struct rpc_message *msg)
 		return;
 	}
 	s = g_new(struct save_call, 1);
-	*s = (struct save_call){ c, c->link, msg->hdr, c->w.state == WORKER_RUNNING };
+	*s = (struct save_call){ c, c->link_nr, msg->hdr, c->w.state == WORKER_RUNNING };
 	opts = (struct machine_save_opts){ TAKE_FD(msg->fds[0]), args.xml,
 					   args.flags & WORKER_SAVE_RUN };
 	worker_save(&c->w, &opts, args.detail, on_saved, s);

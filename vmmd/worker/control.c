@@ -125,6 +125,7 @@ static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
 	if (c->link)
 		rpc_conn_close(g_steal_pointer(&c->link));
 	c->link = rpc_conn_new(TAKE_FD(peer), NULL, &link_ops, c);
+	c->link_nr++;
 	return G_SOURCE_CONTINUE;
 }
 
