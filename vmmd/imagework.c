@@ -78,15 +78,24 @@ static bool not_running(struct daemon *daemon, const char *path, const char *ver
 			 "which runs", verb, path, (const char *)g_ptr_array_index(users, 0));
 }
 
+/* What work leaves is recorded as right: it must not begin with a base that is not. */
+static bool base_unchanged(const struct work *w, const char *path, const GPtrArray *overlays,
+			   GError **error)
+{
+	g_autofree char *changed = graph_difference(w->daemon, path);
+
+	return !changed || overlays->len == 0 ||
+	       error_set(error, VMM_ERR_OPERATION_INVALID,
+			 "Requested operation is not valid: the base image '%s' has changed: %s; "
+			 "see 'vmsh image-accept'", path, changed);
+}
+
 static bool commit_permitted(const struct work *w, const char *base, GError **error)
 {
 	g_autoptr(GPtrArray) others = graph_overlays(w->daemon, base);
-	g_autofree char *changed = graph_difference(w->daemon, base);
 
-	if (changed)
-		return error_set(error, VMM_ERR_OPERATION_INVALID,
-				 "Requested operation is not valid: the base image '%s' has "
-				 "changed: %s; see 'vmsh image-accept'", base, changed);
+	if (!base_unchanged(w, base, others, error))
+		return false;
 	for (unsigned i = 0; i < others->len; i++)
 		if (!g_str_equal(g_ptr_array_index(others, i), w->path))
 			return error_set(error, VMM_ERR_OPERATION_INVALID,
@@ -101,14 +110,17 @@ static bool work_permitted(const struct work *w, GError **error)
 {
 	const char *verb = verbs[w->op];
 	const struct graph_image *row;
+	g_autoptr(GPtrArray) overlays = NULL;
 
 	graph_learn(w->daemon, w->path, GRAPH_UNKNOWN);
 	row = graph_find(w->daemon, w->path);
 	if (!row)
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
 				 "can't %s '%s': it can't be opened", verb, w->path);
+	overlays = graph_overlays(w->daemon, w->path);
 	if (!not_running(w->daemon, w->path, verb, error) ||
-	    !no_snapshot(w->daemon, w->path, verb, error))
+	    !no_snapshot(w->daemon, w->path, verb, error) ||
+	    !base_unchanged(w, w->path, overlays, error))
 		return false;
 	if (w->op == IMAGEWORK_MOVE)
 		return w->other && (g_path_is_absolute(w->other) ||
