@@ -81,6 +81,7 @@ static const struct option_def options_snapshot[] = {
 const struct command commands_image_snapshot[] = {
 	{ "image snapshot", "Image files (no daemon)",
 	  "list, make, apply or delete snapshots inside an image", options_snapshot,
-	  COMMAND_OFFLINE | COMMAND_JSON, cmd_image_snapshot },
+	  COMMAND_OFFLINE | COMMAND_JSON, cmd_image_snapshot,
+	  "After a crash at any instant the image is as it was before, or as it was to be." },
 	{ 0 },
 };

@@ -337,7 +337,8 @@ static const struct option_def options_desc[] = {
 
 const struct command commands_info[] = {
 	{ "list", GROUP, "list domains", options_list, COMMAND_JSON, cmd_list,
-	  "Without options: those that run." },
+	  "Without options: those that run.\n"
+	  "A name or glob that none of them has is an error, after those that there are." },
 	{ "dominfo", GROUP, "show what a domain is", options_domain, COMMAND_JSON, cmd_dominfo },
 	{ "domstate", GROUP, "show a domain's state", options_domstate, COMMAND_JSON,
 	  cmd_domstate },

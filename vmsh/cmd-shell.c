@@ -73,6 +73,11 @@ static bool cmd_help(struct shell *sh, struct command_args *args, GError **error
 
 	if (args_given(args, "commands"))
 		return print_names();
+	if (args_given(args, "manual")) {
+		text = command_manual();
+		fputs(text, stdout);
+		return true;
+	}
 	if (args_given(args, "complete"))
 		return print_candidates(sh, args_text(args, "complete"));
 	if (words->len == 1 &&
@@ -144,6 +149,7 @@ static const struct option_def options_help[] = {
 	  .value = "COMMAND",
 	  .help = "show this command's page" },
 	OPTION_FLAG("commands", "print the names of all commands, one a line"),
+	OPTION_HIDDEN_FLAG("manual"),
 	{ .name = "complete",
 	  .kind = OPT_STRING,
 	  .flags = OPT_HIDDEN,

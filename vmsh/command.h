@@ -115,3 +115,7 @@ char *command_synopsis(const struct command *cmd);
 char *command_help(const struct command *cmd, unsigned width);
 /* All commands by groups. */
 char *command_overview(unsigned width);
+/* What the COMMANDS of the manual page are. */
+char *command_manual(void);
+/* What stands for its value: "FILE", "raw|qcow2"; NULL for a flag. */
+char *option_value(const struct option_def *opt);

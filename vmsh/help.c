@@ -6,15 +6,20 @@
 
 #include "vmsh/command.h"
 
+char *option_value(const struct option_def *opt)
+{
+	if (opt->kind == OPT_FLAG)
+		return NULL;
+	if (opt->words && !opt->value)
+		return g_strdelimit(g_strdup(opt->words), " ", '|');
+	return g_strdup(opt->value ? opt->value : "VALUE");
+}
+
 static void append_value(GString *s, const struct option_def *opt)
 {
-	g_autofree char *words = NULL;
+	g_autofree char *value = option_value(opt);
 
-	if (opt->kind == OPT_FLAG)
-		return;
-	if (opt->words && !opt->value)
-		words = g_strdelimit(g_strdup(opt->words), " ", '|');
-	g_string_append(s, opt->value ? opt->value : words ? words : "VALUE");
+	g_string_append(s, value ? value : "");
 }
 
 static void append_synopsis(GString *s, const struct option_def *opt)
