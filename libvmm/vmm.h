@@ -39,6 +39,7 @@ enum vmm_error {
 	VMM_ERR_NO_VOLUME = 50,
 	VMM_ERR_NO_NODE_DEVICE = 53,
 	VMM_ERR_OPERATION_INVALID = 55,	/* the object is in the wrong state */
+	VMM_ERR_CPU_INCOMPATIBLE = 63,	/* with the host's */
 	VMM_ERR_CONFIG_UNSUPPORTED = 67,/* valid XML that this machine cannot be */
 	VMM_ERR_TIMEOUT = 68,
 	VMM_ERR_NO_SNAPSHOT = 72,

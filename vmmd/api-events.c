@@ -55,6 +55,13 @@ static void register_nodedev(struct call *call, const void *argp)
 	add(call, EVENTS_NODE_DEVICE, args->eventID, NULL);
 }
 
+static void register_secret(struct call *call, const void *argp)
+{
+	const remote_register_secret_args *args = argp;
+
+	add(call, EVENTS_SECRET, args->eventID, NULL);
+}
+
 static void take_away(struct call *call, enum event_class class, const remote_int_args *args)
 {
 	g_autoptr(GError) error = NULL;
@@ -85,6 +92,11 @@ static void deregister_nodedev(struct call *call, const void *argp)
 	take_away(call, EVENTS_NODE_DEVICE, argp);
 }
 
+static void deregister_secret(struct call *call, const void *argp)
+{
+	take_away(call, EVENTS_SECRET, argp);
+}
+
 const struct api_entry api_events[] = {
 	{ REMOTE_PROC_CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, register_domain },
 	{ REMOTE_PROC_CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, deregister_domain },
@@ -94,5 +106,7 @@ const struct api_entry api_events[] = {
 	{ REMOTE_PROC_CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY, deregister_pool },
 	{ REMOTE_PROC_CONNECT_NODE_DEVICE_EVENT_REGISTER_ANY, register_nodedev },
 	{ REMOTE_PROC_CONNECT_NODE_DEVICE_EVENT_DEREGISTER_ANY, deregister_nodedev },
+	{ REMOTE_PROC_CONNECT_SECRET_EVENT_REGISTER_ANY, register_secret },
+	{ REMOTE_PROC_CONNECT_SECRET_EVENT_DEREGISTER_ANY, deregister_secret },
 	{ 0 }
 };

@@ -247,6 +247,38 @@ static void get_cells_free_memory(struct call *call, const void *argp)
 	call_reply(call, &(remote_cells_ret){ .cells = { n, cells } });
 }
 
+/* Cell by cell, and in each page size by page size. */
+static void get_free_pages(struct call *call, const void *argp)
+{
+	const remote_free_pages_args *args = argp;
+	g_autoptr(node_topology) topo = node_topology_read();
+	u_quad_t counts[REMOTE_CELLS_MAX];
+	g_autoptr(GError) error = NULL;
+	int64_t end = (int64_t)args->startCell + args->cellCount;
+	unsigned n = 0, n_pages = args->pages.pages_len;
+
+	if (!api_flags(call, args->flags, 0))
+		return;
+	if (args->startCell < -1 || !n_pages || end > (int64_t)topo->cells->len ||
+	    (uint64_t)args->cellCount * n_pages > REMOTE_CELLS_MAX) {
+		call_fail_text(call, VMM_ERR_INVALID_ARG,
+			       "invalid argument: cells %d, %u of %u, %u sizes of pages",
+			       args->startCell, args->cellCount, topo->cells->len, n_pages);
+		return;
+	}
+	for (int64_t cell = args->startCell; cell < end; cell++)
+		for (unsigned i = 0; i < n_pages; i++) {
+			uint64_t count;
+
+			if (!node_free_pages((int)cell, args->pages.pages_val[i], &count, &error)) {
+				call_fail(call, error);
+				return;
+			}
+			counts[n++] = count;
+		}
+	call_reply(call, &(remote_cells_ret){ .cells = { n, counts } });
+}
+
 /* Two-phase: asked for none, it tells how many there are. */
 static void reply_node_stats(struct call *call, const remote_node_stat *stats, unsigned n,
 			     int asked)
@@ -359,6 +391,7 @@ const struct api_entry api_host[] = {
 	{ REMOTE_PROC_CONNECT_GET_DOMAIN_CAPABILITIES, get_domain_capabilities },
 	{ REMOTE_PROC_NODE_GET_FREE_MEMORY, get_free_memory },
 	{ REMOTE_PROC_NODE_GET_CELLS_FREE_MEMORY, get_cells_free_memory },
+	{ REMOTE_PROC_NODE_GET_FREE_PAGES, get_free_pages },
 	{ REMOTE_PROC_NODE_GET_CPU_STATS, get_cpu_stats },
 	{ REMOTE_PROC_NODE_GET_MEMORY_STATS, get_memory_stats },
 	{ REMOTE_PROC_NODE_GET_CPU_MAP, get_cpu_map },

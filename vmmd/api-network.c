@@ -14,22 +14,6 @@ static void no_names(struct call *call, const void *argp)
 	call_reply(call, &(remote_names_ret){ 0 });
 }
 
-static void no_devices(struct call *call, const void *argp)
-{
-	const remote_cap_flags_args *args = argp;
-
-	if (api_flags(call, args->flags, 0))
-		call_reply(call, &(remote_int_ret){ 0 });
-}
-
-static void no_device_names(struct call *call, const void *argp)
-{
-	const remote_cap_max_args *args = argp;
-
-	if (api_flags(call, args->flags, 0))
-		call_reply(call, &(remote_names_ret){ 0 });
-}
-
 /* Flags filter, and nothing is left of nothing. All these results are an array and a count. */
 static void no_list(struct call *call, const void *argp)
 {
@@ -57,9 +41,6 @@ const struct api_entry api_network[] = {
 	{ REMOTE_PROC_CONNECT_LIST_DEFINED_NETWORKS, no_names },
 	{ REMOTE_PROC_NETWORK_LOOKUP_BY_NAME, no_network_named },
 	{ REMOTE_PROC_NETWORK_LOOKUP_BY_UUID, no_network },
-	{ REMOTE_PROC_CONNECT_LIST_ALL_NODE_DEVICES, no_list },
-	{ REMOTE_PROC_NODE_NUM_OF_DEVICES, no_devices },
-	{ REMOTE_PROC_NODE_LIST_DEVICES, no_device_names },
 	{ REMOTE_PROC_CONNECT_LIST_ALL_INTERFACES, no_list },
 	{ REMOTE_PROC_CONNECT_NUM_OF_INTERFACES, no_number },
 	{ REMOTE_PROC_CONNECT_NUM_OF_DEFINED_INTERFACES, no_number },

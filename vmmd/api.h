@@ -22,7 +22,9 @@ struct api_entry {
 /* Tables end with procedure 0. */
 extern const struct api_entry api_host[], api_domain[], api_define[], api_life[], api_tune[],
 	api_stats[], api_bulk[], api_events[], api_network[], api_storage[], api_snapshot[],
-	api_block[], api_save[], api_volume[], api_iface[];
+	api_block[], api_save[], api_volume[], api_iface[], api_agent[], api_cpu[], api_nodedev[];
+/* Of libvirt's program for QEMU. */
+extern const struct api_entry api_qemu[];
 /* Of our own program. */
 extern const struct api_entry api_doctor[], api_history[], api_image[];
 

@@ -3,10 +3,12 @@
 #include "config.h"
 #include "vmmd/dispatch.h"
 
+#include "libvmm/rpc/procother.h"
 #include "libvmm/rpc/vmmtab.h"
 #include "libvmm/util/cleanup.h"
 #include "vmmd/api.h"
 #include "vmmd/lifecycle.h"
+#include "vmmd/refusal.h"
 #include "vmmd/store.h"
 
 struct procedure {
@@ -27,35 +29,79 @@ struct procedure {
 static const struct procedure procedures[REMOTE_PROC_MAX + 1] = { REMOTE_PROCEDURES(PROCEDURE) };
 static const struct procedure own_procedures[VMM_PROC_MAX + 1] = { VMM_PROCEDURES(OWN_PROCEDURE) };
 
+/* libvirt's program for what only QEMU has. */
+#define QEMU_PROCEDURE(nr, name_, args_) \
+	[nr] = { #name_, (xdrproc_t)xdr_remote_##args_, (xdrproc_t)xdr_remote_none, \
+		 sizeof(remote_##args_), REMOTE_WRITE },
+
+static const struct procedure qemu_procedures[] = { QEMU_PROCEDURES(QEMU_PROCEDURE) };
+
+static const struct api_entry *const remote_tables[] = {
+	api_domain, api_life, api_stats, api_bulk, api_host, api_events, api_define, api_tune,
+	api_nodedev, api_network, api_storage, api_snapshot, api_block, api_save, api_volume,
+	api_iface, api_agent, api_cpu, NULL
+};
+static const struct api_entry *const own_tables[] = { api_doctor, api_history, api_image, NULL };
+static const struct api_entry *const qemu_tables[] = { api_qemu, NULL };
+
+static const struct program {
+	uint32_t number;
+	const struct procedure *procedures;
+	int max;
+	const struct api_entry *const *tables;
+} programs[] = {
+	{ FRAME_PROGRAM_REMOTE, procedures, REMOTE_PROC_MAX, remote_tables },
+	{ FRAME_PROGRAM_VMM, own_procedures, VMM_PROC_MAX, own_tables },
+	{ FRAME_PROGRAM_QEMU, qemu_procedures, ARRAY_SIZE(qemu_procedures) - 1, qemu_tables },
+};
+
+static const struct program *program_find(uint32_t number)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(programs); i++)
+		if (programs[i].number == number)
+			return &programs[i];
+	return NULL;
+}
+
+bool dispatch_knows(uint32_t program)
+{
+	return program_find(program) != NULL;
+}
+
 static const struct procedure *procedure_find(const struct frame_header *hdr)
 {
-	const struct procedure *p = NULL;
+	const struct program *program = program_find(hdr->program);
 	int nr = hdr->procedure;
 
-	if (hdr->program == FRAME_PROGRAM_VMM && nr > 0 && nr <= VMM_PROC_MAX)
-		p = &own_procedures[nr];
-	else if (hdr->program == FRAME_PROGRAM_REMOTE && nr > 0 && nr <= REMOTE_PROC_MAX)
-		p = &procedures[nr];
-	return p && p->name ? p : NULL;
+	if (!program || nr <= 0 || nr > program->max || !program->procedures[nr].name)
+		return NULL;
+	return &program->procedures[nr];
 }
 
 static api_fn *handler_find(const struct frame_header *hdr)
 {
-	static const struct api_entry *const own_tables[] = { api_doctor, api_history, api_image };
-	static const struct api_entry *const remote_tables[] = {
-		api_domain, api_life, api_stats,   api_bulk,	api_host,     api_events,
-		api_define, api_tune, api_network, api_storage, api_snapshot, api_block,
-		api_save, api_volume, api_iface,
-	};
-	const bool own = hdr->program == FRAME_PROGRAM_VMM;
-	const struct api_entry *const *tables = own ? own_tables : remote_tables;
-	const unsigned n = own ? ARRAY_SIZE(own_tables) : ARRAY_SIZE(remote_tables);
+	const struct api_entry *const *tables = program_find(hdr->program)->tables;
 
-	for (unsigned i = 0; i < n; i++)
-		for (const struct api_entry *e = tables[i]; e->procedure; e++)
+	for (; *tables; tables++)
+		for (const struct api_entry *e = *tables; e->procedure; e++)
 			if (e->procedure == hdr->procedure)
 				return e->fn;
 	return NULL;
+}
+
+/* What is known but not here has its name; clients fall back on older calls for both. */
+static void refuse(struct call *call)
+{
+	const bool remote = call->hdr.program == FRAME_PROGRAM_REMOTE;
+	const char *name = remote ? refusal_name(call->hdr.procedure) : NULL;
+	const char *why = name ? refusal_reason(name) : NULL;
+
+	if (name)
+		call_fail_text(call, VMM_ERR_NO_SUPPORT,
+			       "this function is not supported by the connection driver: %s%s%s",
+			       name, why ? ": " : "", why ?: "");
+	else
+		call_fail_text(call, VMM_ERR_RPC, "unknown procedure: %d", call->hdr.procedure);
 }
 
 static bool permitted(struct call *call, const struct procedure *p)
@@ -83,17 +129,11 @@ void dispatch(struct call *call, struct rpc_message *msg)
 	struct store *store;
 	api_fn *fn;
 
-	if (!p) {
-		call_fail_text(call, VMM_ERR_RPC, "unknown procedure: %d", msg->hdr.procedure);
+	if (p && !permitted(call, p))
 		return;
-	}
-	if (!permitted(call, p))
-		return;
-	fn = handler_find(&msg->hdr);
+	fn = p ? handler_find(&msg->hdr) : NULL;
 	if (!fn) {
-		call_fail_text(call, VMM_ERR_NO_SUPPORT,
-			       "this function is not supported by the connection driver: %s",
-			       p->name);
+		refuse(call);
 		return;
 	}
 	args = g_malloc0(p->args_bytes);

@@ -6,3 +6,5 @@
 
 /* Takes the call: it is answered here or by its handler. */
 void dispatch(struct call *call, struct rpc_message *msg);
+/* Of which programs it takes calls. */
+bool dispatch_knows(uint32_t program);

@@ -97,7 +97,7 @@ static bool event_known(enum event_class class, int event)
 {
 	static const int last[N_EVENT_CLASSES] = {
 		[EVENTS_DOMAIN] = REMOTE_EVENT_LAST, [EVENTS_NETWORK] = 0, [EVENTS_POOL] = 1,
-		[EVENTS_NODE_DEVICE] = 1,
+		[EVENTS_NODE_DEVICE] = 1, [EVENTS_SECRET] = 1,
 	};
 
 	return event >= 0 && event <= last[class];

@@ -187,8 +187,7 @@ static void on_message(struct rpc_conn *conn, struct rpc_message *msg, void *opa
 	switch (msg->hdr.type) {
 	case FRAME_CALL:
 	case FRAME_CALL_WITH_FDS:
-		if ((msg->hdr.program == FRAME_PROGRAM_REMOTE ||
-		     msg->hdr.program == FRAME_PROGRAM_VMM) && msg->hdr.version == 1 &&
+		if (dispatch_knows(msg->hdr.program) && msg->hdr.version == 1 &&
 		    g_hash_table_size(s->streams) < STREAMS_MAX)
 			dispatch(call_new(s, &msg->hdr), msg);
 		else

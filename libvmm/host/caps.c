@@ -12,8 +12,6 @@
 #include "libvmm/host/node.h"
 #include "libvmm/util/error.h"
 
-#define CAPS_ARCH "x86_64"
-
 static void put(GString *xml, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* Append, with the arguments escaped. */

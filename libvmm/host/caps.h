@@ -4,6 +4,7 @@
 
 #include <glib.h>
 
+#define CAPS_ARCH "x86_64"
 #define CAPS_VCPUS_MAX 255
 #define CAPS_MACHINE "microvm"
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 
 #define NSEC_PER_SEC 1000000000ull
@@ -180,4 +181,99 @@ char *node_sysinfo_xml(void)
 	sysinfo_entry(xml, "family", "product_family");
 	g_string_append(xml, "  </system>\n</sysinfo>\n");
 	return g_string_free(xml, FALSE);
+}
+
+/* The element's text is escaped; one that is not known is left out. */
+static void device_leaf(GString *xml, const char *element, const char *value)
+{
+	g_autofree char *text = NULL;
+
+	if (!value || !*value || !g_utf8_validate(value, -1, NULL))
+		return;
+	text = g_markup_printf_escaped("      <%s>%s</%s>\n", element, value, element);
+	g_string_append(xml, text);
+}
+
+static void device_dmi(GString *xml, const char *element, const char *file)
+{
+	g_autofree char *path = g_strconcat("/sys/class/dmi/id/", file, NULL);
+	g_autofree char *value = file_line(path);
+
+	device_leaf(xml, element, value);
+}
+
+char *node_device_xml(const char *name)
+{
+	g_autofree char *uuid = node_uuid();
+	GString *xml = g_string_new("<device>\n");
+
+	g_string_append_printf(xml, "  <name>%s</name>\n  <capability type='system'>\n", name);
+	device_dmi(xml, "product", "product_name");
+	g_string_append(xml, "    <hardware>\n");
+	device_dmi(xml, "vendor", "sys_vendor");
+	device_dmi(xml, "version", "product_version");
+	device_dmi(xml, "serial", "product_serial");
+	device_leaf(xml, "uuid", uuid);
+	g_string_append(xml, "    </hardware>\n    <firmware>\n");
+	device_dmi(xml, "vendor", "bios_vendor");
+	device_dmi(xml, "version", "bios_version");
+	device_dmi(xml, "release_date", "bios_date");
+	g_string_append(xml, "    </firmware>\n  </capability>\n</device>\n");
+	return g_string_free(xml, FALSE);
+}
+
+/* ---- features and pages ---- */
+
+/* libvirt's name of a feature as /proc/cpuinfo spells it. */
+static char *feature_spell(const char *feature)
+{
+	static const struct {
+		const char *libvirt, *kernel;
+	} others[] = {
+		{ "tsc-deadline", "tsc_deadline_timer" }, { "pclmuldq", "pclmulqdq" },
+		{ "invtsc", "nonstop_tsc" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		if (strcmp(others[i].libvirt, feature) == 0)
+			return g_strdup(others[i].kernel);
+	return g_strdelimit(g_strdup(feature), "-.", '_');
+}
+
+bool node_cpu_has(const char *feature)
+{
+	g_autofree char *flags = file_value("/proc/cpuinfo", "flags");
+	g_auto(GStrv) words = g_strsplit(flags ?: "", " ", -1);
+	g_autofree char *name = feature_spell(feature);
+
+	return g_strv_contains((const char *const *)words, name);
+}
+
+static bool huge_free_pages(int cell, unsigned page_kib, uint64_t *ret)
+{
+	g_autofree char *dir = cell < 0 ? g_strdup("/sys/kernel/mm") :
+					  g_strdup_printf("/sys/devices/system/node/node%d", cell);
+	g_autofree char *path =
+		g_strdup_printf("%s/hugepages/hugepages-%ukB/free_hugepages", dir, page_kib);
+	g_autofree char *text = file_line(path);
+
+	if (text)
+		*ret = g_ascii_strtoull(text, NULL, 10);
+	return text != NULL;
+}
+
+bool node_free_pages(int cell, unsigned page_kib, uint64_t *ret, GError **error)
+{
+	unsigned base_kib = (unsigned)(sysconf(_SC_PAGESIZE) / 1024);
+	struct node_memory memory;
+
+	if (page_kib == base_kib) {
+		if (!node_memory_read(cell, &memory, error))
+			return false;
+		*ret = memory.free_kib / base_kib;
+		return true;
+	}
+	return huge_free_pages(cell, page_kib, ret) ||
+	       error_set(error, VMM_ERR_OPERATION_FAILED,
+			 "operation failed: cell %d has no pages of %u KiB", cell, page_kib);
 }

@@ -54,5 +54,11 @@ bool node_memory_read(int cell, struct node_memory *ret, GError **error);
 char *node_hostname(void);
 char *node_uuid(void); /* of this host, 36 characters; stable over reboots */
 char *node_sysinfo_xml(void);
+/* The host as a device of this name, in libvirt's format. */
+char *node_device_xml(const char *name);
+/* Has the CPU a feature of this name (libvirt's: "sse4.2", "tsc-deadline")? */
+bool node_cpu_has(const char *feature);
+/* How many pages of this size are free in a cell; -1: all together. */
+bool node_free_pages(int cell, unsigned page_kib, uint64_t *ret, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(node_topology, node_topology_free)

@@ -7,8 +7,8 @@
  *	REMOTE_PROCEDURES(X)
  *
  * Types are written without their "remote_"; none is remote_none.  A server
- * that has no handler for one answers rpc_reply_unknown(): clients then fall
- * back on older calls.
+ * that has no handler for one says so with NO_SUPPORT and its name: clients
+ * then fall back on older calls.  procother.h names the others.
  */
 #pragma once
 
@@ -52,6 +52,10 @@ enum remote_need {
 	X(293, NODE_GET_CPU_MAP, cpu_map_args, cpu_map_ret, READ) \
 	X(122, NODE_GET_SECURITY_MODEL, none, security_model_ret, READ) \
 	X(312, CONNECT_GET_CPU_MODEL_NAMES, cpu_models_args, models_ret, READ) \
+	X(158, CONNECT_COMPARE_CPU, xml_flags_args, int_ret, READ) \
+	X(162, CONNECT_BASELINE_CPU, names_flags_args, text_ret, READ) \
+	X(393, CONNECT_COMPARE_HYPERVISOR_CPU, compare_cpu_args, int_ret, READ) \
+	X(394, CONNECT_BASELINE_HYPERVISOR_CPU, baseline_cpu_args, text_ret, READ) \
 	/* listing and looking up */ \
 	X(273, CONNECT_LIST_ALL_DOMAINS, list_args, domains_ret, READ) \
 	X(23, DOMAIN_LOOKUP_BY_NAME, name_args, dom_ret, READ) \
@@ -221,6 +225,7 @@ enum remote_need {
 	X(372, DOMAIN_SET_GUEST_VCPUS, dom_cpumap_text_args, none, WRITE) \
 	X(420, DOMAIN_AGENT_SET_RESPONSE_TIMEOUT, dom_int_flags_args, int_ret, WRITE) \
 	X(424, DOMAIN_AUTHORIZED_SSH_KEYS_GET, dom_text_flags_args, names_ret, WRITE) \
+	X(425, DOMAIN_AUTHORIZED_SSH_KEYS_SET, dom_args, none, WRITE) \
 	/* registration of events */ \
 	X(316, CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, register_domain_args, int_ret, READ) \
 	X(317, CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, int_args, none, READ) \
@@ -234,6 +239,8 @@ enum remote_need {
 	X(369, CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY, int_args, none, READ) \
 	X(374, CONNECT_NODE_DEVICE_EVENT_REGISTER_ANY, register_nodedev_args, int_ret, READ) \
 	X(375, CONNECT_NODE_DEVICE_EVENT_DEREGISTER_ANY, int_args, none, READ) \
+	X(380, CONNECT_SECRET_EVENT_REGISTER_ANY, register_secret_args, int_ret, READ) \
+	X(381, CONNECT_SECRET_EVENT_DEREGISTER_ANY, int_args, none, READ) \
 	/* storage */ \
 	X(281, CONNECT_LIST_ALL_STORAGE_POOLS, list_args, pools_ret, READ) \
 	X(71, CONNECT_NUM_OF_STORAGE_POOLS, none, int_ret, READ) \
@@ -300,6 +307,15 @@ enum remote_need {
 	X(291, NETWORK_UPDATE, net_update_args, none, WRITE) \
 	X(341, NETWORK_GET_DHCP_LEASES, dhcp_leases_args, dhcp_leases_ret, READ) \
 	X(404, NETWORK_LIST_ALL_PORTS, net_list_args, net_ports_ret, READ) \
+	/* devices of the host */ \
+	X(113, NODE_DEVICE_LOOKUP_BY_NAME, name_args, nodedev_ret, READ) \
+	X(114, NODE_DEVICE_GET_XML_DESC, name_flags_args, text_ret, READ) \
+	X(115, NODE_DEVICE_GET_PARENT, name_args, opt_text_ret, READ) \
+	X(116, NODE_DEVICE_NUM_OF_CAPS, name_args, int_ret, READ) \
+	X(117, NODE_DEVICE_LIST_CAPS, name_int_args, names_ret, READ) \
+	X(433, NODE_DEVICE_GET_AUTOSTART, name_args, int_ret, READ) \
+	X(435, NODE_DEVICE_IS_PERSISTENT, name_args, int_ret, READ) \
+	X(436, NODE_DEVICE_IS_ACTIVE, name_args, int_ret, READ) \
 	/* lists that may be empty */ \
 	X(285, CONNECT_LIST_ALL_NODE_DEVICES, list_args, nodedevs_ret, READ) \
 	X(111, NODE_NUM_OF_DEVICES, cap_flags_args, int_ret, READ) \
