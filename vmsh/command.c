@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "libvmm/util/cleanup.h"
+#include "libvmm/util/nearest.h"
 #include "vmsh/commands.h"
 #include "vmsh/size.h"
 #include "vmsh/usage.h"
@@ -101,7 +102,7 @@ const struct command *command_find(const GPtrArray *words, unsigned *ret_used, G
 		usage_error(error, "'%s' needs a command after it: help %s", said, said);
 		return NULL;
 	}
-	near = usage_nearest(said, command_name_at, NULL);
+	near = nearest(said, command_name_at, NULL);
 	if (near)
 		usage_error(error, "unknown command '%s': did you mean '%s'?", said, near);
 	else
@@ -190,7 +191,7 @@ static const char *option_name_at(const void *arg, unsigned i)
 static const struct option_def *unknown_option(const struct command *cmd, const char *name,
 					       GError **error)
 {
-	const char *near = usage_nearest(name, option_name_at, cmd);
+	const char *near = nearest(name, option_name_at, cmd);
 
 	if (near)
 		usage_error(error, "%s: unknown option --%s: did you mean --%s?", cmd->name, name,

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "libvmm/util/nearest.h"
 #include "vmsh/usage.h"
 #include "vmsh/words.h"
 
@@ -108,7 +109,7 @@ static vmm_domain *lookup(vmm_connect *conn, const char *text, GError **error)
 		return NULL;
 	}
 	all = vmm_domain_list(conn, 0, NULL);
-	near = all ? usage_nearest(text, domain_name_at, all) : NULL;
+	near = all ? nearest(text, domain_name_at, all) : NULL;
 	if (near)
 		g_set_error(error, VMM_ERROR, VMM_ERR_NO_DOMAIN,
 			    "there is no domain '%s': did you mean '%s'?", text, near);

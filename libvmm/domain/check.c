@@ -208,8 +208,9 @@ static bool check_controllers(const struct domain_def *def, GError **error)
 
 			if (x->type == y->type && x->index == y->index)
 				return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-						 "two controllers '%s' have the index %u", x->alias,
-						 x->index);
+						 "<controller type='%s'> is there twice with "
+						 "index %u: one is enough",
+						 controller_type_name(x->type), x->index);
 		}
 	}
 	return true;
@@ -221,7 +222,8 @@ static bool alias_add(GHashTable *seen, const char *alias, GError **error)
 {
 	if (alias && !g_hash_table_add(seen, (char *)alias))
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "two devices have the alias '%s'", alias);
+				 "<alias name='%s'> is there twice: each device has its own",
+				 alias);
 	return true;
 }
 

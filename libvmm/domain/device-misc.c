@@ -233,6 +233,11 @@ void controller_def_free(void *opaque)
 	g_free(c);
 }
 
+const char *controller_type_name(enum controller_type type)
+{
+	return controller_names[type];
+}
+
 static bool parse_controller_model(const xmlNode *node, const struct controller_def *c,
 				   GError **error)
 {

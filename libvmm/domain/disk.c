@@ -66,6 +66,10 @@ static bool parse_driver(const xmlNode *disk, const xmlNode *node, struct disk_d
 	g_autofree char *type = xml_attr(node, "type");
 	unsigned name = 0, rerror = DISK_POLICY_DEFAULT;
 
+	if (node && !xml_expect(node,
+				"name type cache io discard detect_zeroes error_policy "
+				"rerror_policy queues", "", error))
+		return false;
 	if (!type)
 		return xml_error(node ? node : disk, VMM_ERR_XML, error,
 				 "the image's format is missing: add <driver type='qcow2'/> or "
@@ -74,11 +78,7 @@ static bool parse_driver(const xmlNode *disk, const xmlNode *node, struct disk_d
 			   error))
 		return false;
 	d->rerror_policy = rerror;
-	return xml_expect(node,
-			  "name type cache io discard detect_zeroes error_policy rerror_policy "
-			  "queues",
-			  "", error) &&
-	       XML_ATTR_ENUM(node, "name", driver_names, &name, error) &&
+	return XML_ATTR_ENUM(node, "name", driver_names, &name, error) &&
 	       XML_ATTR_ENUM(node, "type", format_names, &d->format, error) &&
 	       XML_ATTR_ENUM(node, "cache", cache_names, &d->cache, error) &&
 	       XML_ATTR_ENUM(node, "io", io_names, &d->io, error) &&
@@ -178,9 +178,9 @@ struct disk_def *disk_def_parse(const xmlNode *node, unsigned flags, GError **er
 			DEVICE_CHILDREN, error) ||
 	    !XML_ATTR_ENUM(node, "type", type_names, &d->type, error) ||
 	    !XML_ATTR_ENUM(node, "device", device_names, &device, error) ||
-	    !parse_source(node, xml_child(node, "source"), d, error) ||
-	    !parse_driver(node, xml_child(node, "driver"), d, error) ||
-	    !parse_target(xml_child(node, "target"), d, error) ||
+	    !xml_go_on(node, parse_source(node, xml_child(node, "source"), d, error), error) ||
+	    !xml_go_on(node, parse_driver(node, xml_child(node, "driver"), d, error), error) ||
+	    !xml_go_on(node, parse_target(xml_child(node, "target"), d, error), error) ||
 	    !parse_flag(node, "readonly", &d->readonly, error) ||
 	    !parse_flag(node, "shareable", &d->shareable, error) ||
 	    !parse_backing(node, d, error) ||

@@ -54,6 +54,7 @@ struct controller_def *controller_def_parse(const xmlNode *node, unsigned flags,
 void controller_def_format(struct xml_out *out, const struct controller_def *c, unsigned flags);
 typedef struct controller_def controller_def;
 void controller_def_free(void *c);
+const char *controller_type_name(enum controller_type type);
 
 bool balloon_def_parse(const xmlNode *node, unsigned flags, struct balloon_def *ret,
 		       GError **error);
@@ -68,6 +69,9 @@ bool clock_def_parse(const xmlNode *node, struct clock_def *ret, GError **error)
 void clock_def_format(struct xml_out *out, const struct clock_def *clock);
 void clock_def_init(struct clock_def *clock);
 void clock_def_done(struct clock_def *clock);
+
+bool identity_parse(const xmlNode *domain, struct domain_def *def, GError **error);
+void identity_format(struct xml_out *out, const struct domain_def *def);
 
 /* The factor that unit= says. */
 bool memory_unit(const xmlNode *node, uint64_t otherwise, uint64_t *ret, GError **error);

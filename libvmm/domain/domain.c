@@ -9,7 +9,6 @@
 #include "libvmm/util/cleanup.h"
 
 #define SCHEMA_FILE "domain.rng"
-#define TITLE_MAX_BYTES 4096
 #define LIVE_ROOM (64 * 1024)	/* for tap names and ptys that a start adds */
 
 static const char *const type_names[] = { "kvm" };
@@ -64,85 +63,7 @@ void domain_def_free(domain_def *def)
 	g_free(def);
 }
 
-/* ---- parse: who it is ---- */
-
-static bool parse_name(const xmlNode *domain, struct domain_def *def, GError **error)
-{
-	const xmlNode *node = xml_child(domain, "name");
-	g_autoptr(GError) why = NULL;
-	g_autofree char *name = NULL;
-
-	if (!node)
-		return xml_error(domain, VMM_ERR_XML, error, "<name> is missing");
-	if (!xml_expect(node, "", NULL, error))
-		return false;
-	name = xml_text(node);
-	if (!domain_name_check(name, &why))
-		return xml_error(node, VMM_ERR_XML, error, "%s", why->message);
-	g_free(def->name);
-	def->name = g_steal_pointer(&name);
-	return true;
-}
-
-static bool parse_uuid(const xmlNode *node, struct domain_def *def, GError **error)
-{
-	static const uint8_t zero[UUID_BYTES];
-	g_autofree char *text = NULL;
-
-	if (!node)
-		return true;
-	if (!xml_expect(node, "", NULL, error))
-		return false;
-	text = xml_text(node);
-	if (!text || !uuid_from_text(text, def->uuid) || !memcmp(def->uuid, zero, UUID_BYTES))
-		return xml_error(node, VMM_ERR_XML, error,
-				 "'%s' is not a UUID; leave the element out and one is made",
-				 text ? text : "");
-	return true;
-}
-
-static bool parse_text(const xmlNode *domain, const char *name, char **ret, GError **error)
-{
-	const xmlNode *node = xml_child(domain, name);
-
-	if (!node)
-		return true;
-	if (!xml_expect(node, "", NULL, error))
-		return false;
-	*ret = xml_text(node);
-	return true;
-}
-
-static bool parse_title(const xmlNode *domain, struct domain_def *def, GError **error)
-{
-	const xmlNode *node = xml_child(domain, "title");
-
-	if (!parse_text(domain, "title", &def->title, error) ||
-	    !parse_text(domain, "description", &def->description, error))
-		return false;
-	if (def->title && (strchr(def->title, '\n') || strlen(def->title) > TITLE_MAX_BYTES))
-		return xml_error(node, VMM_ERR_XML, error,
-				 "a title is one line of at most %d bytes", TITLE_MAX_BYTES);
-	return true;
-}
-
-/*
- * Somebody else's elements, kept as they are.  The copy takes along the
- * namespaces that are declared further up, so that it stands alone.
- */
-static bool parse_metadata(const xmlNode *node, struct domain_def *def, GError **error)
-{
-	if (!node || !node->children)
-		return true;
-	g_autoptr(xmlDoc) doc = xmlNewDoc(BAD_CAST "1.0");
-	xmlNode *copy = xmlDocCopyNode((xmlNode *)node, doc, 1);
-
-	if (copy) {
-		xmlDocSetRootElement(doc, copy);
-		def->metadata = xml_dump(copy, false);
-	}
-	return def->metadata || xml_error(node, VMM_ERR_XML, error, "it cannot be kept");
-}
+/* ---- parse: the machine ---- */
 
 static bool parse_root(const xmlNode *domain, struct domain_def *def, unsigned flags,
 		       GError **error)
@@ -164,13 +85,8 @@ static bool parse_root(const xmlNode *domain, struct domain_def *def, unsigned f
 		return false;
 	if (id && flags & DOMAIN_PARSE_LIVE)
 		def->id = id;
-	return parse_name(domain, def, error) &&
-	       parse_uuid(xml_child(domain, "uuid"), def, error) &&
-	       parse_title(domain, def, error) &&
-	       parse_metadata(xml_child(domain, "metadata"), def, error);
+	return true;
 }
-
-/* ---- parse: the machine ---- */
 
 static bool parse_vcpu(const xmlNode *node, struct domain_def *def, GError **error)
 {
@@ -267,18 +183,25 @@ static bool parse_os(const xmlNode *domain, struct domain_def *def, GError **err
 		xml_attr_bool(kernel, "unpack", "yes", "no", &def->os.kernel_unpack, error));
 }
 
+/* A part goes on without those before it, so that all of them have their say. */
+#define PARTS(X) \
+	X(identity_parse(domain, def, error)) \
+	X(memory_parse(domain, def, error)) \
+	X(parse_vcpu(xml_child(domain, "vcpu"), def, error)) \
+	X(cpu_def_parse(xml_child(domain, "cpu"), &def->cpu, error)) \
+	X(parse_os(domain, def, error)) \
+	X(parse_features(xml_child(domain, "features"), def, error)) \
+	X(clock_def_parse(xml_child(domain, "clock"), &def->clock, error)) \
+	X(parse_action(domain, "on_poweroff", &def->on_poweroff, error)) \
+	X(parse_action(domain, "on_reboot", &def->on_reboot, error)) \
+	X(parse_action(domain, "on_crash", &def->on_crash, error)) \
+	X(parse_pm(xml_child(domain, "pm"), def, error))
+
 static bool parse_machine(const xmlNode *domain, struct domain_def *def, GError **error)
 {
-	return memory_parse(domain, def, error) &&
-	       parse_vcpu(xml_child(domain, "vcpu"), def, error) &&
-	       cpu_def_parse(xml_child(domain, "cpu"), &def->cpu, error) &&
-	       parse_os(domain, def, error) &&
-	       parse_features(xml_child(domain, "features"), def, error) &&
-	       clock_def_parse(xml_child(domain, "clock"), &def->clock, error) &&
-	       parse_action(domain, "on_poweroff", &def->on_poweroff, error) &&
-	       parse_action(domain, "on_reboot", &def->on_reboot, error) &&
-	       parse_action(domain, "on_crash", &def->on_crash, error) &&
-	       parse_pm(xml_child(domain, "pm"), def, error);
+#define AND_GO_ON(part) && xml_go_on(domain, part, error)
+	return true PARTS(AND_GO_ON);
+#undef AND_GO_ON
 }
 
 /* ---- parse: devices ---- */
@@ -291,7 +214,7 @@ static bool parse_machine(const xmlNode *domain, struct domain_def *def, GError 
 			void *dev_ = may_add(n_, array, error) ? (parse) : NULL; \
 			if (dev_) \
 				g_ptr_array_add(array, dev_); \
-			ok_ = dev_; \
+			ok_ = xml_go_on(n_, dev_, error); \
 		} \
 		ok_; \
 	})
@@ -317,7 +240,7 @@ static bool parse_devices(const xmlNode *node, struct domain_def *def, unsigned 
 	return xml_expect(node, "",
 			  "emulator disk* interface* serial* console* channel* rng* controller* "
 			  "memballoon", error) &&
-	       parse_emulator(xml_child(node, "emulator"), def, error) &&
+	       xml_go_on(node, parse_emulator(xml_child(node, "emulator"), def, error), error) &&
 	       PARSE_ALL(node, "disk", def->disks, disk_def_parse(n_, flags, error)) &&
 	       PARSE_ALL(node, "interface", def->ifaces, iface_def_parse(n_, flags, error)) &&
 	       PARSE_ALL(node, "serial", def->serials,
@@ -329,7 +252,8 @@ static bool parse_devices(const xmlNode *node, struct domain_def *def, unsigned 
 	       PARSE_ALL(node, "rng", def->rngs, rng_def_parse(n_, flags, error)) &&
 	       PARSE_ALL(node, "controller", def->controllers,
 			 controller_def_parse(n_, flags, error)) &&
-	       balloon_def_parse(xml_child(node, "memballoon"), flags, &def->balloon, error);
+	       xml_go_on(node, balloon_def_parse(xml_child(node, "memballoon"), flags,
+						 &def->balloon, error), error);
 }
 
 static bool validate(xmlDoc *doc, GError **error)
@@ -350,22 +274,49 @@ static bool check_size(const struct domain_def *def, GError **error)
 	       error_set(error, VMM_ERR_XML, "the definition is too long to be kept");
 }
 
+/* False when the document is not one, or has problems: those are written down. */
+static bool parse_parts(xmlDoc *doc, struct domain_def *def, unsigned flags, GPtrArray *problems,
+			GError **error)
+{
+	const xmlNode *root = xmlDocGetRootElement(doc);
+
+	/* Ours first: its message says what to do; the schema then sees what we overlooked. */
+	return xml_go_on(root, parse_root(root, def, flags, error), error) &&
+	       parse_machine(root, def, error) &&
+	       xml_go_on(root, parse_devices(xml_child(root, "devices"), def, flags, error),
+			 error) &&
+	       problems->len == 0 && domain_def_fill(def, error) && check_size(def, error) &&
+	       (!(flags & DOMAIN_PARSE_VALIDATE) || validate(doc, error));
+}
+
+domain_def *domain_def_parse_all(const char *xml, unsigned flags, GPtrArray *problems)
+{
+	g_autoptr(GError) why = NULL;
+	g_autoptr(xmlDoc) doc = xml_read(xml, DOMAIN_XML_MAX_BYTES, "domain", &why);
+	g_autoptr(domain_def) def = domain_def_new(NULL);
+	bool ok = false;
+
+	if (doc) {
+		xml_collect(doc, xml, problems);
+		ok = parse_parts(doc, def, flags, problems, &why);
+		if (why)
+			xml_conflict_place(doc, &why);
+		xml_collect_end(doc);
+	}
+	if (why)
+		xml_problem_add(problems, why->code, why->message);
+	g_ptr_array_sort(problems, xml_problem_order);
+	return ok ? g_steal_pointer(&def) : NULL;
+}
+
 domain_def *domain_def_parse(const char *xml, unsigned flags, GError **error)
 {
-	g_autoptr(xmlDoc) doc = xml_read(xml, DOMAIN_XML_MAX_BYTES, "domain", error);
-	g_autoptr(domain_def) def = NULL;
+	g_autoptr(GPtrArray) problems = xml_problems_new();
+	domain_def *def = domain_def_parse_all(xml, flags, problems);
 
-	if (!doc)
-		return NULL;
-	def = domain_def_new(NULL);
-	const xmlNode *root = xmlDocGetRootElement(doc);
-	/* Ours first: its message says what to do; the schema then sees what we overlooked. */
-	if (!parse_root(root, def, flags, error) || !parse_machine(root, def, error) ||
-	    !parse_devices(xml_child(root, "devices"), def, flags, error) ||
-	    !domain_def_fill(def, error) || !check_size(def, error) ||
-	    (flags & DOMAIN_PARSE_VALIDATE && !validate(doc, error)))
-		return NULL;
-	return g_steal_pointer(&def);
+	if (!def)
+		xml_problems_tell(problems, error);
+	return def;
 }
 
 /* ---- format ---- */
@@ -376,19 +327,6 @@ static bool needs_namespace(const struct domain_def *def)
 		if (((const struct iface_def *)def->ifaces->pdata[i])->restricted)
 			return true;
 	return def->os.kernel_unpack;
-}
-
-static void format_identity(struct xml_out *out, const struct domain_def *def)
-{
-	char uuid[UUID_TEXT_BYTES];
-
-	uuid_to_text(def->uuid, uuid);
-	xml_leaf(out, "name", def->name);
-	xml_leaf(out, "uuid", uuid);
-	xml_leaf(out, "title", def->title);
-	xml_leaf(out, "description", def->description);
-	if (def->metadata)
-		xml_raw(out, def->metadata);
 }
 
 static void format_vcpu(struct xml_out *out, const struct domain_def *def)
@@ -465,7 +403,7 @@ void domain_def_write(struct xml_out *out, const char *element, const domain_def
 	if (def->id > 0 && flags & DOMAIN_FORMAT_LIVE)
 		xml_putf(out, "id", "%d", def->id);
 	xml_put(out, "xmlns:vmm", needs_namespace(def) ? DOMAIN_VMM_NS : NULL);
-	format_identity(out, def);
+	identity_format(out, def);
 	format_machine(out, def);
 	format_devices(out, def, flags);
 	xml_leaf_attr(out, "vmm:kernel", "unpack", def->os.kernel_unpack ? "yes" : NULL);

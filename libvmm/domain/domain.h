@@ -283,6 +283,8 @@ enum domain_format_flags {
 
 /* VMM_ERR_XML, VMM_ERR_XML_SCHEMA, VMM_ERR_CONFIG_UNSUPPORTED; checked by domain_def_check(). */
 domain_def *domain_def_parse(const char *xml, unsigned flags, GError **error);
+/* NULL: problems, an array of struct xml_problem (xml.h), has all that is wrong, by lines. */
+domain_def *domain_def_parse_all(const char *xml, unsigned flags, GPtrArray *problems);
 /* The same definition gives the same bytes; parse of it gives the same definition. */
 char *domain_def_format(const domain_def *def, unsigned flags);
 domain_def *domain_def_copy(const domain_def *def);

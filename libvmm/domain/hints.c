@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What to do instead of the parts of libvirt's dialect that this machine does
- * not have.  The key is PARENT/CHILD, PARENT/ATTRIBUTE or ELEMENT/ATTRIBUTE=VALUE;
- * '*' stands for any parent or any value.
+ * not have, and where those that it has belong.  The key is PARENT/CHILD,
+ * PARENT/ATTRIBUTE or ELEMENT/ATTRIBUTE=VALUE; '*' stands for any parent or any
+ * value.
  */
 #include "config.h"
-#include "libvmm/domain/xml.h"
+#include "libvmm/domain/xml-priv.h"
 
 #include <string.h>
 
@@ -170,6 +171,8 @@ static const struct hint {
 	{ "driver/metadata_cache", "leave it out" },
 	{ "driver/iommu", "leave it out" },
 	{ "driver/ats", "leave it out" },
+	{ "driver/format", "the format is type='qcow2' or type='raw'" },
+	{ "driver/io=uring", "use io='io_uring' or leave it out" },
 	{ "driver/io=native", "use io='io_uring' or leave it out" },
 	{ "driver/detect_zeroes=*",
 	  "use detect_zeroes='off'; guests that discard need no detection" },
@@ -215,6 +218,8 @@ static const struct hint {
 	{ "console/type=*", USE_UNIX },
 	{ "channel/type=*", USE_UNIX },
 	{ "*/log", "the last 256 KiB are kept and replayed; use type='file' to keep all" },
+	{ "portForward/protocol", "use proto='tcp' or proto='udp'" },
+	{ "os/initramfs", "use <initrd>" },
 	{ "*/protocol", "use type='unix'" },
 	{ "source/mode=connect", "use mode='bind' and connect to it" },
 	{ "source/reconnect", "use mode='bind' and connect to it" },
@@ -253,5 +258,75 @@ const char *xml_hint(const char *parent, const char *name)
 	for (unsigned i = 0; i < ARRAY_SIZE(hints); i++)
 		if (matches(hints[i].key, parent, name))
 			return hints[i].text;
+	return NULL;
+}
+
+/* ---- where things belong ---- */
+
+/* What stands elsewhere in the dialect; a name that has several places is under the likeliest. */
+static const struct place {
+	const char *where, *elements, *attrs;
+} places[] = {
+	{ "<domain>", "name uuid title description metadata memory currentMemory maxMemory "
+		      "memoryBacking vcpu cpu os features clock on_poweroff on_reboot on_crash pm "
+		      "devices", "" },
+	{ "<os>", "kernel initrd cmdline", "" },
+	{ "<type>, within <os>", "", "arch machine" },
+	{ "<features>", "acpi apic pae vmport", "" },
+	{ "<cpu>", "topology feature", "migratable check" },
+	{ "<topology>, within <cpu>", "", "sockets dies cores threads" },
+	{ "<feature>, within <cpu>", "", "policy" },
+	{ "<clock>", "timer", "offset timezone" },
+	{ "<timer>, within <clock>", "", "tickpolicy present" },
+	{ "<vcpu>", "", "cpuset current placement" },
+	{ "<memory>", "", "unit" },
+	{ "<memoryBacking>", "hugepages nosharepages", "" },
+	{ "<hugepages>, within <memoryBacking>", "page", "" },
+	{ "<pm>", "suspend-to-mem suspend-to-disk", "" },
+	{ "<devices>", "disk interface serial console channel rng controller memballoon emulator",
+	  "" },
+	{ "<disk>", "readonly shareable backingStore iotune", "device" },
+	{ "<driver>, within <disk>", "",
+	  "cache io discard detect_zeroes error_policy rerror_policy queues" },
+	{ "<source>", "", "file bridge path append" },
+	{ "<target>", "", "dev bus" },
+	{ "<iotune>, within <disk>",
+	  "total_bytes_sec read_bytes_sec write_bytes_sec total_iops_sec read_iops_sec "
+	  "write_iops_sec", "" },
+	{ "<interface>", "mac mtu link portForward", "" },
+	{ "<portForward>, within <interface>", "range", "proto" },
+	{ "<range>, within <portForward>", "", "start end to exclude" },
+	{ "<rng>", "rate", "" },
+	{ "<rate>, within <rng>", "", "bytes period" },
+	{ "<memballoon>", "stats", "autodeflate freePageReporting" },
+	{ "<boot>", "", "order" },
+};
+
+static bool has_word(const char *list, const char *word)
+{
+	g_auto(GStrv) words = g_strsplit(list, " ", -1);
+
+	return g_strv_contains((const char *const *)words, word);
+}
+
+const char *xml_place_of(const char *name, bool *ret_attr)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		*ret_attr = has_word(places[i].attrs, name);
+		if (*ret_attr || has_word(places[i].elements, name))
+			return places[i].where;
+	}
+	return NULL;
+}
+
+char *xml_nearest_place(const char *word)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		g_autofree char *near = xml_nearest(word, places[i].elements);
+
+		/* far away only what is very near */
+		if (near && near[0] == word[0])
+			return g_steal_pointer(&near);
+	}
 	return NULL;
 }

@@ -301,10 +301,10 @@ struct iface_def *iface_def_parse(const xmlNode *node, unsigned flags, GError **
 			"mac source target model mtu link driver backend portForward* boot vmm:user"
 			DEVICE_CHILDREN, error) ||
 	    !parse_type(node, &i->type, error) ||
-	    !parse_mac(xml_child(node, "mac"), i->mac, error) ||
-	    !parse_source(node, i, error) ||
-	    !parse_target(xml_child(node, "target"), i, flags, error) ||
-	    !parse_small(node, i, error) ||
+	    !xml_go_on(node, parse_mac(xml_child(node, "mac"), i->mac, error), error) ||
+	    !xml_go_on(node, parse_source(node, i, error), error) ||
+	    !xml_go_on(node, parse_target(xml_child(node, "target"), i, flags, error), error) ||
+	    !xml_go_on(node, parse_small(node, i, error), error) ||
 	    !parse_driver(xml_child(node, "driver"), i, error) ||
 	    !parse_forwards(node, i, error) ||
 	    !device_parse_common(node, flags, &i->alias, &i->boot_order, error))

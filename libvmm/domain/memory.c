@@ -5,7 +5,9 @@
 
 #include <string.h>
 
+#include "libvmm/domain/xml-priv.h"
 #include "libvmm/util/cleanup.h"
+#include "libvmm/util/nearest.h"
 
 #define KIB 1024ull
 #define MIB (1024ull * 1024)
@@ -15,15 +17,31 @@ static const struct unit {
 	uint64_t bytes;
 } units[] = {
 	{ "b", 1 }, { "B", 1 }, { "bytes", 1 },
-	{ "KB", 1000ull }, { "k", 1ull << 10 }, { "KiB", 1ull << 10 }, { "K", 1ull << 10 },
+	{ "KB", 1000ull }, { "k", 1ull << 10 }, { "K", 1ull << 10 }, { "KiB", 1ull << 10 },
 	{ "MB", 1000000ull }, { "M", 1ull << 20 }, { "MiB", 1ull << 20 },
 	{ "GB", 1000000000ull }, { "G", 1ull << 30 }, { "GiB", 1ull << 30 },
 	{ "TB", 1000000000000ull }, { "T", 1ull << 40 }, { "TiB", 1ull << 40 },
 };
 
+/* The last of those with the same meaning is the clearest. */
+static const char *unit_name(uint64_t bytes)
+{
+	unsigned i = ARRAY_SIZE(units) - 1;
+
+	while (units[i].bytes != bytes)
+		i--;
+	return units[i].name;
+}
+
+static const char *unit_at(const void *arg, unsigned i)
+{
+	return i < ARRAY_SIZE(units) ? units[i].name : NULL;
+}
+
 bool memory_unit(const xmlNode *node, uint64_t otherwise, uint64_t *ret, GError **error)
 {
 	g_autofree char *name = xml_attr(node, "unit");
+	const char *near;
 
 	*ret = otherwise;
 	if (!name)
@@ -34,8 +52,39 @@ bool memory_unit(const xmlNode *node, uint64_t otherwise, uint64_t *ret, GError 
 			return true;
 		}
 	}
-	return xml_error(node, VMM_ERR_XML, error,
+	near = nearest(name, unit_at, NULL);
+	if (near)
+		return xml_fault(node, "unit", VMM_ERR_XML, error,
+				 "unit='%s' is not known: did you mean '%s'?", name, near);
+	return xml_fault(node, "unit", VMM_ERR_XML, error,
 			 "unit='%s' is not one of b, KiB, MiB, GiB, TiB, KB, MB, GB, TB", name);
+}
+
+/* "64M": right but for the place of its unit. */
+static char *unit_apart(const xmlNode *node, const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+	g_autofree char *unit = g_strstrip(g_strdup(text + digits));
+	const char *name = (const char *)node->name;
+
+	for (unsigned i = 0; digits && i < ARRAY_SIZE(units); i++)
+		if (!g_ascii_strcasecmp(units[i].name, unit))
+			return g_strdup_printf("<%s unit='%s'>%.*s</%s>", name,
+					       unit_name(units[i].bytes), (int)digits, text, name);
+	return NULL;
+}
+
+static bool no_size(const xmlNode *node, const char *text, GError **error)
+{
+	g_autofree char *apart = unit_apart(node, text);
+
+	if (apart)
+		return xml_error(node, VMM_ERR_XML, error,
+				 "'%s' is not a number; the unit is an attribute: %s", text, apart);
+	return xml_error(node, VMM_ERR_XML, error,
+			 "'%s' is not a size: write a whole number, as in "
+			 "<%s unit='MiB'>512</%s>", text, (const char *)node->name,
+			 (const char *)node->name);
 }
 
 /* Rounded up, as libvirt does: nobody gets less than was asked for. */
@@ -47,11 +96,11 @@ static bool scale(const xmlNode *node, const char *text, uint64_t round, uint64_
 	if (!memory_unit(node, KIB, &unit, error))
 		return false;
 	if (!text || !xml_parse_u64(text, UINT64_MAX, &number))
-		return xml_error(node, VMM_ERR_XML, error, "'%s' is not a size", text ? text : "");
+		return no_size(node, text ? text : "", error);
 	if (number == 0 || number > DOMAIN_MEMORY_MAX_BYTES / unit)
 		return xml_error(node, VMM_ERR_XML, error,
-				 "%s is not a size from 1 byte to %llu TiB", text,
-				 DOMAIN_MEMORY_MAX_BYTES >> 40);
+				 "%s is not a size from 1 byte to %llu TiB; without unit= it "
+				 "counts KiB", text, DOMAIN_MEMORY_MAX_BYTES >> 40);
 	*ret = (number * unit + round - 1) / round * round;
 	return true;
 }

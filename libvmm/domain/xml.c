@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Small helpers over libxml2. */
 #include "config.h"
-#include "libvmm/domain/xml.h"
-
 #include <errno.h>
 #include <libxml/parser.h>
 #include <libxml/relaxng.h>
 #include <string.h>
 
 #include "libvmm/domain/domain.h"
-
-#define VMM_PREFIX "vmm:"
+#include "libvmm/domain/xml-priv.h"
+#include "libvmm/util/nearest.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlParserCtxt, xmlFreeParserCtxt)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlRelaxNGParserCtxt, xmlRelaxNGFreeParserCtxt)
@@ -20,6 +18,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlRelaxNGValidCtxt, xmlRelaxNGFreeValidCtxt)
 /* ---- documents ---- */
 
 struct reading {
+	const char *what;
 	bool doctype;
 	GError *first;		/* the rest follows from it */
 };
@@ -34,6 +33,57 @@ static void on_doctype(void *opaque, const xmlChar *name, const xmlChar *id, con
 	xmlStopParser(ctxt);
 }
 
+/* What mostly lies behind it. */
+static const char *parse_advice(const xmlError *e)
+{
+	switch (e->code) {
+	case XML_ERR_NAME_REQUIRED:
+		if (strstr(e->message, "attribute"))
+			return ": is a '>' or a quote missing before it?";
+		/* fall through */
+	case XML_ERR_ENTITYREF_SEMICOL_MISSING:
+	case XML_ERR_ENTITYREF_NO_NAME:
+		return ": write &amp; for a '&', &lt; for a '<'";
+	case XML_ERR_UNDECLARED_ENTITY:
+		return ": known are &amp; &lt; &gt; &quot; &apos;";
+	case XML_ERR_LT_IN_ATTRIBUTE:
+		return ": a quote is missing before it, or write &lt;";
+	case XML_ERR_ATTRIBUTE_NOT_STARTED:
+		return ": write the value in quotes";
+	case XML_ERR_ATTRIBUTE_WITHOUT_VALUE:
+		return ": an attribute is written NAME='VALUE'";
+	case XML_ERR_ATTRIBUTE_NOT_FINISHED:
+		return ": the closing quote is missing";
+	case XML_ERR_TAG_NOT_FINISHED:
+		return ": its closing tag is missing";
+	case XML_ERR_ATTRIBUTE_REDEFINED:
+		return ": keep one of them";
+	case XML_ERR_GT_REQUIRED:
+	case XML_ERR_SPACE_REQUIRED:
+		return ": is a '>', a quote or a blank missing before it?";
+	case XML_ERR_HYPHEN_IN_COMMENT:
+	case XML_ERR_COMMENT_NOT_FINISHED:
+		return ": a comment ends with --> and has no other -- in it";
+	case XML_ERR_DOCUMENT_END:
+		return ": only comments may follow </domain>; is there a closing tag too many?";
+	case XML_ERR_DOCUMENT_EMPTY:
+		return ": is this a domain's XML?";
+	case XML_NS_ERR_UNDEFINED_NAMESPACE:
+		return ": declare it in <domain>, as in xmlns:vmm='" DOMAIN_VMM_NS "'";
+	default:
+		return "";
+	}
+}
+
+/* Then a closing tag of that name is right, and one within is not closed. */
+static bool is_open(const xmlParserCtxt *ctxt, const char *name)
+{
+	for (int i = 0; i < ctxt->nameNr; i++)
+		if (!g_strcmp0((const char *)ctxt->nameTab[i], name))
+			return true;
+	return false;
+}
+
 static void on_parse_error(void *opaque, xmlError *e)
 {
 	xmlParserCtxt *ctxt = opaque;
@@ -42,8 +92,14 @@ static void on_parse_error(void *opaque, xmlError *e)
 	if (r->first || !e->message || e->level < XML_ERR_ERROR)
 		return;
 	g_autofree char *text = g_utf8_make_valid(e->message, -1);
-	error_set(&r->first, VMM_ERR_XML, "line %d, column %d: %s", e->line, e->int2,
-		  g_strchomp(text));
+	if (e->code == XML_ERR_TAG_NAME_MISMATCH && is_open(ctxt, e->str2))
+		error_set(&r->first, VMM_ERR_XML,
+			  "line %d: %s XML is not well-formed: <%s> is not closed before </%s> on "
+			  "line %d", e->int1, r->what, e->str1, e->str2, e->line);
+	else
+		error_set(&r->first, VMM_ERR_XML,
+			  "line %d, column %d: %s XML is not well-formed: %s%s", e->line, e->int2,
+			  r->what, g_strchomp(text), parse_advice(e));
 }
 
 static xmlDoc *read_text(const char *text, size_t bytes, struct reading *r)
@@ -61,7 +117,7 @@ static xmlDoc *read_text(const char *text, size_t bytes, struct reading *r)
 xmlDoc *xml_read(const char *text, size_t max_bytes, const char *what, GError **error)
 {
 	size_t bytes = strnlen(text, max_bytes + 1);
-	struct reading r = { 0 };
+	struct reading r = { .what = what };
 
 	if (bytes == 0 || bytes > max_bytes) {
 		error_set(error, VMM_ERR_XML, bytes ? "%s XML is longer than %zu bytes" :
@@ -73,9 +129,10 @@ xmlDoc *xml_read(const char *text, size_t max_bytes, const char *what, GError **
 	if (r.doctype)
 		error_set(error, VMM_ERR_XML,
 			  "%s XML has a document type (<!DOCTYPE>): not accepted", what);
-	else if (why || !doc || !xmlDocGetRootElement(doc))
-		error_set(error, VMM_ERR_XML, "%s XML is not well-formed%s%s", what,
-			  why ? ": " : "", why ? why->message : "");
+	else if (why)
+		g_propagate_error(error, g_steal_pointer(&why));
+	else if (!doc || !xmlDocGetRootElement(doc))
+		error_set(error, VMM_ERR_XML, "%s XML is not well-formed", what);
 	else
 		return g_steal_pointer(&doc);
 	return NULL;
@@ -125,162 +182,14 @@ bool xml_validate(xmlDoc *doc, const char *schema_file, GError **error)
 	return false;
 }
 
-/* ---- where ---- */
-
-static bool same_name(const xmlNode *a, const xmlNode *b)
-{
-	return a->type == XML_ELEMENT_NODE && b->type == XML_ELEMENT_NODE &&
-	       xmlStrEqual(a->name, b->name);
-}
-
-static void path_append(GString *path, const xmlNode *node)
-{
-	unsigned before = 0, after = 0;
-
-	if (!node || node->type != XML_ELEMENT_NODE)
-		return;
-	path_append(path, node->parent);
-	for (const xmlNode *n = node->prev; n; n = n->prev)
-		before += same_name(n, node);
-	for (const xmlNode *n = node->next; n && !after; n = n->next)
-		after += same_name(n, node);
-	g_string_append_c(path, '/');
-	if (node->ns && node->ns->prefix)
-		g_string_append_printf(path, "%s:", node->ns->prefix);
-	g_string_append(path, (const char *)node->name);
-	if (before || after)
-		g_string_append_printf(path, "[%u]", before + 1);
-}
-
-bool xml_error(const xmlNode *node, enum vmm_error code, GError **error, const char *format, ...)
-{
-	g_autoptr(GString) path = g_string_new(NULL);
-	g_autofree char *text = NULL;
-	va_list ap;
-
-	va_start(ap, format);
-	text = g_strdup_vprintf(format, ap);
-	va_end(ap);
-	path_append(path, node);
-	return error_set(error, code, "line %ld: %s: %s", xmlGetLineNo(node), path->str, text);
-}
-
-/* ---- what may be there ---- */
-
-static bool is_named(const xmlNode *node, const char *name)
-{
-	bool ours = g_str_has_prefix(name, VMM_PREFIX);
-
-	if (node->type != XML_ELEMENT_NODE)
-		return false;
-	if (ours != (node->ns && xmlStrEqual(node->ns->href, BAD_CAST DOMAIN_VMM_NS)))
-		return false;
-	if (!ours && node->ns)
-		return false;
-	return !strcmp((const char *)node->name, name + (ours ? strlen(VMM_PREFIX) : 0));
-}
-
-static bool refuse(const xmlNode *node, const char *what, const char *name, const char *known,
-		   GError **error)
-{
-	const char *hint = xml_hint((const char *)node->name, name);
-	bool attr = what[0] == 'a';
-	const char *open = attr ? "'" : "<", *close = attr ? "'" : ">";
-
-	if (hint)
-		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
-				 "%s %s%s%s is not supported: %s", what, open, name, close, hint);
-	if (!*known)
-		return xml_error(node, VMM_ERR_XML, error, "unknown %s %s%s%s: none is known here",
-				 what, open, name, close);
-	g_autofree char *list = g_strdelimit(g_strdup(known), "*", ' ');
-	g_auto(GStrv) words = g_strsplit_set(list, " ", -1);
-	g_autoptr(GString) text = g_string_new(NULL);
-	for (char **w = words; *w; w++)
-		if (**w)
-			g_string_append_printf(text, "%s%s", text->len ? ", " : "", *w);
-	return xml_error(node, VMM_ERR_XML, error, "unknown %s %s%s%s; known here: %s", what, open,
-			 name, close, text->str);
-}
-
-static bool expect_attrs(const xmlNode *node, char **known, const char *list, GError **error)
-{
-	for (const xmlAttr *a = node->properties; a; a = a->next)
-		if (a->ns || !g_strv_contains((const char *const *)known, (const char *)a->name))
-			return refuse(node, "attribute", (const char *)a->name, list, error);
-	return true;
-}
-
-/* Returns the place in known, or -1. */
-static int find_known(const xmlNode *child, char **known, bool *ret_many)
-{
-	for (int i = 0; known[i]; i++) {
-		g_autofree char *name = g_strdup(known[i]);
-		*ret_many = g_str_has_suffix(name, "*");
-		if (*ret_many)
-			name[strlen(name) - 1] = '\0';
-		if (is_named(child, name))
-			return i;
-	}
-	return -1;
-}
-
-static bool expect_child(const xmlNode *node, const xmlNode *child, char **known, const char *list,
-			 uint64_t *seen, GError **error)
-{
-	bool many;
-	int i = find_known(child, known, &many);
-
-	if (i < 0) {
-		const char *prefix = child->ns ? (const char *)child->ns->prefix : NULL;
-		g_autofree char *name =
-			g_strdup_printf("%s%s%s", prefix ? prefix : "", prefix ? ":" : "",
-					(const char *)child->name);
-		g_autoptr(GError) why = NULL;
-		refuse(node, "element", name, list, &why);
-		/* The line that helps is the child's. */
-		return error_set(error, why->code, "line %ld: %s", xmlGetLineNo(child),
-				 strchr(why->message, '/'));
-	}
-	if (!many && (*seen & 1ull << i))
-		return xml_error(child, VMM_ERR_XML, error, "the element may be there only once");
-	*seen |= 1ull << i;
-	return true;
-}
-
-static bool expect_children(const xmlNode *node, const char *list, GError **error)
-{
-	g_auto(GStrv) known = g_strsplit(list ? list : "", " ", -1);
-	uint64_t seen = 0;
-
-	g_assert(g_strv_length(known) <= 64);
-	for (const xmlNode *c = node->children; c; c = c->next) {
-		if (c->type == XML_ELEMENT_NODE &&
-		    !expect_child(node, c, known, list ? list : "", &seen, error))
-			return false;
-		if (list && c->type == XML_TEXT_NODE && !xmlIsBlankNode(c))
-			return xml_error(node, VMM_ERR_XML, error, "text is not expected here");
-		if (c->type != XML_ELEMENT_NODE && c->type != XML_TEXT_NODE &&
-		    c->type != XML_COMMENT_NODE)
-			return xml_error(node, VMM_ERR_XML, error,
-					 "only elements, text and comments are expected here");
-	}
-	return true;
-}
-
-bool xml_expect(const xmlNode *node, const char *attrs, const char *children, GError **error)
-{
-	g_auto(GStrv) known = g_strsplit(attrs, " ", -1);
-
-	return expect_attrs(node, known, attrs, error) && expect_children(node, children, error);
-}
+/* ---- elements ---- */
 
 xmlNode *xml_child(const xmlNode *node, const char *name)
 {
 	if (!node)
 		return NULL;
 	for (xmlNode *c = node->children; c; c = c->next)
-		if (is_named(c, name))
+		if (xml_is_named(c, name))
 			return c;
 	return NULL;
 }
@@ -288,7 +197,8 @@ xmlNode *xml_child(const xmlNode *node, const char *name)
 xmlNode *xml_next(const xmlNode *node)
 {
 	for (xmlNode *n = node->next; n; n = n->next)
-		if (same_name(n, node) && n->ns == node->ns)
+		if (n->type == XML_ELEMENT_NODE && xmlStrEqual(n->name, node->name) &&
+		    n->ns == node->ns)
 			return n;
 	return NULL;
 }
@@ -321,7 +231,9 @@ bool xml_attr_need(const xmlNode *node, const char *name, char **ret, GError **e
 	g_autofree char *value = xml_attr(node, name);
 
 	if (!value || !*value)
-		return xml_error(node, VMM_ERR_XML, error, "attribute '%s' is missing", name);
+		return xml_error(node, VMM_ERR_XML, error,
+				 "attribute '%s' is missing: <%s %s='...'> needs it", name,
+				 (const char *)node->name, name);
 	g_free(*ret);
 	*ret = g_steal_pointer(&value);
 	return true;
@@ -332,7 +244,8 @@ static bool check_path(const xmlNode *node, const char *path, GError **error)
 	if (!path)
 		return xml_error(node, VMM_ERR_XML, error, "a path is missing");
 	if (path[0] != '/')
-		return xml_error(node, VMM_ERR_XML, error, "'%s' is not an absolute path", path);
+		return xml_error(node, VMM_ERR_XML, error,
+				 "'%s' is not an absolute path: it must begin with '/'", path);
 	for (const char *c = path; *c; c++)
 		if (g_ascii_iscntrl(*c))
 			return xml_error(node, VMM_ERR_XML, error,
@@ -376,9 +289,9 @@ bool xml_attr_u64(const xmlNode *node, const char *name, uint64_t *ret, GError *
 {
 	g_autofree char *value = xml_attr(node, name);
 
-	if (value && !xml_parse_u64(value, UINT64_MAX, ret))
-		return xml_error(node, VMM_ERR_XML, error, "%s='%s' is not a number", name, value);
-	return true;
+	return !value || xml_parse_u64(value, UINT64_MAX, ret) ||
+	       xml_fault(node, name, VMM_ERR_XML, error, "%s='%s' is not a number: write %s='N'",
+			 name, value, name);
 }
 
 bool xml_attr_uint(const xmlNode *node, const char *name, unsigned min, unsigned max, unsigned *ret,
@@ -390,8 +303,8 @@ bool xml_attr_uint(const xmlNode *node, const char *name, unsigned min, unsigned
 	if (!value)
 		return true;
 	if (!xml_parse_u64(value, max, &number) || number < min)
-		return xml_error(node, VMM_ERR_XML, error, "%s='%s' is not a number from %u to %u",
-				 name, value, min, max);
+		return xml_fault(node, name, VMM_ERR_XML, error,
+				 "%s='%s' is not a number from %u to %u", name, value, min, max);
 	*ret = number;
 	return true;
 }
@@ -404,26 +317,61 @@ bool xml_attr_i64(const xmlNode *node, const char *name, int64_t *ret, GError **
 	if (!value)
 		return true;
 	if (!g_ascii_string_to_signed(value, 10, G_MININT64, G_MAXINT64, &number, NULL))
-		return xml_error(node, VMM_ERR_XML, error, "%s='%s' is not a number", name, value);
+		return xml_fault(node, name, VMM_ERR_XML, error,
+				 "%s='%s' is not a number: write %s='N'", name, value, name);
 	*ret = number;
 	return true;
 }
 
-static bool enum_error(const xmlNode *node, const char *name, const char *value,
-		       const char *const *names, unsigned n, GError **error)
+struct names {
+	const char *const *names;
+	unsigned n;
+};
+
+static const char *name_at(const void *arg, unsigned i)
 {
+	const struct names *all = arg;
+
+	return i < all->n ? all->names[i] ? all->names[i] : "" : NULL;
+}
+
+/* What the rest of an element's meaning hangs on can't be passed over. */
+static bool decides(const char *attr)
+{
+	static const char *const deciding[] = { "type", "mode", "offset", "bus", "device", NULL };
+
+	return g_strv_contains(deciding, attr);
+}
+
+static char *enum_advice(const xmlNode *node, const char *name, const char *value,
+			 const struct names *all, const char *hint)
+{
+	const char *near = nearest(value, name_at, all);
 	g_autoptr(GString) known = g_string_new(NULL);
+
+	if (near)
+		return g_strdup_printf("%s='%s' is not known: did you mean '%s'?", name, value,
+				       near);
+	if (hint)
+		return g_strdup_printf("%s='%s' is not supported: %s", name, value, hint);
+	for (unsigned i = 0; i < all->n; i++)
+		if (all->names[i])
+			g_string_append_printf(known, "%s'%s'", known->len ? ", " : "",
+					       all->names[i]);
+	return g_strdup_printf("%s='%s' is not one of %s", name, value, known->str);
+}
+
+static bool enum_error(const xmlNode *node, const char *name, const char *value,
+		       const struct names *all, GError **error)
+{
 	g_autofree char *key = g_strdup_printf("%s=%s", name, value);
 	const char *hint = xml_hint((const char *)node->name, key);
+	g_autofree char *text = enum_advice(node, name, value, all, hint);
+	enum vmm_error code = hint ? VMM_ERR_CONFIG_UNSUPPORTED : VMM_ERR_XML;
 
-	if (hint)
-		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
-				 "%s='%s' is not supported: %s", name, value, hint);
-	for (unsigned i = 0; i < n; i++)
-		if (names[i])
-			g_string_append_printf(known, "%s'%s'", known->len ? ", " : "", names[i]);
-	return xml_error(node, VMM_ERR_XML, error, "%s='%s' is not one of %s", name, value,
-			 known->str);
+	if (xml_fault(node, name, code, error, "%s", text))
+		return !decides(name) || xml_give_up(node, code, error);
+	return false;
 }
 
 bool xml_attr_enum(const xmlNode *node, const char *name, const char *const *names, unsigned n,
@@ -439,7 +387,7 @@ bool xml_attr_enum(const xmlNode *node, const char *name, const char *const *nam
 			return true;
 		}
 	}
-	return enum_error(node, name, value, names, n, error);
+	return enum_error(node, name, value, &(struct names){ names, n }, error);
 }
 
 bool xml_attr_bool(const xmlNode *node, const char *name, const char *yes, const char *no,

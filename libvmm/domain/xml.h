@@ -26,9 +26,41 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 xmlDoc *xml_read(const char *text, size_t max_bytes, const char *what, GError **error);
 bool xml_validate(xmlDoc *doc, const char *schema_file, GError **error);
 
-/* Sets "line 7: /domain/devices/disk[2]: TEXT"; false. */
+/* Sets "line 7, column 5: /domain/devices/disk[2]: TEXT"; false. */
 bool xml_error(const xmlNode *node, enum vmm_error code, GError **error, const char *format, ...)
 	G_GNUC_PRINTF(4, 5);
+
+/* ---- all problems of a document at once ---- */
+
+struct xml_problem {
+	unsigned line, column;		/* 0: not known */
+	enum vmm_error code;
+	char *text;			/* without the place */
+};
+
+GPtrArray *xml_problems_new(void);
+/* A place at the beginning of text, as xml_error() writes it, is taken for the problem's. */
+void xml_problem_add(GPtrArray *problems, enum vmm_error code, const char *text);
+char *xml_problem_text(const struct xml_problem *problem);	/* with the place */
+int xml_problem_order(const void *a, const void *b);		/* of pointers, by lines */
+
+/* All of them as one error: the first one's code, and a line for each. */
+void xml_problems_tell(const GPtrArray *problems, GError **error);
+
+/* Until the end of it; text is doc's, problems of struct xml_problem. */
+void xml_collect(xmlDoc *doc, const char *text, GPtrArray *problems);
+void xml_collect_end(xmlDoc *doc);
+/*
+ * After a part of the document that others do not need: true, to go on, when
+ * what went wrong has been written down; *error is clear then.
+ */
+bool xml_go_on(const xmlNode *node, bool ok, GError **error);
+
+/*
+ * An error about a relation of elements begins with what one of them looks
+ * like, "<NAME ATTRIBUTE='VALUE'>": that is its place, and it is written down.
+ */
+void xml_conflict_place(xmlDoc *doc, GError **why);
 
 /*
  * attrs and children are names with spaces between; a child that may be there
@@ -38,7 +70,7 @@ bool xml_expect(const xmlNode *node, const char *attrs, const char *children, GE
 /* What to do instead of an element or attribute that other machines have; NULL: never heard of. */
 const char *xml_hint(const char *parent, const char *name);
 
-/* "vmm:kernel" is kernel in DOMAIN_VMM_NS.  xml_next: the next of the same name. */
+/* name as in xml_expect().  xml_next: the next of the same name. */
 xmlNode *xml_child(const xmlNode *node, const char *name);
 xmlNode *xml_next(const xmlNode *node);
 

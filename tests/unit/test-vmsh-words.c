@@ -4,6 +4,7 @@
 
 #include <glib.h>
 
+#include "libvmm/util/nearest.h"
 #include "vmsh/size.h"
 #include "vmsh/usage.h"
 #include "vmsh/words.h"
@@ -128,10 +129,10 @@ static const char *some_names(const void *arg, unsigned i)
 
 static void a_slip_of_the_finger_finds_the_word_meant(void)
 {
-	g_assert_cmpstr(usage_nearest("strat", some_names, NULL), ==, "start");
-	g_assert_cmpstr(usage_nearest("lst", some_names, NULL), ==, "list");
-	g_assert_cmpstr(usage_nearest("shut", some_names, NULL), ==, "shutdown");
-	g_assert_null(usage_nearest("frobnicate", some_names, NULL));
+	g_assert_cmpstr(nearest("strat", some_names, NULL), ==, "start");
+	g_assert_cmpstr(nearest("lst", some_names, NULL), ==, "list");
+	g_assert_cmpstr(nearest("shut", some_names, NULL), ==, "shutdown");
+	g_assert_null(nearest("frobnicate", some_names, NULL));
 }
 
 int main(int argc, char **argv)
