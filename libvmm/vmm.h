@@ -201,6 +201,51 @@ GPtrArray *vmm_domain_history(vmm_domain *dom, GError **error);
 char *vmm_domain_revision_xml(vmm_domain *dom, unsigned number, GError **error);
 /* number 0: what was before, step by step when called again.  A new revision is made. */
 bool vmm_domain_undo(vmm_domain *dom, unsigned number, unsigned *ret_restored, GError **error);
+
+/* ---- plans: what a definition would do, before it does it ---- */
+
+enum vmm_plan_action { VMM_PLAN_NOTHING, VMM_PLAN_NEW, VMM_PLAN_CHANGE, VMM_PLAN_REFUSED };
+enum vmm_plan_severity {
+	VMM_PLAN_ERROR,			/* it is refused */
+	VMM_PLAN_NO_START,		/* as the host is now it would not start */
+	VMM_PLAN_DOUBT,
+};
+enum vmm_plan_when { VMM_PLAN_NOW, VMM_PLAN_NEXT_START, VMM_PLAN_NEVER };
+
+struct vmm_plan_problem {
+	enum vmm_plan_severity severity;
+	unsigned line, column;		/* 0: of none */
+	char *text;
+};
+
+struct vmm_plan_field {
+	char *path;			/* "devices/disk[vda]/driver@cache" */
+	char *live, *saved, *next;	/* NULL: not there */
+	enum vmm_plan_when when;
+};
+
+struct vmm_plan {
+	enum vmm_plan_action action;
+	char *name;			/* "" when it can't be read */
+	bool active;
+	unsigned revision;		/* of what it changes; 0: nothing */
+	GPtrArray *problems;		/* of struct vmm_plan_problem */
+	GPtrArray *fields;		/* of struct vmm_plan_field */
+};
+
+/*
+ * A domain that has the name of xml is meant by it: its uuid and its network
+ * addresses stay where xml leaves them open.  flags: VMM_DEFINE_VALIDATE.
+ */
+struct vmm_plan *vmm_connect_plan(vmm_connect *conn, const char *xml, unsigned flags,
+				  GError **error);
+void vmm_plan_free(struct vmm_plan *plan);
+/* Refused if the definition is no longer at this revision.  source: "HOST:/folder", or NULL. */
+vmm_domain *vmm_connect_apply(vmm_connect *conn, const char *xml, unsigned flags,
+			      unsigned revision, const char *source,
+			      enum vmm_plan_action *ret_action, GError **error);
+/* Names (char *) of the domains that were last applied from source. */
+GPtrArray *vmm_connect_applied(vmm_connect *conn, const char *source, GError **error);
 bool vmm_domain_rename(vmm_domain *dom, const char *name, GError **error);
 /* event: 0 poweroff 1 reboot 2 crash; action: 0 destroy 1 restart 2 rename-restart 3 preserve */
 bool vmm_domain_set_lifecycle_action(vmm_domain *dom, unsigned event, unsigned action,

@@ -41,7 +41,9 @@ static const struct api_entry *const remote_tables[] = {
 	api_nodedev, api_network, api_storage, api_snapshot, api_block, api_save, api_volume,
 	api_iface, api_agent, api_cpu, NULL
 };
-static const struct api_entry *const own_tables[] = { api_doctor, api_history, api_image, NULL };
+static const struct api_entry *const own_tables[] = {
+	api_doctor, api_history, api_image, api_plan, NULL
+};
 static const struct api_entry *const qemu_tables[] = { api_qemu, NULL };
 
 static const struct program {

@@ -96,5 +96,9 @@ const char *const store_migrations[] = {
 	"CREATE TRIGGER next_revision AFTER UPDATE OF xml ON domains WHEN new.xml <> old.xml BEGIN"
 	" INSERT INTO revisions SELECT new.uuid, max(number) + 1, unixepoch(), author(),"
 	" restored(), new.xml FROM revisions WHERE uuid = new.uuid; END;",
+	/* Which domains came from where, by "apply". */
+	"CREATE TABLE applied("
+	" uuid BLOB NOT NULL PRIMARY KEY REFERENCES domains(uuid) ON DELETE CASCADE,"
+	" source TEXT NOT NULL) STRICT, WITHOUT ROWID;",
 };
 static_assert(ARRAY_SIZE(store_migrations) == STORE_VERSION, "one migration for each version");

@@ -8,6 +8,7 @@
 #include "vmsh/console.h"
 #include "vmsh/fleet.h"
 #include "vmsh/options.h"
+#include "vmsh/plan.h"
 #include "vmsh/usage.h"
 #include "vmsh/xml-file.h"
 #include "vmsh/words.h"
@@ -29,6 +30,8 @@ static bool cmd_define(struct shell *sh, struct command_args *args, GError **err
 	const GPtrArray *files = args_words(args, "file");
 	unsigned flags = args_given(args, "validate") ? VMM_DEFINE_VALIDATE : 0, failed = 0;
 
+	if (args_given(args, "plan"))
+		return cmd_plan(sh, args, error);
 	for (unsigned i = 0; i < files->len; i++) {
 		const char *path = ((struct word *)files->pdata[i])->text;
 		g_autoptr(GError) why = NULL;
@@ -284,7 +287,10 @@ static bool cmd_console(struct shell *sh, struct command_args *args, GError **er
 	.help = "how to ask the guest; the daemon chooses if not given", \
 }
 
-static const struct option_def options_define[] = { OPTION_XML(OPT_MANY), OPTION_VALIDATE, { 0 } };
+static const struct option_def options_define[] = {
+	OPTION_XML(OPT_MANY), OPTION_VALIDATE,
+	OPTION_FLAG("plan", "only show what that would change, as plan does"), { 0 },
+};
 
 static const struct option_def options_create[] = {
 	OPTION_XML(0),
@@ -347,7 +353,8 @@ static const struct option_def options_console[] = {
 #define GROUP "Domains"
 
 const struct command commands_domain[] = {
-	{ "define", GROUP, "store domains from XML files", options_define, 0, cmd_define },
+	{ "define", GROUP, "store domains from XML files", options_define, COMMAND_JSON,
+	  cmd_define },
 	{ "undefine", GROUP, "forget domains", options_undefine, 0, cmd_undefine,
 	  "A domain that runs goes on until it is off. Disk images are not touched." },
 	{ "create", GROUP, "start a domain from an XML file, without storing it", options_create, 0,

@@ -17,6 +17,7 @@ static const struct command *const tables[] = {
 	commands_save,
 	commands_info,
 	commands_history,
+	commands_plan,
 	commands_graph,
 	commands_pool,
 	commands_vol,

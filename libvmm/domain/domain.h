@@ -173,6 +173,7 @@ struct forward_def {
 struct iface_def {
 	enum iface_type type;
 	uint8_t mac[6];
+	bool mac_given;			/* in the XML it came from, not made up */
 	char *bridge;			/* BRIDGE: the host's bridge */
 	char *target;			/* tap device; NULL: named at start */
 	bool target_unmanaged;		/* ETHERNET: the tap device exists already (managed='no') */
@@ -238,6 +239,7 @@ struct domain_def {
 	int id;				/* -1 when it does not run */
 	char *name;
 	uint8_t uuid[UUID_BYTES];
+	bool uuid_given;		/* in the XML it came from, not made up */
 	char *title, *description;	/* may be NULL */
 	char *metadata;			/* the whole element as it was written; NULL */
 

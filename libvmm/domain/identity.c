@@ -35,6 +35,7 @@ static bool parse_uuid(const xmlNode *node, struct domain_def *def, GError **err
 	if (!xml_expect(node, "", NULL, error))
 		return false;
 	text = xml_text(node);
+	def->uuid_given = true;
 	if (!text || !uuid_from_text(text, def->uuid) || !memcmp(def->uuid, zero, UUID_BYTES))
 		return xml_error(node, VMM_ERR_XML, error,
 				 "'%s' is not a UUID; leave the element out and one is made",

@@ -297,6 +297,7 @@ struct iface_def *iface_def_parse(const xmlNode *node, unsigned flags, GError **
 	g_autoptr(iface_def) i = iface_def_new(IFACE_USER);
 
 	i->line = xmlGetLineNo(node);
+	i->mac_given = xml_child(node, "mac");
 	if (!xml_expect(node, "type",
 			"mac source target model mtu link driver backend portForward* boot vmm:user"
 			DEVICE_CHILDREN, error) ||

@@ -22,7 +22,10 @@
 	/* the past of definitions */ \
 	X(64, DOMAIN_HISTORY, remote_dom_args, vmm_history_ret, READ) \
 	X(65, DOMAIN_REVISION_XML, vmm_revision_args, remote_text_ret, READ) \
-	X(66, DOMAIN_UNDO, vmm_revision_args, vmm_number_ret, WRITE)
+	X(66, DOMAIN_UNDO, vmm_revision_args, vmm_number_ret, WRITE) \
+	X(67, DOMAIN_PLAN, vmm_plan_args, vmm_plan_ret, WRITE) \
+	X(68, DOMAIN_APPLY, vmm_apply_args, vmm_apply_ret, WRITE) \
+	X(69, DOMAINS_APPLIED, vmm_applied_args, vmm_applied_ret, READ)
 
 #define VMM_PROC_NUMBER(nr, name, args, ret, need) VMM_PROC_##name = nr,
 enum vmm_procedure {
