@@ -167,8 +167,9 @@ bool domain_match(struct domain_table *t, const domain_def *def, struct domain *
 	if (same_name)
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
 				 "operation failed: domain '%s' already exists with uuid %s: "
-				 "give that <uuid> to redefine it, or another <name>",
-				 def->name, same_name->uuid_text);
+				 "give that <uuid> to redefine it, or another <name>, "
+				 "or change it where it is: edit %s",
+				 def->name, same_name->uuid_text, def->name);
 	return error_set(error, VMM_ERR_OPERATION_FAILED,
 			 "operation failed: domain '%s' is already defined with uuid %s",
 			 same_uuid->name, same_uuid->uuid_text);

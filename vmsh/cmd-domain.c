@@ -168,6 +168,20 @@ static bool cmd_shutdown(struct shell *sh, struct command_args *args, GError **e
 	return fleet_run(sh, args, VMM_LIST_ACTIVE, &job, error);
 }
 
+static bool stop_one(struct shell *sh, vmm_domain *dom, void *opaque, GError **error)
+{
+	uint64_t timeout_sec = args_number(opaque, "timeout", 0);
+
+	return vmm_domain_shutdown(dom, 0, error) && wait_until_off(sh, dom, timeout_sec, error);
+}
+
+static bool cmd_stop(struct shell *sh, struct command_args *args, GError **error)
+{
+	const struct fleet_job job = { "stopping", "stopped", stop_one, args, true };
+
+	return fleet_run(sh, args, VMM_LIST_ACTIVE, &job, error);
+}
+
 static bool reboot_one(struct shell *sh, vmm_domain *dom, void *args, GError **error)
 {
 	unsigned flags;
@@ -319,6 +333,13 @@ static const struct option_def options_shutdown[] = {
 	{ 0 },
 };
 
+static const struct option_def options_stop[] = {
+	OPTION_DOMAINS(ACTIVE),
+	{ .name = "timeout", .kind = OPT_NUMBER, .value = "SECONDS",
+	  .help = "fail for a guest that is not off after this time" },
+	{ 0 },
+};
+
 static const struct option_def options_reboot[] = { OPTION_DOMAINS(ACTIVE), OPTION_MODE, { 0 } };
 static const struct option_def options_active[] = { OPTION_DOMAINS(ACTIVE), { 0 } };
 
@@ -361,6 +382,8 @@ const struct command commands_domain[] = {
 	  cmd_create, "It is forgotten when it is off." },
 	{ "start", GROUP, "start domains that are off", options_start, 0, cmd_start },
 	{ "shutdown", GROUP, "ask guests to shut down", options_shutdown, 0, cmd_shutdown },
+	{ "stop", GROUP, "shut guests down, and wait until they are off", options_stop, 0,
+	  cmd_stop },
 	{ "reboot", GROUP, "ask guests to reboot", options_reboot, 0, cmd_reboot },
 	{ "reset", GROUP, "reset machines, as by the button", options_active, 0, cmd_reset },
 	{ "destroy", GROUP, "stop machines at once, as by pulling the plug", options_destroy, 0,

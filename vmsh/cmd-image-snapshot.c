@@ -20,8 +20,7 @@ static bool list_snapshots(struct command_args *args, GError **error)
 
 	if (!info)
 		return false;
-	text = args_json(args) || g_strcmp0(args_text(args, "output"), "json") == 0 ?
-		image_snapshots_json(info) : image_snapshots_text(info);
+	text = args_json(args) ? image_snapshots_json(info) : image_snapshots_text(info);
 	fputs(text, stdout);
 	return true;
 }
@@ -70,8 +69,6 @@ static const struct option_def options_snapshot[] = {
 	OPTION_SNAPSHOT("create", 'c', "make one of this name"),
 	OPTION_SNAPSHOT("apply", 'a', "make the disk what it was; what it has now is lost"),
 	OPTION_SNAPSHOT("delete", 'd', "delete it; -a and -d take a name or an id"),
-	{ .name = "output", .kind = OPT_STRING, .complete = COMPLETE_WORDS, .words = "human json",
-	  .help = "human text or JSON" },
 	{ .name = "quiet", .letter = 'q', .kind = OPT_FLAG, .help = "print nothing" },
 	{ .name = "force-share", .letter = 'U', .kind = OPT_FLAG,
 	  .help = "list though a machine uses it" },

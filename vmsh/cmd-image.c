@@ -58,11 +58,6 @@ static void say(struct shell *sh, struct command_args *args, const char *text)
 		shell_say(sh, "%s", text);
 }
 
-static bool wants_json(const struct command_args *args)
-{
-	return args_json(args) || g_strcmp0(args_text(args, "output"), "json") == 0;
-}
-
 /* ---- create ---- */
 
 /* What a user writes after -b, seen from here: relative names count from the overlay's folder. */
@@ -127,7 +122,7 @@ static bool cmd_image_info(struct shell *sh, struct command_args *args, GError *
 
 	if (!info)
 		return false;
-	text = wants_json(args) ? image_info_json(info, chain) : image_info_text(info);
+	text = args_json(args) ? image_info_json(info, chain) : image_info_text(info);
 	fputs(text, stdout);
 	return true;
 }
@@ -155,9 +150,9 @@ static bool cmd_check(struct shell *sh, struct command_args *args, GError **erro
 	if (!format)
 		format = image_probe(path, error);
 	if (!format || !image_check(path, format, how,
-				    quiet || wants_json(args) ? NULL : on_finding, NULL, &c, error))
+				    quiet || args_json(args) ? NULL : on_finding, NULL, &c, error))
 		return false;
-	text = wants_json(args) ? image_check_json(&c, path, format) : image_check_text(&c);
+	text = args_json(args) ? image_check_json(&c, path, format) : image_check_text(&c);
 	if (!quiet)
 		fputs(text, stdout);
 	if (c.check_errors)
@@ -188,7 +183,7 @@ static bool on_extent(void *opaque, const struct image_extent *extent)
 
 static bool cmd_map(struct shell *sh, struct command_args *args, GError **error)
 {
-	struct map m = { .sh = sh, .json = wants_json(args) ? json_new() : NULL };
+	struct map m = { .sh = sh, .json = args_json(args) ? json_new() : NULL };
 	g_autofree char *text = NULL;
 	bool ok;
 
@@ -368,10 +363,6 @@ static bool cmd_commit(struct shell *sh, struct command_args *args, GError **err
 #define OPTION_QUIET OPTION_LETTER("quiet", 'q', "print nothing")
 #define OPTION_PROGRESS \
 	OPTION_LETTER("progress", 'p', "show how far it is, though not on a terminal")
-#define OPTION_OUTPUT { \
-	.name = "output", .kind = OPT_STRING, .complete = COMPLETE_WORDS, .words = "human json", \
-	.help = "human text or JSON", \
-}
 #define OPTION_SHARE OPTION_LETTER("force-share", 'U', "read it though a machine uses it")
 #define OPTION_THIS_FORMAT \
 	OPTION_FORMAT("format", 'f', "the image's format; found out if not given")
@@ -394,17 +385,17 @@ static const struct option_def options_create[] = {
 	{ 0 },
 };
 static const struct option_def options_info[] = {
-	OPTION_FILE("file", "FILE", "the image"), OPTION_THIS_FORMAT, OPTION_OUTPUT,
+	OPTION_FILE("file", "FILE", "the image"), OPTION_THIS_FORMAT,
 	OPTION_FLAG("backing-chain", "its backing files as well"), OPTION_SHARE, { 0 },
 };
 static const struct option_def options_check[] = {
-	OPTION_FILE("file", "FILE", "the image"), OPTION_THIS_FORMAT, OPTION_OUTPUT, OPTION_QUIET,
+	OPTION_FILE("file", "FILE", "the image"), OPTION_THIS_FORMAT, OPTION_QUIET,
 	{ .name = "repair", .letter = 'r', .kind = OPT_STRING, .complete = COMPLETE_WORDS,
 	  .words = "leaks all", .help = "free leaked clusters, or repair all that can be" },
 	{ 0 },
 };
 static const struct option_def options_map[] = {
-	OPTION_FILE("file", "FILE", "the image"), OPTION_THIS_FORMAT, OPTION_OUTPUT, OPTION_SHARE,
+	OPTION_FILE("file", "FILE", "the image"), OPTION_THIS_FORMAT, OPTION_SHARE,
 	{ 0 },
 };
 static const struct option_def options_convert[] = {

@@ -9,9 +9,14 @@
 #include <unistd.h>
 
 #include "vmsh/complete.h"
+#include "vmsh/exec.h"
 #include "vmsh/options.h"
+#include "vmsh/rc.h"
 #include "vmsh/shell.h"
+#include "vmsh/sql.h"
+#include "vmsh/top.h"
 #include "vmsh/usage.h"
+#include "vmsh/watch.h"
 #include "vmsh/words.h"
 
 static bool print_names(void)
@@ -141,6 +146,74 @@ static bool cmd_connect(struct shell *sh, struct command_args *args, GError **er
 	return true;
 }
 
+/* ---- commands about commands ---- */
+
+static bool cmd_time(struct shell *sh, struct command_args *args, GError **error)
+{
+	gint64 begun = g_get_monotonic_time();
+	bool ok;
+
+	sh->one_shot = false;	/* there is more to do after the command */
+	ok = shell_run_inner(sh, args_words(args, "command"), error);
+	fflush(stdout);
+	fprintf(stderr, "real %.3f s\n", (g_get_monotonic_time() - begun) / 1e6);
+	return ok;
+}
+
+static bool cmd_alias(struct shell *sh, struct command_args *args, GError **error)
+{
+	static const struct column columns[] = {
+		{ "Alias", "alias", 0 }, { "Command", "command", COLUMN_SHRINK }, { 0 },
+	};
+	const GPtrArray *words = args_words(args, "command");
+	g_autoptr(GPtrArray) names = NULL;
+	g_autoptr(table) t = NULL;
+
+	if (words->len > 0)
+		return rc_set_alias(sh, args_text(args, "name"), words, 0, error);
+	names = rc_alias_names(sh);
+	t = table_new(columns);
+	for (unsigned i = 0; i < names->len; i++) {
+		g_autofree char *text = rc_alias_text(sh, names->pdata[i]);
+
+		if (args_given(args, "name") &&
+		    !g_str_equal(args_text(args, "name"), names->pdata[i]))
+			continue;
+		table_text(t, names->pdata[i]);
+		table_text(t, text);
+	}
+	shell_print_table(sh, args, t);
+	return true;
+}
+
+static bool cmd_unalias(struct shell *sh, struct command_args *args, GError **error)
+{
+	const char *name = args_text(args, "name");
+
+	return rc_remove_alias(sh, name) || usage_error(error, "there is no alias '%s'", name);
+}
+
+static const struct option_def options_time[] = {
+	{ .name = "command", .kind = OPT_STRING,
+	  .flags = OPT_POSITION | OPT_REQUIRED | OPT_MANY, .complete = COMPLETE_LINE,
+	  .value = "COMMAND", .help = "with its own options" },
+	{ 0 },
+};
+
+#define OPTION_ALIAS(required) { \
+	.name = "name", .kind = OPT_STRING, .flags = OPT_POSITION | (required), \
+	.complete = COMPLETE_ALIAS, .value = "NAME", .help = "the new word", \
+}
+
+static const struct option_def options_alias[] = {
+	OPTION_ALIAS(0),
+	{ .name = "command", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_MANY,
+	  .complete = COMPLETE_LINE, .value = "COMMAND", .help = "what it stands for" },
+	{ 0 },
+};
+
+static const struct option_def options_unalias[] = { OPTION_ALIAS(OPT_REQUIRED), { 0 } };
+
 static const struct option_def options_help[] = {
 	{ .name = "command",
 	  .kind = OPT_STRING,
@@ -171,9 +244,10 @@ static const struct option_def options_echo[] = {
 };
 
 static const struct option_def options_connect[] = {
-	{ .name = "uri", .kind = OPT_STRING, .flags = OPT_POSITION, .value = "URI",
-	  .help = "vmm:///system, vmm:///session or vmm+unix:///system?socket=PATH; "
-		  "the default one if not given" },
+	{ .name = "uri", .kind = OPT_STRING, .flags = OPT_POSITION, .complete = COMPLETE_HOST,
+	  .value = "URI",
+	  .help = "vmm:///system, vmm:///session, vmm+unix:///system?socket=PATH or a host of "
+		  "vmshrc; the default one if not given" },
 	OPTION_FLAG("readonly", "without the right to change anything"),
 	{ 0 },
 };
@@ -184,6 +258,19 @@ const struct command commands_shell[] = {
 	{ "help", GROUP, "list the commands, or show one's page", options_help, COMMAND_OFFLINE,
 	  cmd_help },
 	{ "connect", GROUP, "connect to a daemon", options_connect, 0, cmd_connect },
+	{ "top", GROUP, "watch the fleet: states, processor, memory, disks, network", options_top,
+	  COMMAND_JSON, cmd_top, "h shows the keys: sorting, starting, stopping, attaching." },
+	{ "watch", GROUP, "run a command again and again, on the whole screen", options_watch,
+	  COMMAND_OFFLINE | COMMAND_REST, cmd_watch, "q and Ctrl-C end it." },
+	{ "sql", GROUP, "ask for anything of the fleet", options_sql, COMMAND_JSON, cmd_sql,
+	  "The tables are made for the query, with few calls for all domains, and can only be "
+	  "read. The expressions that choose domains elsewhere are about table domains." },
+	{ "time", GROUP, "tell how long a command takes", options_time,
+	  COMMAND_OFFLINE | COMMAND_REST, cmd_time },
+	{ "alias", GROUP, "give a command a shorter name, for this session", options_alias,
+	  COMMAND_OFFLINE | COMMAND_REST | COMMAND_JSON, cmd_alias,
+	  "Without a command: print them. For good they are lines of ~/.config/vmm/vmshrc." },
+	{ "unalias", GROUP, "forget an alias", options_unalias, COMMAND_OFFLINE, cmd_unalias },
 	{ "cd", GROUP, "change the working folder", options_cd, COMMAND_OFFLINE, cmd_cd },
 	{ "pwd", GROUP, "print the working folder", NULL, COMMAND_OFFLINE | COMMAND_JSON, cmd_pwd },
 	{ "echo", GROUP, "print words", options_echo, COMMAND_OFFLINE, cmd_echo },

@@ -409,20 +409,22 @@ static const struct option_def options_domiflist[] = { OPTION_DOMAIN(DOMAIN),
 
 static const struct option_def options_domblkstat[] = {
 	OPTION_DOMAIN(ACTIVE),
-	{ .name = "device", .kind = OPT_STRING, .flags = OPT_POSITION, .value = "DISK",
+	{ .name = "device", .kind = OPT_STRING, .flags = OPT_POSITION, .complete = COMPLETE_DISK,
+	  .value = "DISK",
 	  .help = "target or source of the disk; all together if not given" },
 	{ 0 },
 };
 static const struct option_def options_domblkinfo[] = {
 	OPTION_DOMAIN(DOMAIN),
 	{ .name = "device", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED,
-	  .value = "DISK", .help = "target or source of the disk" },
+	  .complete = COMPLETE_DISK, .value = "DISK", .help = "target or source of the disk" },
 	{ 0 },
 };
 static const struct option_def options_domifstat[] = {
 	OPTION_DOMAIN(ACTIVE),
 	{ .name = "interface", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED,
-	  .value = "INTERFACE", .help = "its name or MAC address, as domiflist shows" },
+	  .complete = COMPLETE_IFACE, .value = "INTERFACE",
+	  .help = "its name or MAC address, as domiflist shows" },
 	{ 0 },
 };
 static const struct option_def options_dommemstat[] = {

@@ -283,7 +283,7 @@ static bool cmd_delete(struct shell *sh, struct command_args *args, GError **err
 }
 #define OPTION_VOLUME { \
 	.name = "vol", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED, \
-	.complete = COMPLETE_FILE, .value = "VOLUME", .help = "its path, or its name in a pool", \
+	.complete = COMPLETE_VOLUME, .value = "VOLUME", .help = "its path, or its name in a pool", \
 }
 #define OPTION_POOL_OF(position) { \
 	.name = "pool", .kind = OPT_STRING, .flags = position, .complete = COMPLETE_POOL, \

@@ -17,6 +17,7 @@ enum opt_kind {
 	OPT_STRING,		/* --name VALUE */
 	OPT_NUMBER,		/* --name N, not negative */
 	OPT_SIZE,		/* --name N[K|M|G|T] */
+	OPT_TIME,		/* --name N[ms|s|m|h] */
 };
 
 enum opt_flags {
@@ -24,6 +25,7 @@ enum opt_flags {
 	OPT_REQUIRED = 2,
 	OPT_MANY = 4,		/* several times, or several words */
 	OPT_HIDDEN = 8,		/* accepted because virsh has it; not in the help */
+	OPT_OR_WHERE = 16,	/* required, unless --where chooses */
 };
 
 /* What completion offers for a value. */
@@ -34,10 +36,18 @@ enum opt_complete {
 	COMPLETE_ACTIVE,	/* domains that run */
 	COMPLETE_INACTIVE,
 	COMPLETE_SNAPSHOT,	/* of the domain that the line names */
+	COMPLETE_DISK,		/* likewise */
+	COMPLETE_IFACE,
 	COMPLETE_POOL,
+	COMPLETE_VOLUME,	/* of the pool that the line names; or a file */
 	COMPLETE_FILE,
 	COMPLETE_DIR,
 	COMPLETE_COMMAND,
+	COMPLETE_LINE,		/* a command and its words */
+	COMPLETE_HOST,		/* a name of vmshrc's for a daemon */
+	COMPLETE_ALIAS,
+	COMPLETE_COLUMN,	/* columns of domains, with commas */
+	COMPLETE_EXPRESSION,	/* the same, in an expression */
 };
 
 struct option_def {
@@ -52,8 +62,9 @@ struct option_def {
 };
 
 enum command_flags {
-	COMMAND_JSON = 1,	/* prints data: has --json */
+	COMMAND_JSON = 1,	/* prints data: has --output and --json */
 	COMMAND_OFFLINE = 2,	/* needs no daemon */
+	COMMAND_REST = 4,	/* options end at the first plain word: another command's line */
 };
 
 struct command {
@@ -75,7 +86,7 @@ const struct command *command_at(unsigned i);
  */
 const struct command *command_find(const GPtrArray *words, unsigned *ret_used, GError **error);
 
-/* The i-th option, and after the table's own --json (if it prints data) and --help. */
+/* The i-th option; after the table's own: --output, --json (if it prints data) and --help. */
 const struct option_def *command_option(const struct command *cmd, unsigned i);
 
 /* ---- arguments ---- */
@@ -97,6 +108,13 @@ uint64_t args_number(const struct command_args *args, const char *name, uint64_t
 /* In bytes; a number without a suffix counts units. */
 uint64_t args_size(const struct command_args *args, const char *name, uint64_t unit,
 		   uint64_t otherwise);
+/* In milliseconds; a number without a suffix counts seconds. */
+uint64_t args_ms(const struct command_args *args, const char *name, uint64_t otherwise);
+
+enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_XML, OUTPUT_CSV };
+
+enum output_format args_output(const struct command_args *args);
+/* Print JSON: it was asked for, or something that is made of it. */
 bool args_json(const struct command_args *args);
 
 /* The bits of the options that are given; flags ends with one without option. */

@@ -4,6 +4,8 @@
 
 #include "vmsh/shell.h"
 
+void complete_cache_free(struct complete_cache *c);
+
 /*
  * Candidates for the word that begins at `context`'s end and of which `text`
  * is written already.  *ret_files: file names fit as well (COMPLETE_FILE or

@@ -14,11 +14,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "libvmm/util/error.h"
 #include "libvmm/util/nearest.h"
+#include "vmsh/sql.h"
 #include "vmsh/usage.h"
 #include "vmsh/words.h"
 
 #define FLEET_THREADS 16
+#define FLEET_THREADS_MAX 256
 
 static void target_free(void *p)
 {
@@ -149,6 +152,44 @@ static GPtrArray *fleet_select(struct shell *sh, const GPtrArray *words, unsigne
 			return NULL;
 		}
 		add_target(targets, w->text, dom, g_steal_pointer(&why));
+	}
+	return g_steal_pointer(&targets);
+}
+
+/* Those that are named, or all that list_flags select; of them those that --where chooses. */
+static GPtrArray *fleet_choose(struct shell *sh, const struct command_args *args,
+			       unsigned list_flags, GError **error)
+{
+	const GPtrArray *words = args_words(args, "domain");
+	const char *where = args_text(args, "where");
+	g_autoptr(GPtrArray) chosen = where ? sql_choose(sh, where, NULL, error) : NULL;
+	g_autoptr(GPtrArray) targets = NULL;
+
+	if (where && !chosen)
+		return NULL;
+	if (words->len > 0 || !where) {
+		targets = fleet_select(sh, words, list_flags, error);
+	} else {
+		g_autoptr(GPtrArray) all = vmm_domain_list(sh->conn, list_flags, error);
+
+		targets = all ? g_ptr_array_new_with_free_func(target_free) : NULL;
+		if (targets)
+			g_ptr_array_sort(all, by_name);
+		if (targets)
+			add_matches(targets, all, "*");
+	}
+	for (unsigned i = targets && where ? targets->len : 0; i-- > 0;) {
+		const struct target *t = targets->pdata[i];
+
+		if (t->dom && !g_ptr_array_find_with_equal_func(chosen, vmm_domain_uuid(t->dom),
+								g_str_equal, NULL))
+			g_ptr_array_remove_index(targets, i);
+	}
+	if (targets && targets->len == 0) {
+		error_set(error, VMM_ERR_NO_DOMAIN,
+			  "no domain that this is for has %s: list --all --filter shows which do",
+			  where);
+		return NULL;
 	}
 	return g_steal_pointer(&targets);
 }
@@ -285,14 +326,33 @@ struct fleet {
 	const struct fleet_job *job;
 	GPtrArray *targets;
 	GAsyncQueue *finished;	/* target indexes + 1 */
+	unsigned threads;
+	uint64_t delay_ms;
+	GMutex gate;		/* of next_us */
+	gint64 next_us;		/* when the next one may begin */
 };
+
+/* One after the other, delay_ms apart; false: interrupted. */
+static bool wait_for_turn(struct fleet *f)
+{
+	gint64 now, wait_us;
+	bool ok;
+
+	g_mutex_lock(&f->gate);
+	now = g_get_monotonic_time();
+	wait_us = MAX(f->next_us - now, 0);
+	ok = shell_sleep(f->sh, (unsigned)((wait_us + 999) / 1000));
+	f->next_us = now + wait_us + (gint64)f->delay_ms * 1000;
+	g_mutex_unlock(&f->gate);
+	return ok;
+}
 
 static void run_one(void *data, void *user)
 {
 	struct fleet *f = user;
 	struct target *t = f->targets->pdata[GPOINTER_TO_UINT(data) - 1];
 
-	if (shell_interrupted(f->sh))
+	if (!wait_for_turn(f))
 		g_set_error(&t->error, VMM_ERROR, VMM_ERR_ABORTED, "domain '%s': interrupted",
 			    t->name);
 	else if (!f->job->fn(f->sh, t->dom, f->job->opaque, &t->error))
@@ -323,7 +383,7 @@ static void report(const struct fleet *f, const struct target *t)
 static unsigned run_all(struct fleet *f)
 {
 	g_autofree bool *done = g_new0(bool, f->targets->len);
-	GThreadPool *pool = g_thread_pool_new(run_one, f, FLEET_THREADS, FALSE, NULL);
+	GThreadPool *pool = g_thread_pool_new(run_one, f, (int)f->threads, FALSE, NULL);
 	unsigned failed = 0, next = 0, n = f->targets->len;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -349,12 +409,15 @@ static unsigned run_all(struct fleet *f)
 	return failed;
 }
 
-static bool run_targets(struct shell *sh, GPtrArray *targets, const struct fleet_job *job,
-			GError **error)
+static bool run_targets(struct shell *sh, const struct command_args *args, GPtrArray *targets,
+			const struct fleet_job *job, GError **error)
 {
 	struct fleet f = { .sh = sh, .job = job, .targets = targets };
 	unsigned failed;
 
+	f.threads = (unsigned)CLAMP(args_number(args, "parallel", FLEET_THREADS), 1,
+				    FLEET_THREADS_MAX);
+	f.delay_ms = MIN(args_ms(args, "delay", 0), G_MAXINT);
 	f.finished = g_async_queue_new();
 	failed = run_all(&f);
 	g_async_queue_unref(f.finished);
@@ -370,11 +433,31 @@ static bool run_targets(struct shell *sh, GPtrArray *targets, const struct fleet
 	return failed == 0;
 }
 
+static bool print_targets(struct shell *sh, const GPtrArray *targets, const struct fleet_job *job)
+{
+	bool ok = true;
+
+	for (unsigned i = 0; i < targets->len; i++) {
+		const struct target *t = targets->pdata[i];
+		g_autofree char *name = text_harmless(t->name);
+
+		ok = ok && !t->error;
+		if (t->error)
+			shell_print_error(sh, t->error);
+		else
+			printf("Domain '%s' would be %s\n", name, job->done);
+	}
+	if (!ok)
+		sh->status = STATUS_FAILED;
+	return ok;
+}
+
 bool fleet_run(struct shell *sh, const struct command_args *args, unsigned list_flags,
 	       const struct fleet_job *job, GError **error)
 {
-	g_autoptr(GPtrArray) targets =
-		fleet_select(sh, args_words(args, "domain"), list_flags, error);
+	g_autoptr(GPtrArray) targets = fleet_choose(sh, args, list_flags, error);
 
-	return targets && run_targets(sh, targets, job, error);
+	if (targets && args_given(args, "dry-run"))
+		return print_targets(sh, targets, job);
+	return targets && run_targets(sh, args, targets, job, error);
 }

@@ -32,7 +32,10 @@ struct fleet_job {
 	bool for_off;		/* domains that are off need no advice to be started */
 };
 
-/* On the domains of option "domain", several at a time.  False if one failed. */
+/*
+ * On the domains that OPTION_DOMAINS() chooses, several at a time.  False if one
+ * failed.
+ */
 bool fleet_run(struct shell *sh, const struct command_args *args, unsigned list_flags,
 	       const struct fleet_job *job, GError **error);
 

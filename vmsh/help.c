@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vmsh/command.h"
+#include "vmsh/table.h"
 
 char *option_value(const struct option_def *opt)
 {
@@ -57,28 +58,6 @@ char *command_synopsis(const struct command *cmd)
 	return g_string_free(s, FALSE);
 }
 
-/* text from `column` on, broken at spaces; later lines are indented as much. */
-static void append_wrapped(GString *s, const char *text, unsigned indent, unsigned width)
-{
-	g_auto(GStrv) words = g_strsplit(text, " ", 0);
-	unsigned column = indent;
-
-	for (unsigned i = 0; words[i]; i++) {
-		unsigned n = g_utf8_strlen(words[i], -1);
-
-		if (i > 0 && column + 1 + n > width) {
-			g_string_append_printf(s, "\n%*s", (int)indent, "");
-			column = indent;
-		} else if (i > 0) {
-			g_string_append_c(s, ' ');
-			column++;
-		}
-		g_string_append(s, words[i]);
-		column += n;
-	}
-	g_string_append_c(s, '\n');
-}
-
 static char *option_term(const struct option_def *opt)
 {
 	GString *s = g_string_new(NULL);
@@ -104,7 +83,7 @@ static void append_term(GString *s, const char *term, const char *text, unsigned
 	g_string_append_printf(s, "  %-*s", TERM_COLUMNS - 2, term);
 	if (strlen(term) > TERM_COLUMNS - 4)
 		g_string_append_printf(s, "\n%*s", TERM_COLUMNS, "");
-	append_wrapped(s, text, TERM_COLUMNS, width);
+	text_append_wrapped(s, text, TERM_COLUMNS, width);
 }
 
 static void append_paragraphs(GString *s, const char *text, unsigned width)
@@ -113,7 +92,7 @@ static void append_paragraphs(GString *s, const char *text, unsigned width)
 
 	for (unsigned i = 0; lines[i]; i++) {
 		g_string_append(s, "\n  ");
-		append_wrapped(s, lines[i], 2, width);
+		text_append_wrapped(s, lines[i], 2, width);
 	}
 }
 
@@ -124,7 +103,7 @@ char *command_help(const struct command *cmd, unsigned width)
 	const struct option_def *opt;
 
 	g_string_append_printf(s, "%s: %s\n\nUsage: ", cmd->name, cmd->summary);
-	append_wrapped(s, synopsis, 7, width);
+	text_append_wrapped(s, synopsis, 7, width);
 	g_string_append_c(s, '\n');
 	for (unsigned i = 0; (opt = command_option(cmd, i)); i++) {
 		g_autofree char *term = option_term(opt);

@@ -23,6 +23,7 @@
 #include <readline/readline.h>
 
 #include "vmsh/complete.h"
+#include "vmsh/exec.h"
 #include "vmsh/words.h"
 
 #define HISTORY_LINES 2000
@@ -196,7 +197,7 @@ static void setup_readline(void)
 	rl_catch_signals = 0;
 	rl_catch_sigwinch = 0;
 	rl_attempted_completion_function = on_complete;
-	rl_basic_word_break_characters = " \t\n;\"'=";
+	rl_basic_word_break_characters = " \t\n;\"'=|>";
 	rl_completer_quote_characters = "\"'";
 	rl_filename_quote_characters = " \t\n;\"'*?[]#";
 	sigaction(SIGWINCH, &winch, NULL);

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "vmsh/fleet.h"
+#include "vmsh/list-tree.h"
 #include "vmsh/options.h"
 #include "vmsh/shell.h"
 #include "vmsh/size.h"
+#include "vmsh/sql.h"
 
 enum colour state_colour(int state)
 {
@@ -162,13 +164,78 @@ static void print_list_words(const GPtrArray *all, const struct command_args *ar
 	}
 }
 
-bool cmd_list(struct shell *sh, struct command_args *args, GError **error)
+/* all, as the chosen uuids have them: only those, in their order. */
+static void choose_stats(GPtrArray *all, const GPtrArray *uuids)
+{
+	g_autoptr(GHashTable) places = g_hash_table_new(g_str_hash, g_str_equal);
+	g_autoptr(GPtrArray) kept = g_ptr_array_new();
+
+	for (unsigned i = 0; i < all->len; i++) {
+		struct vmm_domain_stats *s = all->pdata[i];
+
+		g_hash_table_insert(places, (char *)vmm_domain_uuid(s->domain), s);
+	}
+	for (unsigned i = 0; i < uuids->len; i++) {
+		void *s = g_hash_table_lookup(places, uuids->pdata[i]);
+		unsigned at;
+
+		if (s && g_ptr_array_find(all, s, &at))
+			g_ptr_array_add(kept, g_ptr_array_steal_index_fast(all, at));
+	}
+	g_ptr_array_set_size(all, 0);
+	g_ptr_array_extend_and_steal(all, g_steal_pointer(&kept));
+}
+
+static bool sort_stats(struct shell *sh, const struct command_args *args, GPtrArray *all,
+		       GError **error)
+{
+	const char *where = args_text(args, "filter"), *order = args_text(args, "sort");
+	g_autoptr(GPtrArray) uuids = NULL;
+
+	uuids = where || order ? sql_choose(sh, where, order, error) : NULL;
+	if (uuids)
+		choose_stats(all, uuids);
+	else if (where || order)
+		return false;
+	if (!order)
+		g_ptr_array_sort(all, by_id_and_name);
+	return true;
+}
+
+static bool print_columns(struct shell *sh, const struct command_args *args, const GPtrArray *all,
+			  GError **error)
+{
+	g_autoptr(GPtrArray) uuids = g_ptr_array_new();
+
+	for (unsigned i = 0; i < all->len; i++) {
+		const struct vmm_domain_stats *s = all->pdata[i];
+
+		g_ptr_array_add(uuids, (char *)vmm_domain_uuid(s->domain));
+	}
+	return sql_print_columns(sh, args, args_text(args, "columns"), uuids, error);
+}
+
+static void print_table(struct shell *sh, const struct command_args *args, const GPtrArray *all)
 {
 	struct column columns[G_N_ELEMENTS(columns_list)];
-	bool title = args_given(args, "title"), named;
+	bool title = args_given(args, "title");
+	g_autoptr(table) t = NULL;
+
+	memcpy(columns, columns_list, sizeof(columns));
+	if (!title)
+		columns[COLUMN_TITLE] = (struct column){ 0 };
+	t = table_new(columns);
+	for (unsigned i = 0; i < all->len; i++)
+		list_row(t, all->pdata[i], title);
+	shell_print_table(sh, args, t);
+}
+
+bool cmd_list(struct shell *sh, struct command_args *args, GError **error)
+{
+	bool words = args_given(args, "name") || args_given(args, "uuid") || args_given(args, "id");
 	vmm_connect *conn = shell_connect(sh, error);
 	g_autoptr(GPtrArray) all = NULL;
-	g_autoptr(table) t = NULL;
+	bool named;
 
 	all = conn ? vmm_domain_stats_all(conn,
 					  VMM_STATS_STATE | VMM_STATS_BALLOON | VMM_STATS_VCPU,
@@ -179,19 +246,16 @@ bool cmd_list(struct shell *sh, struct command_args *args, GError **error)
 	named = fleet_filter(sh, args, all);
 	if (!named && all->len == 0)
 		return false;
-	g_ptr_array_sort(all, by_id_and_name);
-	if (!args_json(args) && (args_given(args, "name") || args_given(args, "uuid") ||
-				 args_given(args, "id"))) {
+	if (!sort_stats(sh, args, all, error))
+		return false;
+	if (args_given(args, "columns"))
+		return print_columns(sh, args, all, error) && named;
+	if (args_given(args, "tree") && !args_json(args))
+		list_tree_print(sh, all);
+	else if (words && !args_json(args))
 		print_list_words(all, args);
-		return named;
-	}
-	memcpy(columns, columns_list, sizeof(columns));
-	if (!title)
-		columns[COLUMN_TITLE] = (struct column){ 0 };
-	t = table_new(columns);
-	for (unsigned i = 0; i < all->len; i++)
-		list_row(t, all->pdata[i], title);
-	shell_print_table(sh, args, t);
+	else
+		print_table(sh, args, all);
 	return named;
 }
 
@@ -211,6 +275,14 @@ const struct option_def options_list[] = {
 	OPTION_FLAG("transient", "only those that are not stored"),
 	OPTION_FLAG("autostart", "only those that start with the daemon"),
 	OPTION_FLAG("no-autostart", "only those that do not"),
+	{ .name = "columns", .kind = OPT_STRING, .complete = COMPLETE_COLUMN, .value = "NAME,...",
+	  .help = "these columns of table domains, which sql shows" },
+	{ .name = "sort", .kind = OPT_STRING, .complete = COMPLETE_COLUMN, .value = "[-]NAME",
+	  .help = "by this column; with a - the largest first" },
+	{ .name = "filter", .kind = OPT_STRING, .complete = COMPLETE_EXPRESSION,
+	  .value = "EXPRESSION",
+	  .help = "only those for which it holds, as in \"vcpus > 1 and net = 'dev'\"" },
+	OPTION_FLAG("tree", "with their disks, network cards and snapshots below"),
 	OPTION_HIDDEN_FLAG("table"),
 	{ 0 },
 };

@@ -10,6 +10,8 @@
 
 #include "vmsh/interactive.h"
 #include "vmsh/shell.h"
+#include "vmsh/exec.h"
+#include "vmsh/rc.h"
 #include "vmsh/words.h"
 
 static const char usage[] =
@@ -17,7 +19,7 @@ static const char usage[] =
 	"Manage virtual machines: a command, lines from standard input, or a shell.\n"
 	"\n"
 	"  -c, --connect URI   the daemon: vmm:///system, vmm:///session,\n"
-	"                      vmm+unix:///system?socket=PATH\n"
+	"                      vmm+unix:///system?socket=PATH, or a host of vmshrc\n"
 	"  -r, --readonly      connect without the right to change anything\n"
 	"  -e, --stop-on-error end at the first command that fails\n"
 	"  -q, --quiet         do not report success\n"
@@ -92,6 +94,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	shell_init(&sh);
+	rc_load(&sh);
 	if (!parse_options(&sh, argc, argv)) {
 		shell_done(&sh);
 		return sh.status;

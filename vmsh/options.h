@@ -9,11 +9,24 @@
 	.complete = COMPLETE_##what, .value = "DOMAIN", .help = "the domain's name, id or uuid", \
 }
 
+/* With what fleet_run() takes besides. */
 #define OPTION_DOMAINS(what) { \
-	.name = "domain", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED | OPT_MANY, \
+	.name = "domain", .kind = OPT_STRING, \
+	.flags = OPT_POSITION | OPT_REQUIRED | OPT_MANY | OPT_OR_WHERE, \
 	.complete = COMPLETE_##what, .value = "DOMAIN", \
 	.help = "names, ids or uuids; also globs, as in web-*", \
-}
+}, { \
+	.name = "where", .kind = OPT_STRING, .complete = COMPLETE_EXPRESSION, \
+	.value = "EXPRESSION", \
+	.help = "those for which it holds, as in \"memory_mb > 1024\"", \
+}, { \
+	.name = "parallel", .kind = OPT_NUMBER, .value = "N", \
+	.help = "so many at a time; else 16", \
+}, { \
+	.name = "delay", .kind = OPT_TIME, .value = "TIME", \
+	.help = "from one's beginning to the next one's", \
+}, \
+OPTION_FLAG("dry-run", "only print which domains they would be")
 
 #define OPTION_FLAG(option, text) { .name = option, .kind = OPT_FLAG, .help = text }
 

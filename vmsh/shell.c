@@ -15,9 +15,11 @@
 #include <unistd.h>
 
 #include "libvmm/util/error.h"
+#include "vmsh/complete.h"
 #include "vmsh/json.h"
-#include "vmsh/usage.h"
-#include "vmsh/words.h"
+#include "vmsh/rc.h"
+
+#define ERROR_INDENT 7	/* "error: " */
 
 /* The one thing that the signal handler may touch. */
 static int sigint_fd = -1;
@@ -68,9 +70,16 @@ void shell_init(struct shell *sh)
 	screen_init(&sh->err, STDERR_FILENO);
 }
 
+void shell_screen_update(struct shell *sh)
+{
+	screen_init(&sh->out, STDOUT_FILENO);
+}
+
 void shell_done(struct shell *sh)
 {
 	shell_disconnect(sh);
+	rc_free(sh);
+	complete_cache_free(sh->completions);
 	signal(SIGINT, SIG_DFL);
 	close(sh->interrupt_fd);
 	g_free(sh->uri);
@@ -86,8 +95,8 @@ vmm_connect *shell_connect(struct shell *sh, GError **error)
 	if (sh->conn && vmm_connect_is_alive(sh->conn))
 		return sh->conn;
 	shell_disconnect(sh);
-	sh->conn =
-		vmm_connect_open_interruptible(sh->uri, sh->connect_flags, sh->interrupt_fd, error);
+	sh->conn = vmm_connect_open_interruptible(rc_uri(sh, sh->uri), sh->connect_flags,
+						  sh->interrupt_fd, error);
 	return sh->conn;
 }
 
@@ -103,95 +112,11 @@ bool shell_sleep(const struct shell *sh, unsigned ms)
 	return poll(&fd, 1, ms) == 0;
 }
 
-static void interrupt_clear(struct shell *sh)
+void shell_interrupt_clear(struct shell *sh)
 {
 	uint64_t count;
 
 	(void)!read(sh->interrupt_fd, &count, sizeof(count));
-}
-
-/* ---- running ---- */
-
-static bool show_help(struct shell *sh, const struct command *cmd)
-{
-	g_autofree char *page = command_help(cmd, sh->out.width ? sh->out.width : 80);
-
-	fputs(page, stdout);
-	return true;
-}
-
-static bool run_words(struct shell *sh, const GPtrArray *words, GError **error)
-{
-	g_autoptr(command_args) args = NULL;
-	const struct command *cmd;
-	unsigned used;
-
-	cmd = command_find(words, &used, error);
-	args = cmd ? args_parse(cmd, words, used, error) : NULL;
-	if (!args)
-		return false;
-	if (args_given(args, "help"))
-		return show_help(sh, cmd);
-	return cmd->run(sh, args, error);
-}
-
-bool shell_run_words(struct shell *sh, const GPtrArray *words)
-{
-	g_autoptr(GError) error = NULL;
-	bool ok;
-
-	interrupt_clear(sh);
-	sh->out.width = screen_width(STDOUT_FILENO);
-	sh->status = STATUS_OK;
-	ok = run_words(sh, words, &error);
-	if (fflush(stdout) != 0 && ok && errno != EPIPE)
-		ok = error_errno(&error, errno, "write to the standard output");
-	if (ok)
-		return true;
-	if (error)
-		shell_print_error(sh, error);
-	if (sh->status == STATUS_OK)
-		sh->status = g_error_matches(error, USAGE_ERROR, 0) ? STATUS_USAGE : STATUS_FAILED;
-	return false;
-}
-
-bool shell_run_line(struct shell *sh, const char *line)
-{
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) commands = words_split(line, &error);
-	int worst = STATUS_OK;
-
-	if (!commands) {
-		shell_print_error(sh, error);
-		sh->status = STATUS_USAGE;
-		return false;
-	}
-	for (unsigned i = 0; i < commands->len && !sh->quit; i++) {
-		if (shell_run_words(sh, commands->pdata[i]))
-			continue;
-		worst = MAX(worst, sh->status);
-		if (sh->stop_on_error || shell_interrupted(sh))
-			break;
-	}
-	sh->status = worst;
-	return worst == STATUS_OK;
-}
-
-void shell_run_file(struct shell *sh, FILE *in)
-{
-	int worst = STATUS_OK;
-	char *line = NULL;
-	size_t size = 0;
-
-	while (!sh->quit && getline(&line, &size, in) >= 0) {
-		if (shell_run_line(sh, line))
-			continue;
-		worst = worst ? worst : sh->status;
-		if (sh->stop_on_error || shell_interrupted(sh))
-			break;
-	}
-	free(line);
-	sh->status = worst;
 }
 
 /* ---- output ---- */
@@ -200,14 +125,20 @@ void shell_print_error(const struct shell *sh, const GError *error)
 {
 	g_autofree char *word = text_coloured("error:", COLOUR_RED, &sh->err);
 	g_auto(GStrv) lines = g_strsplit(error->message, "\n", 0);
+	unsigned width = screen_width(STDERR_FILENO);
+	GString *s = g_string_new(NULL);
 
 	fflush(stdout);
 	for (unsigned i = 0; lines[i]; i++) {
 		g_autofree char *line = text_harmless(lines[i]);
 
-		if (*line || i == 0)
-			fprintf(stderr, "%s %s\n", i == 0 ? word : "      ", line);
+		if (!*line && i > 0)
+			continue;
+		g_string_append_printf(s, "%s ", i == 0 ? word : "      ");
+		text_append_wrapped(s, line, ERROR_INDENT, width ? width : G_MAXUINT);
 	}
+	fputs(s->str, stderr);
+	g_string_free(s, TRUE);
 }
 
 void shell_say(const struct shell *sh, const char *format, ...)
@@ -247,9 +178,10 @@ void shell_print_record(const struct shell *sh, const struct command_args *args,
 void shell_print_text(const struct shell *sh, const struct command_args *args, const char *key,
 		      const char *text)
 {
+	bool is_xml = args_output(args) == OUTPUT_XML && g_str_equal(key, "xml");
 	struct json *j;
 
-	if (!args_json(args)) {
+	if (!args_json(args) || is_xml) {
 		size_t n = strlen(text);
 
 		printf("%s%s", text, n > 0 && text[n - 1] == '\n' ? "" : "\n");

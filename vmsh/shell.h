@@ -25,6 +25,8 @@ struct shell {
 	bool quit;
 	int status;			/* of the last command */
 	struct screen out, err;		/* what stdout and stderr can do */
+	struct complete_cache *completions;
+	struct rc *rc;			/* vmshrc: aliases, names of daemons */
 };
 
 /* Catches SIGINT for the life of the process. */
@@ -39,11 +41,10 @@ bool shell_interrupted(const struct shell *sh);
 /* Waits ms; false at once when ^C is typed. */
 bool shell_sleep(const struct shell *sh, unsigned ms);
 
-/* Run what words_split() gave; prints the error.  False if one failed. */
-bool shell_run_words(struct shell *sh, const GPtrArray *words);
-bool shell_run_line(struct shell *sh, const char *line);
-/* Lines of a file, one by one. */
-void shell_run_file(struct shell *sh, FILE *in);
+/* Forgets a ^C that nobody waits for any more. */
+void shell_interrupt_clear(struct shell *sh);
+/* After the standard output, or its terminal, has become another. */
+void shell_screen_update(struct shell *sh);
 
 /* "error: ..." on stderr. */
 void shell_print_error(const struct shell *sh, const GError *error);
@@ -58,4 +59,3 @@ void shell_print_record(const struct shell *sh, const struct command_args *args,
 /* A single text: itself and a newline, or {"key": "text"}. */
 void shell_print_text(const struct shell *sh, const struct command_args *args, const char *key,
 		      const char *text);
-

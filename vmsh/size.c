@@ -74,3 +74,23 @@ char *duration_text(uint64_t s)
 		return g_strdup_printf("%llum %llus", m, (unsigned long long)s % 60);
 	return g_strdup_printf("%llus", (unsigned long long)s);
 }
+
+bool duration_parse(const char *text, uint64_t *ret_ms)
+{
+	static const struct {
+		const char *suffix;
+		double ms;
+	} units[] = { { "", 1e3 }, { "ms", 1 }, { "s", 1e3 }, { "m", 6e4 }, { "h", 36e5 } };
+	char *end;
+	double n = g_ascii_strtod(text, &end);
+
+	if (!g_ascii_isdigit(text[0]) || !(n < 1e9))
+		return false;
+	for (unsigned i = 0; i < G_N_ELEMENTS(units); i++) {
+		if (g_str_equal(end, units[i].suffix)) {
+			*ret_ms = (uint64_t)(n * units[i].ms);
+			return true;
+		}
+	}
+	return false;
+}

@@ -8,12 +8,13 @@
 #include "vmsh/json.h"
 #include "vmsh/size.h"
 
-enum cell_kind { CELL_NONE, CELL_TEXT, CELL_NUMBER, CELL_BOOL };
+enum cell_kind { CELL_NONE, CELL_TEXT, CELL_NUMBER, CELL_REAL, CELL_BOOL };
 
 struct cell {
 	enum cell_kind kind;
 	enum colour colour;
 	uint64_t number;
+	double real;
 	char *text;		/* as shown; CELL_TEXT: as given */
 };
 
@@ -78,6 +79,14 @@ void table_size(struct table *t, uint64_t bytes)
 	g_autofree char *shown = size_text(bytes);
 
 	table_number(t, bytes, shown);
+}
+
+void table_real(struct table *t, double n, const char *shown)
+{
+	g_autofree char *digits = g_strdup_printf("%.15g", n);
+
+	add(t, CELL_REAL, 0, shown ? shown : digits);
+	g_array_index(t->cells, struct cell, t->cells->len - 1).real = n;
 }
 
 void table_bool(struct table *t, bool b, const char *shown)
@@ -166,6 +175,27 @@ static char *text_cut(const char *text, unsigned width, bool utf8)
 		p = g_utf8_next_char(p);
 	}
 	return g_strdup_printf("%.*s%s", (int)(p - text), text, dots);
+}
+
+void text_append_wrapped(GString *s, const char *text, unsigned indent, unsigned width)
+{
+	g_auto(GStrv) words = g_strsplit(text, " ", 0);
+	unsigned column = indent;
+
+	for (unsigned i = 0; words[i]; i++) {
+		unsigned n = text_width(words[i]);
+
+		if (i > 0 && column + 1 + n > width) {
+			g_string_append_printf(s, "\n%*s", (int)indent, "");
+			column = indent;
+		} else if (i > 0) {
+			g_string_append_c(s, ' ');
+			column++;
+		}
+		g_string_append(s, words[i]);
+		column += n;
+	}
+	g_string_append_c(s, '\n');
 }
 
 /* ---- layout ---- */
@@ -318,6 +348,9 @@ static void json_row(struct json *j, const struct table *t, unsigned row)
 			break;
 		case CELL_NUMBER:
 			json_number(j, key, cell->number);
+			break;
+		case CELL_REAL:
+			json_double(j, key, cell->real);
 			break;
 		case CELL_BOOL:
 			json_bool(j, key, cell->number);

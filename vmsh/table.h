@@ -43,6 +43,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(table, table_free)
 void table_text(struct table *t, const char *text);		/* NULL as table_none() */
 void table_number(struct table *t, uint64_t n, const char *shown);	/* shown NULL: the number */
 void table_size(struct table *t, uint64_t bytes);		/* JSON has the bytes */
+void table_real(struct table *t, double n, const char *shown);
 void table_bool(struct table *t, bool b, const char *shown);
 void table_none(struct table *t);				/* "-", null */
 void table_colour(struct table *t, enum colour colour);		/* of the last cell */
@@ -57,5 +58,10 @@ char *table_render_json(const struct table *t, bool single);
 char *text_harmless(const char *text);
 /* text in colour, if the screen has any. */
 char *text_coloured(const char *text, enum colour colour, const struct screen *screen);
+/*
+ * text from column `indent` on, broken at spaces so that no line is wider than
+ * width if that can be; later lines are indented as much.  Ends with a newline.
+ */
+void text_append_wrapped(GString *s, const char *text, unsigned indent, unsigned width);
 /* Columns that text takes. */
 unsigned text_width(const char *text);

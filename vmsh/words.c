@@ -16,6 +16,16 @@ struct word *word_new(const char *text)
 	return w;
 }
 
+struct word *word_copy(const struct word *w)
+{
+	struct word *copy = g_new0(struct word, 1);
+
+	copy->text = g_strdup(w->text);
+	copy->pattern = g_strdup(w->pattern);
+	copy->op = w->op;
+	return copy;
+}
+
 void word_free(struct word *w)
 {
 	if (!w)
@@ -42,6 +52,8 @@ struct lexer {
 	GPtrArray *words;
 	GString *text;
 	GString *pattern;
+	enum word_op op;	/* of the next word */
+	bool dangling;		/* a command ended where that word was expected */
 	char quote;		/* open quote, or 0 */
 };
 
@@ -83,12 +95,16 @@ static void lexer_end_word(struct lexer *lx)
 	w->text = g_string_free(lx->text, FALSE);
 	w->pattern = g_string_free(lx->pattern, FALSE);
 	lx->text = lx->pattern = NULL;
+	w->op = lx->op;
+	lx->op = WORD_PLAIN;
 	g_ptr_array_add(lx->words, w);
 }
 
 static void lexer_end_command(struct lexer *lx)
 {
 	lexer_end_word(lx);
+	lx->dangling |= lx->op != WORD_PLAIN;
+	lx->op = WORD_PLAIN;
 	if (lx->words->len > 0)
 		lexer_begin_command(lx);
 }
@@ -108,6 +124,27 @@ static unsigned lexer_quoted(struct lexer *lx, const char *p)
 	return 1;
 }
 
+/* The rest of the line is a shell's; returns how much that is. */
+static unsigned lexer_foreign(struct lexer *lx, const char *p, enum word_op op)
+{
+	size_t n = strcspn(p, "\n");
+	g_autofree char *rest = g_strndup(p + 1, n - 1);
+
+	lexer_end_word(lx);
+	lexer_begin_word(lx);
+	lx->op = op;
+	g_string_assign(lx->text, g_strstrip(rest));
+	return n;	/* where the newline ends the command */
+}
+
+/* ">" or ">>" */
+static unsigned lexer_redirect(struct lexer *lx, const char *p)
+{
+	lexer_end_word(lx);
+	lx->op = p[1] == '>' ? WORD_APPEND : WORD_FILE;
+	return p[1] == '>' ? 2 : 1;
+}
+
 static unsigned lexer_bare(struct lexer *lx, const char *p)
 {
 	if (*p == '\'' || *p == '"') {
@@ -120,6 +157,12 @@ static unsigned lexer_bare(struct lexer *lx, const char *p)
 		lexer_end_command(lx);
 	} else if (*p == '#' && !lx->text) {
 		return strcspn(p, "\n");
+	} else if (*p == '|') {
+		return lexer_foreign(lx, p, WORD_PIPE);
+	} else if (*p == '!' && !lx->text && lx->words->len == 0) {
+		return lexer_foreign(lx, p, WORD_SHELL);
+	} else if (*p == '>') {
+		return lexer_redirect(lx, p);
 	} else if (g_ascii_isspace(*p)) {
 		lexer_end_word(lx);
 	} else {
@@ -143,10 +186,13 @@ GPtrArray *words_split(const char *line, GError **error)
 	lexer_run(&lx, line);
 	lexer_end_command(&lx);
 	g_ptr_array_set_size(lx.commands, lx.commands->len - 1);
-	if (!lx.quote)
+	if (!lx.quote && !lx.dangling)
 		return lx.commands;
 	g_ptr_array_unref(lx.commands);
-	usage_error(error, "the quote %c is never closed", lx.quote);
+	if (lx.quote)
+		usage_error(error, "the quote %c is never closed", lx.quote);
+	else
+		usage_error(error, "a > needs the name of a file after it");
 	return NULL;
 }
 
@@ -173,11 +219,16 @@ GPtrArray *words_from_argv(int argc, char *const *argv)
 	return words;
 }
 
+const char *words_text(const GPtrArray *words, unsigned i)
+{
+	return i < words->len ? ((struct word *)words->pdata[i])->text : NULL;
+}
+
 char *word_quote(const char *text)
 {
 	GString *s;
 
-	if (*text && !strpbrk(text, " \t\n;#'\"\\*?[]"))
+	if (*text && !strpbrk(text, " \t\n;#'\"\\*?[]|>!"))
 		return g_strdup(text);
 	s = g_string_new("\"");
 	for (; *text; text++) {

@@ -18,7 +18,7 @@ PATIENCE = 60
 
 def environment(d, **env):
     clean = {k: v for k, v in os.environ.items() if k not in ("G_DEBUG", "NO_COLOR", "COLUMNS")}
-    return dict(clean, XDG_STATE_HOME=d.dir + "/xdg", LC_ALL="C.UTF-8", TERM="xterm", **{"NO_COLOR": "1", **env})
+    return dict(clean, XDG_STATE_HOME=d.dir + "/xdg", XDG_CONFIG_HOME=d.dir + "/config", LC_ALL="C.UTF-8", TERM="xterm", **{"NO_COLOR": "1", **env})
 
 
 def vmsh(d, *args, status=0, stdin="", options=(), **env):
@@ -32,12 +32,16 @@ def vmsh(d, *args, status=0, stdin="", options=(), **env):
 class Terminal:
     """A vmsh on a terminal of its own."""
 
-    def __init__(self, d, *args, columns=80, **env):
+    def __init__(self, d, *args, columns=80, uri=True, **env):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execve(VMSH, ["vmsh", "-c", d.uri, *args], environment(d, **env))
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            os.execve(VMSH, ["vmsh", *(["-c", d.uri] if uri else []), *args], environment(d, **env))
+        self.resize(columns)
         self.text = ""
+
+    def resize(self, columns, rows=24):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def type(self, keys):
         os.write(self.fd, keys.encode())
@@ -79,3 +83,9 @@ class Terminal:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         raise AssertionError(f"vmsh did not end; there was: {self.text[-2000:]!r}")
+
+
+def timed(what):
+    began = time.monotonic()
+    what()
+    return time.monotonic() - began

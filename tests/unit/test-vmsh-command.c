@@ -150,12 +150,49 @@ static void completion_knows_commands_options_and_values(void)
 	assert_completes("", "shut", "shutdown");
 	assert_completes("list; ", "capab", "capabilities");
 	assert_completes("image ", "c", "create check convert compare commit");
-	assert_completes("start web ", "--p", "--paused");
+	assert_completes("start web ", "--p", "--parallel --paused");
 	assert_completes("shutdown --mode ", "", "acpi agent");
 	assert_completes("shutdown --mode=", "ac", "acpi");
 	assert_completes("image create -f ", "q", "qcow2");
 	assert_completes("help ", "dest", "destroy");
 	assert_completes("nonsense ", "x", "");
+}
+
+static void completion_follows_a_command_inside_a_command(void)
+{
+	assert_completes("watch ", "capab", "capabilities");
+	assert_completes("watch -n 1s list ", "--sor", "--sort");
+	assert_completes("time watch shutdown --mode ", "a", "acpi agent");
+	assert_completes("list --columns ", "name,upt", "name,uptime_s");
+	assert_completes("stop --where ", "memory_mb > 5 and vc", "memory_mb > 5 and vcpus");
+	assert_completes("alias a list ", "--fil", "--filter");
+}
+
+static void where_takes_the_place_of_names(void)
+{
+	g_autoptr(command_args) a = parsed("setmem --where 'vcpus > 1' 512M --delay 1.5s");
+	g_autoptr(command_args) b = parsed("setmem web-1 --where 'vcpus > 1' 512M");
+
+	g_assert_cmpuint(args_words(a, "domain")->len, ==, 0);
+	g_assert_cmpuint(args_ms(a, "delay", 0), ==, 1500);
+	g_assert_cmpuint(args_words(b, "domain")->len, ==, 1);
+	assert_refused("start --dry-run", "DOMAIN is missing");
+	assert_refused("start --delay soon web", "500ms");
+}
+
+static void output_has_its_formats_and_json_its_old_name(void)
+{
+	g_autoptr(command_args) a = parsed("list -o csv");
+	g_autoptr(command_args) b = parsed("list --json");
+	g_autoptr(command_args) c = parsed("list --output table");
+	g_autoptr(command_args) d = parsed("image bench x -o 4096 --output xml");
+
+	g_assert_cmpint(args_output(a), ==, OUTPUT_CSV);
+	g_assert_cmpint(args_output(b), ==, OUTPUT_JSON);
+	g_assert_false(args_json(c));
+	g_assert_cmpint(args_output(d), ==, OUTPUT_XML);
+	g_assert_cmpstr(args_text(d, "offset"), ==, "4096");
+	assert_refused("list -o yaml", "table|json|xml|csv");
 }
 
 static void completion_says_where_file_names_fit(void)
@@ -229,6 +266,9 @@ int main(int argc, char **argv)
 	T(mistakes_say_what_was_meant);
 	T(every_command_has_a_page_and_a_sound_table);
 	T(completion_knows_commands_options_and_values);
+	T(completion_follows_a_command_inside_a_command);
+	T(where_takes_the_place_of_names);
+	T(output_has_its_formats_and_json_its_old_name);
 	T(completion_says_where_file_names_fit);
 	T(image_options_are_parsed_or_named);
 	T(run_writes_the_xml_that_nobody_wants_to_write);

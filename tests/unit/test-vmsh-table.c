@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "libvmm/util/error.h"
+#include "vmsh/convert.h"
 #include "vmsh/json.h"
 #include "vmsh/table.h"
 
@@ -70,6 +72,44 @@ static void escapes_in_names_do_not_reach_the_terminal(void)
 	g_assert_true(g_utf8_validate(text, -1, NULL));
 }
 
+static void json_becomes_csv_with_a_column_for_each_key(void)
+{
+	g_autofree char *csv = convert_to_csv(
+		"[{\"a\":1,\"b\":{\"c\":[\"x,y\",null]}},{\"a\":\"q\\\"\",\"d.e\":true}]", NULL);
+	g_autofree char *one = convert_to_csv("{\"id\":7,\"t\":\"two\\nlines\"}", NULL);
+	g_autofree char *lines = convert_to_csv("{\"n\":1}\n{\"n\":2}\n", NULL);
+	g_autofree char *none = convert_to_csv("[]", NULL);
+
+	g_assert_cmpstr(csv, ==, "a,b.c.0,b.c.1,d.e\n1,\"x,y\",,\n\"q\"\"\",,,true\n");
+	g_assert_cmpstr(one, ==, "id,t\n7,\"two\nlines\"\n");
+	g_assert_cmpstr(lines, ==, "n\n1\n2\n");
+	g_assert_cmpstr(none, ==, "");
+}
+
+static void json_becomes_xml_that_is_well_formed(void)
+{
+	g_autofree char *xml = convert_to_xml(
+		"[{\"a\":\"<&\\u0001\",\"0 x\":[1,2.5],\"n\":null}]", "dom-list", NULL);
+	g_autofree char *family = convert_to_xml("{\"a\":false}", "image info", NULL);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_cmpstr(xml, ==, "<dom-list>\n  <item>\n    <a>&lt;&amp;?</a>\n"
+				 "    <entry name='0 x'>\n      <item>1</item>\n"
+				 "      <item>2.5</item>\n    </entry>\n    <n/>\n"
+				 "  </item>\n</dom-list>\n");
+	g_assert_cmpstr(family, ==, "<entry name='image info'>\n  <a>false</a>\n</entry>\n");
+	g_assert_null(convert_to_xml("no JSON", "x", &error));
+	g_assert_error(error, VMM_ERROR, VMM_ERR_INTERNAL);
+}
+
+static void words_are_not_broken_at_the_end_of_a_line(void)
+{
+	g_autoptr(GString) s = g_string_new("error: ");
+
+	text_append_wrapped(s, "a word that is long enough", 7, 20);
+	g_assert_cmpstr(s->str, ==, "error: a word that\n       is long\n       enough\n");
+}
+
 static void colours_are_there_only_when_asked_for(void)
 {
 	g_autoptr(table) t = sample("web");
@@ -132,6 +172,9 @@ int main(int argc, char **argv)
 	T(a_column_goes_when_shrinking_is_not_enough);
 	T(without_a_terminal_nothing_is_cut);
 	T(escapes_in_names_do_not_reach_the_terminal);
+	T(json_becomes_csv_with_a_column_for_each_key);
+	T(json_becomes_xml_that_is_well_formed);
+	T(words_are_not_broken_at_the_end_of_a_line);
 	T(colours_are_there_only_when_asked_for);
 	T(wide_characters_count_twice);
 	T(json_has_types_and_what_is_not_shown);

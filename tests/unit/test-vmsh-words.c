@@ -53,6 +53,47 @@ static void semicolons_part_commands_and_comments_end_them(void)
 	g_assert_cmpstr(word(c, 2, 2)->text, ==, "c#d");
 }
 
+static void what_follows_a_pipe_is_the_shells(void)
+{
+	g_autoptr(GPtrArray) c = split("list --all | grep 'a;b' | wc -l # as it is\nstart web");
+
+	g_assert_cmpuint(c->len, ==, 2);
+	g_assert_cmpint(word(c, 0, 2)->op, ==, WORD_PIPE);
+	g_assert_cmpstr(word(c, 0, 2)->text, ==, "grep 'a;b' | wc -l # as it is");
+	g_assert_cmpstr(word(c, 1, 1)->text, ==, "web");
+}
+
+static void output_goes_to_files_and_an_exclamation_mark_is_a_shell(void)
+{
+	g_autoptr(GPtrArray) c = split("list>a; list --all >> 'b c'; desc web a!b '>'\n!ls; pwd");
+
+	g_assert_cmpint(word(c, 0, 1)->op, ==, WORD_FILE);
+	g_assert_cmpstr(word(c, 0, 1)->text, ==, "a");
+	g_assert_cmpint(word(c, 1, 2)->op, ==, WORD_APPEND);
+	g_assert_cmpstr(word(c, 1, 2)->text, ==, "b c");
+	g_assert_cmpint(word(c, 2, 3)->op, ==, WORD_PLAIN);
+	g_assert_cmpint(word(c, 3, 0)->op, ==, WORD_SHELL);
+	g_assert_cmpstr(word(c, 3, 0)->text, ==, "ls; pwd");
+}
+
+static void a_file_that_is_not_named_is_refused(void)
+{
+	g_assert_null(words_split("list >", NULL));
+	g_assert_null(words_split("list > ; start web", NULL));
+}
+
+static void times_are_read_as_people_write_them(void)
+{
+	uint64_t ms = 0;
+
+	g_assert_true(duration_parse("2s", &ms) && ms == 2000);
+	g_assert_true(duration_parse("250ms", &ms) && ms == 250);
+	g_assert_true(duration_parse("1.5m", &ms) && ms == 90000);
+	g_assert_true(duration_parse("3", &ms) && ms == 3000);
+	g_assert_false(duration_parse("", &ms) || duration_parse("-1s", &ms) ||
+		       duration_parse("2x", &ms) || duration_parse("1e99", &ms));
+}
+
 static void an_open_quote_is_refused(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -142,6 +183,10 @@ int main(int argc, char **argv)
 	T(quotes_keep_spaces_together);
 	T(an_empty_pair_of_quotes_is_a_word);
 	T(semicolons_part_commands_and_comments_end_them);
+	T(what_follows_a_pipe_is_the_shells);
+	T(output_goes_to_files_and_an_exclamation_mark_is_a_shell);
+	T(a_file_that_is_not_named_is_refused);
+	T(times_are_read_as_people_write_them);
 	T(an_open_quote_is_refused);
 	T(a_quoted_star_is_no_glob);
 	T(what_is_quoted_reads_back_the_same);
