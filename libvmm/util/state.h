@@ -3,7 +3,8 @@
  * A machine's state in a file: named sections beside the guest's memory.
  *
  *	0		header (struct state_header), 128 bytes, in a page of its own
- *	ram_offset	the guest's memory, byte for byte; pages of zeroes are holes
+ *	ram_offset	the guest's memory, byte for byte; pages of zeroes are holes;
+ *			or packed, with STATE_PACKED (kvm/memory-save.h)
  *	table_offset	sections, one behind the other, each 8-byte aligned
  *
  * The header is written last, when all else is on the disk: a file that was
@@ -28,7 +29,14 @@
 
 struct state_file;		/* all sections of one file */
 
+enum state_flags {
+	STATE_PACKED = 1,	/* the memory is no image of itself: it can't be mapped */
+	STATE_KNOWN = STATE_PACKED,
+};
+
 struct state_file *state_file_new(void);
+void state_file_set_flags(struct state_file *s, uint32_t flags);
+uint32_t state_file_flags(const struct state_file *s);
 void state_file_free(struct state_file *s);
 typedef struct state_file state_file;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(state_file, state_file_free)

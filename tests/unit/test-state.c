@@ -61,6 +61,27 @@ static void what_is_written_is_read(void)
 	g_assert_false(state_find(s, "none", 1, &in, NULL));
 }
 
+static void features_are_kept_and_those_not_known_refused(void)
+{
+	auto_close int fd = memfd_create("state", MFD_CLOEXEC);
+	g_autoptr(state_file) s = state_file_new(), read = NULL;
+	g_autoptr(GError) error = NULL;
+	struct state_out out;
+	uint64_t bytes;
+
+	state_begin(&out, s, "empty", 1);
+	state_end(&out);
+	state_file_set_flags(s, STATE_PACKED);
+	g_assert_true(state_file_write(s, fd, 0, NULL));
+	read = state_file_read(fd, &bytes, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(state_file_flags(read), ==, STATE_PACKED);
+	state_file_set_flags(s, STATE_PACKED | 0x40);
+	g_assert_true(state_file_write(s, fd, 0, NULL));
+	g_assert_null(state_file_read(fd, &bytes, &error));
+	g_assert_nonnull(strstr(error->message, "features 0x40"));
+}
+
 static void each_changed_byte_is_found(void)
 {
 	auto_close int fd = file_with("text");
@@ -304,6 +325,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 #define TEST(name) g_test_add_func("/state/" #name, name)
 	TEST(what_is_written_is_read);
+	TEST(features_are_kept_and_those_not_known_refused);
 	TEST(each_changed_byte_is_found);
 	TEST(a_file_that_is_cut_anywhere_is_refused);
 	TEST(new_sections_leave_the_memory_and_win);
