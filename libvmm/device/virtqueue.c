@@ -354,18 +354,44 @@ unsigned virtqueue_waiting(struct virtqueue *vq)
 	return MIN(n, vq->size);
 }
 
+/*
+ * A save that copies memory while the guest runs wants to know what we wrote.
+ * The chain is walked once more rather than remembered: nobody asks otherwise.
+ * A driver that has changed it meanwhile loses its own bytes.
+ */
+static void chain_wrote(const struct virtqueue *vq, uint16_t head)
+{
+	struct iovec iov[VIRTQUEUE_SIZE_MAX];
+	struct virtqueue_chain c = { .iov = iov, .n_iov = VIRTQUEUE_SIZE_MAX };
+
+	if (chain_walk(vq, head, &c) < 0)
+		return;
+	for (unsigned i = 0; i < c.n_in; i++)
+		guest_memory_wrote(vq->mem, c.in[i].iov_base, c.in[i].iov_len);
+}
+
+static void ring_wrote(const struct virtqueue *vq)
+{
+	guest_memory_wrote(vq->mem, vq->used,
+			   sizeof(*vq->used) + sizeof(vq->used->ring[0]) * vq->size +
+				   sizeof(uint16_t));
+}
+
 void virtqueue_fill(struct virtqueue *vq, unsigned nth, uint16_t head, uint32_t written)
 {
 	assert(head < vq->size && vq->in_flight[head]);
 	vq->used->ring[(uint16_t)(vq->used_pos + nth) & (vq->size - 1)] =
 		(struct vring_used_elem){ .id = head, .len = written };
 	vq->in_flight[head] = 0;
+	if (guest_memory_is_watched(vq->mem))
+		chain_wrote(vq, head);
 }
 
 void virtqueue_publish(struct virtqueue *vq, unsigned n)
 {
 	vq->used_pos += n;
 	__atomic_store_n(&vq->used->idx, vq->used_pos, __ATOMIC_RELEASE);
+	ring_wrote(vq);
 }
 
 void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written)
@@ -394,8 +420,10 @@ bool virtqueue_wants_interrupt(struct virtqueue *vq)
 /* With EVENT_IDX there is nothing to do: avail_event stays behind, so the driver is silent. */
 void virtqueue_kicks_off(struct virtqueue *vq)
 {
-	if (vq->size && !vq->event_idx)
-		__atomic_store_n(&vq->used->flags, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+	if (!vq->size || vq->event_idx)
+		return;
+	__atomic_store_n(&vq->used->flags, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+	ring_wrote(vq);
 }
 
 bool virtqueue_kicks_on(struct virtqueue *vq)
@@ -410,6 +438,7 @@ bool virtqueue_kicks_on(struct virtqueue *vq)
 	} else {
 		__atomic_store_n(&vq->used->flags, 0, __ATOMIC_RELAXED);
 	}
+	ring_wrote(vq);
 	full_barrier();
 	return avail_look(vq) != 0;
 }

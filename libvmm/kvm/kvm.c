@@ -195,7 +195,8 @@ unsigned kvm_max_vcpus(const struct kvm *kvm)
 	return kvm->max_vcpus;
 }
 
-bool kvm_set_memory(struct kvm *kvm, const struct guest_memory *mem, GError **error)
+static bool slots_set(struct kvm *kvm, const struct guest_memory *mem, uint32_t flags,
+		      GError **error)
 {
 	unsigned n;
 	const struct guest_region *r = guest_memory_regions(mem, &n);
@@ -203,6 +204,7 @@ bool kvm_set_memory(struct kvm *kvm, const struct guest_memory *mem, GError **er
 	for (unsigned i = 0; i < n; i++) {
 		struct kvm_userspace_memory_region slot = {
 			.slot = i,
+			.flags = flags,
 			.guest_phys_addr = r[i].gpa,
 			.memory_size = r[i].bytes,
 			.userspace_addr = (uintptr_t)r[i].hva,
@@ -211,8 +213,19 @@ bool kvm_set_memory(struct kvm *kvm, const struct guest_memory *mem, GError **er
 		if (ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
 			return error_errno(error, errno,
 					   "KVM refuses %" PRIu64
-					   " MiB of guest memory at 0x%" PRIx64,
-					   r[i].bytes >> 20, r[i].gpa);
+					   " MiB of guest memory at 0x%" PRIx64 "%s",
+					   r[i].bytes >> 20, r[i].gpa,
+					   flags ? " with a dirty log" : "");
 	}
 	return true;
+}
+
+bool kvm_set_memory(struct kvm *kvm, const struct guest_memory *mem, GError **error)
+{
+	return slots_set(kvm, mem, 0, error);
+}
+
+bool kvm_log_memory(struct kvm *kvm, const struct guest_memory *mem, bool on, GError **error)
+{
+	return slots_set(kvm, mem, on ? KVM_MEM_LOG_DIRTY_PAGES : 0, error);
 }

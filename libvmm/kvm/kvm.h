@@ -28,3 +28,5 @@ unsigned kvm_max_vcpus(const struct kvm *kvm);
 
 /* Maps every region of mem into the guest; once, mem outlives the VM. */
 bool kvm_set_memory(struct kvm *kvm, const struct guest_memory *mem, GError **error);
+/* From now on KVM notes which pages the vCPUs write, or no more (dirty.h).  Any thread. */
+bool kvm_log_memory(struct kvm *kvm, const struct guest_memory *mem, bool on, GError **error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Guest RAM to and from a file: byte for byte, pages of zeroes left out.
+ * Guest RAM from a file that holds it byte for byte, pages of zeroes left out.
  *
  * Restored memory is anonymous but for the blocks of 2 MiB in which the file
  * has data: those are private mappings of it, so nothing needs to be read
@@ -29,72 +29,6 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
-#define WRITE_BYTES (UINT64_C(1) << 20)	/* at once, and between two looks at `cancel` */
-
-/* --- to a file --- */
-
-static bool is_zero(const uint8_t *page)
-{
-	uint64_t first;
-
-	memcpy(&first, page, sizeof(first));
-	return !first && memcmp(page, page + sizeof(first), PAGE_BYTES - sizeof(first)) == 0;
-}
-
-static bool write_all(int fd, const uint8_t *p, uint64_t len, uint64_t at, GError **error)
-{
-	while (len) {
-		ssize_t n = pwrite(fd, p, len, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_errno(error, n ? errno : EIO, "write the guest's memory");
-		p += n;
-		at += (uint64_t)n;
-		len -= (uint64_t)n;
-	}
-	return true;
-}
-
-/* Runs of pages that are all zeroes, or all not. */
-static bool piece_write(const struct guest_memory *mem, int fd, uint64_t file_off, uint64_t off,
-			uint64_t len, bool fresh, GError **error)
-{
-	for (uint64_t end = off + len, run; off < end; off += run) {
-		bool zero = is_zero(mem->base + off);
-
-		for (run = PAGE_BYTES; off + run < end; run += PAGE_BYTES)
-			if (is_zero(mem->base + off + run) != zero)
-				break;
-		if (zero && fresh)
-			continue;
-		if (!write_all(fd, mem->base + off, run, file_off + off, error))
-			return false;
-	}
-	return true;
-}
-
-bool guest_memory_write(const struct guest_memory *mem, int fd, uint64_t file_off,
-			const struct guest_memory_progress *progress, GError **error)
-{
-	if (ftruncate(fd, (off_t)(file_off + mem->bytes)) < 0)
-		return error_errno(error, errno, "make room for %" PRIu64 " MiB of memory",
-				   mem->bytes >> 20);
-	for (uint64_t off = 0; off < mem->bytes; off += WRITE_BYTES) {
-		uint64_t len = MIN(WRITE_BYTES, mem->bytes - off);
-
-		if (g_atomic_int_get(progress->cancel))
-			return error_set(error, VMM_ERR_ABORTED,
-					 "operation aborted: save cancelled");
-		if (!piece_write(mem, fd, file_off, off, len, true, error))
-			return false;
-		__atomic_store_n(progress->done_bytes, off + len, __ATOMIC_RELAXED);
-	}
-	return true;
-}
-
-/* --- from a file --- */
 
 static bool anonymous_map(const struct guest_memory *mem, uint64_t off, uint64_t len)
 {

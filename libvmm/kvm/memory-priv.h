@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Between memory.c (the mapping) and memory-file.c (to and from a file). */
+/* Between memory.c (the mapping), memory-file.c, memory-save.c and dirty.c. */
 #pragma once
 
 #include "libvmm/kvm/memory.h"
@@ -14,6 +14,10 @@ struct guest_memory {
 	bool hugetlb;
 	struct guest_region regions[2];
 	unsigned n_regions;
+
+	/* dirty.c: a bit a page that we wrote while it was watched; NULL until the first watch. */
+	uint64_t *wrote;
+	bool watched;		/* atomic */
 
 	/* Restored: which blocks of HUGE_BYTES are mapped from file_fd; else NULL. */
 	bool *file_blocks;

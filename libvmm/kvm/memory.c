@@ -163,6 +163,7 @@ void guest_memory_free(struct guest_memory *mem)
 	if (mem->base)
 		munmap(mem->base, mem->bytes);
 	fd_close(&mem->fd);
+	g_free(mem->wrote);
 	g_free(mem);
 }
 
@@ -191,14 +192,17 @@ const struct guest_region *guest_memory_regions(const struct guest_memory *mem, 
 
 static int memory_drop(struct guest_memory *mem, uint64_t off, uint64_t len)
 {
+	int r;
+
 	if (mem->file_blocks)
-		return memory_file_drop(mem, off, len);
-
-	int r = mem->fd < 0
-			? madvise(mem->base + off, len, MADV_DONTNEED)
-			: fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
-
-	return r < 0 ? -errno : 0;
+		r = memory_file_drop(mem, off, len);
+	else if (mem->fd < 0)
+		r = madvise(mem->base + off, len, MADV_DONTNEED) < 0 ? -errno : 0;
+	else
+		r = fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len) < 0
+			    ? -errno : 0;
+	guest_memory_wrote(mem, mem->base + off, len);
+	return r;
 }
 
 int guest_memory_discard(struct guest_memory *mem, uint64_t gpa, uint64_t len)

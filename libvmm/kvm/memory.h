@@ -45,20 +45,17 @@ uint64_t guest_memory_bytes(const struct guest_memory *mem);
 const struct guest_region *guest_memory_regions(const struct guest_memory *mem, unsigned *ret_n);
 
 /*
- * To a file, at file_off (a multiple of 4 KiB): its pages of zeroes are holes.
- * Any thread; whoever changes the memory meanwhile makes the copy a mixture.
+ * We have written these bytes through a pointer: after the write, and before
+ * the driver is told.  KVM's dirty log knows of the vCPUs' writes only.  While
+ * nobody watches (dirty.h) it costs a load.  Any thread.
  */
-struct guest_memory_progress {
-	const int *cancel;	/* atomic; not 0: give up */
-	uint64_t *done_bytes;	/* atomic */
-};
+void guest_memory_wrote(const struct guest_memory *mem, const void *hva, uint64_t bytes);
+bool guest_memory_is_watched(const struct guest_memory *mem);
 
-bool guest_memory_write(const struct guest_memory *mem, int fd, uint64_t file_off,
-			const struct guest_memory_progress *progress, GError **error);
 /*
- * From such a file: once, before the guest runs.  Its pages are mapped, not
- * read; the file must not become shorter while the memory is used, unless
- * guest_memory_prefetch() has taken all of it.
+ * From a file, at file_off, byte for byte (memory-save.h): once, before the
+ * guest runs.  Its pages are mapped, not read; the file must not become shorter
+ * while the memory is used, unless guest_memory_prefetch() has taken all of it.
  */
 bool guest_memory_restore(struct guest_memory *mem, int fd, uint64_t file_off, GError **error);
 /* Takes the pages of the file in the background, from now on. */

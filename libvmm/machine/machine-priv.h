@@ -101,9 +101,12 @@ void machine_disk_tell_job(struct machine_disk *d);
 /* Between vCPUs' end and start: save.c, run.c. */
 void machine_devices_stop(struct machine *m);
 
-/* save.c.  Cancels a save and waits for its thread; before vcpus_free(), and after. */
+/* save.c.  The machine is not to be resumed; the guest has ended beside the save's passes. */
+bool machine_save_stands(const struct machine *m);
+void machine_save_guest_ended(struct machine *m);
+/* Cancels a save and waits for its thread; before vcpus_free(), and after. */
 void machine_save_settle(struct machine *m, bool vcpus_gone);
-/* Into a machine that is built and has not run. */
+/* restore.c.  Into a machine that is built and has not run. */
 bool machine_restore(struct machine *m, int fd, GError **error);
 
 /* A generation id that no machine had before; the guest's memory is loaded. */

@@ -96,6 +96,7 @@ gboolean machine_on_end(void *opaque)
 		return G_SOURCE_CONTINUE;
 	m->ending = true;
 	m->running = false;
+	machine_save_guest_ended(m);
 	vcpus_pause(m->vcpus, end_parked, m);
 	return G_SOURCE_CONTINUE;
 }
@@ -155,7 +156,7 @@ gboolean machine_on_disk_error(void *opaque)
 		m->events.io_error(m->events.opaque, d->target, d->path, error < 0 ? -error : error,
 				   pause);
 	machine_disk_tell_job(d);
-	if (atomic_exchange(&d->room, false) && !m->running)
+	if (atomic_exchange(&d->room, false) && !m->running && !machine_save_stands(m))
 		m->events.io_room(m->events.opaque);
 	return G_SOURCE_CONTINUE;
 }
@@ -164,7 +165,7 @@ gboolean machine_on_disk_error(void *opaque)
 
 void machine_resume(struct machine *m)
 {
-	if (m->running || m->ending || m->save)
+	if (m->running || m->ending || machine_save_stands(m))
 		return;
 	m->running = true;
 	for (unsigned i = 0; i < m->devices->len; i++)

@@ -19,18 +19,26 @@ struct machine_save_opts {
 	int fd;			/* an empty file; taken */
 	const char *xml;	/* comes with the state, as does: */
 	bool run;		/* whoever restores it shall resume it */
+	bool zstd;		/* pack the memory; a restore has to read all of it then */
 };
 
 /*
- * Pauses the machine and writes it; done() is called when all of it is on the
- * disk.  Until then the machine may be neither resumed, reset nor paused.
+ * Writes the machine, most of it while the guest runs, and stops it; done() is
+ * called when all is on the disk.  Until then nobody resumes, resets or pauses
+ * it, nor switches its disks.
  */
 void machine_save(struct machine *m, const struct machine_save_opts *opts, machine_saved_fn *done,
 		  void *opaque);
 /* It ends soon, with VMM_ERR_ABORTED, or is done already. */
 void machine_save_cancel(struct machine *m);
-/* Is a save under way; bytes of memory that are dealt with, and of all of it. */
-bool machine_save_progress(const struct machine *m, uint64_t *ret_done, uint64_t *ret_total);
+
+struct machine_save_progress {
+	bool active;
+	unsigned pass;		/* from 1; over all memory, then over what has changed */
+	uint64_t total_bytes;	/* of memory */
+	uint64_t left_bytes;	/* of the pass */
+};
+void machine_save_progress(const struct machine *m, struct machine_save_progress *ret);
 
 /*
  * machine_build(), but what the guest finds is what was saved into fd (the

@@ -5,6 +5,7 @@
 
 #include <sys/mman.h>
 
+#include "libvmm/kvm/memory-save.h"
 #include "tests/unit/saved-devices.h"
 
 static void file_read(const uint8_t *data, size_t size)
@@ -41,11 +42,30 @@ static void device_load(const uint8_t *data, size_t size)
 	saved_free(s);
 }
 
+/* What a section says of packed memory, and the file in which it would lie. */
+static void memory_unpack(const uint8_t *data, size_t size)
+{
+	const struct guest_memory_opts opts = { 3 * MEMORY_BLOCK_BYTES / 2, .name = "fuzz" };
+	g_autoptr(guest_memory) mem = guest_memory_new(&opts, NULL);
+	auto_close int fd = memfd_create("state", MFD_CLOEXEC);
+	struct fuzz_input input = { data, size };
+	size_t section = fuzz_take(&input, 1) % (input.left + 1);
+	struct state_in in = { .name = "memory", .version = 1, .at = input.data, .left = section };
+
+	for (unsigned i = 0; i < 2; i++)
+		if (pwrite(fd, input.data + section, input.left - section,
+			   (off_t)(i * MEMORY_BLOCK_BYTES)) < 0)
+			return;
+	memory_packed_restore(mem, fd, 0, &in, NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	fuzz_quiet();
 	if (size && data[0] & 0x80)
 		file_read(data + 1, size - 1);
+	else if (size && data[0] & 0x40)
+		memory_unpack(data + 1, size - 1);
 	else
 		device_load(data, size);
 	return 0;

@@ -11,6 +11,8 @@
  *	f DISK			flush
  *	c DISK			how many blocks there are
  *	e NUMBER		say that number
+ *	u DISK SEED		use memory and disk until something is typed: what it
+ *				finds is what it wrote, and what the disk wrote for it
  *
  * Answers "ok NUMBER" or "bad NUMBER": of the block where it went wrong.
  */
@@ -26,6 +28,13 @@ __asm__(".code32");
 #define DISKS_MAX 4
 #define BLOCK_BYTES 4096
 #define ANSWER_NONE 0xee
+#define PAGE_WORDS 1024
+/* Pages that the processor writes, and pages that only the disk writes. */
+#define OURS ((uint32_t *)0x400000)
+#define OURS_PAGES 1024
+#define THEIRS ((uint32_t *)0x800000)
+#define THEIRS_PAGES 256
+#define THEIR_BLOCKS 16
 
 enum { DEVICE_ID = 0x8, FEATURES_SEL = 0x24, FEATURES = 0x20, QUEUE_SEL = 0x30, QUEUE_NUM = 0x38,
        QUEUE_READY = 0x44, NOTIFY = 0x50, STATUS = 0x70, QUEUE_DESC = 0x80, QUEUE_AVAIL = 0x90,
@@ -53,6 +62,7 @@ static struct disk disks[DISKS_MAX];
 static unsigned n_disks, line_bytes;
 static char line[80];
 static uint32_t buffer[BLOCK_BYTES / 4] __attribute__((aligned(4096)));
+static uint32_t *data = buffer;		/* of the request */
 
 void entry(void);
 void serve(void);
@@ -127,7 +137,7 @@ static bool disk_do(struct disk *d, uint32_t op, uint32_t block)
 	d->desc[n] = (struct desc){ (uint32_t)d->head, 16, MORE, n + 1 };
 	n++;
 	if (op != OP_FLUSH) {
-		d->desc[n] = (struct desc){ (uint32_t)buffer, BLOCK_BYTES,
+		d->desc[n] = (struct desc){ (uint32_t)data, BLOCK_BYTES,
 					    op == OP_IN ? MORE | DEVICE_WRITES : MORE, n + 1 };
 		n++;
 	}
@@ -145,15 +155,55 @@ static bool disk_do(struct disk *d, uint32_t op, uint32_t block)
 static void fill(char op, uint32_t block, uint32_t seed)
 {
 	for (unsigned i = 0; i < BLOCK_BYTES / 4; i++)
-		buffer[i] = op == 'w' ? seed + block * 1024 + i : 0;
+		data[i] = op == 'w' ? seed + block * 1024 + i : 0;
 }
 
 static bool is_filled(char op, uint32_t block, uint32_t seed)
 {
 	for (unsigned i = 0; i < BLOCK_BYTES / 4; i++)
-		if (buffer[i] != (op == 'r' ? seed + block * 1024 + i : 0))
+		if (data[i] != (op == 'r' ? seed + block * 1024 + i : 0))
 			return false;
 	return true;
+}
+
+static bool memory_round(uint32_t n, uint32_t seed)
+{
+	uint32_t *page = OURS + n % OURS_PAGES * PAGE_WORDS;
+
+	if (n >= OURS_PAGES &&
+	    (page[0] != seed + n - OURS_PAGES || page[PAGE_WORDS - 1] != page[0]))
+		return false;
+	page[0] = page[PAGE_WORDS - 1] = seed + n;
+	return true;
+}
+
+/* Another block in each lap, so that a page of the lap before would be seen. */
+static bool disk_round(struct disk *d, uint32_t n, uint32_t seed)
+{
+	uint32_t lap = n / THEIRS_PAGES, at = n % THEIRS_PAGES;
+	bool ok = true;
+
+	data = THEIRS + at * PAGE_WORDS;
+	if (lap)
+		ok = is_filled('r', (at + lap - 1) % THEIR_BLOCKS, seed);
+	ok = ok && disk_do(d, OP_IN, (at + lap) % THEIR_BLOCKS);
+	data = buffer;
+	return ok;
+}
+
+static void use(struct disk *d, uint32_t seed)
+{
+	uint32_t n = 0;
+	bool ok = true;
+
+	for (uint32_t block = 0; block < THEIR_BLOCKS && ok; block++) {
+		fill('w', block, seed);
+		ok = disk_do(d, OP_OUT, block);
+	}
+	say_number("uses ", THEIR_BLOCKS);
+	for (; ok && !(inb(COM1 + 5) & 1); n++)
+		ok = memory_round(n, seed) && (n % 16 || disk_round(d, n / 16, seed));
+	say_number(ok ? "ok " : "bad ", n);
 }
 
 static void obey(char op, const uint32_t *arg)
@@ -166,6 +216,10 @@ static void obey(char op, const uint32_t *arg)
 	}
 	if (op == 'e') {
 		say_number("ok ", arg[0]);
+		return;
+	}
+	if (op == 'u') {
+		use(d, arg[1]);
 		return;
 	}
 	if (op == 'f') {

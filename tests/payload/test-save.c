@@ -13,6 +13,7 @@
 
 #include "libvmm/device/hub.h"
 #include "libvmm/domain/domain.h"
+#include "libvmm/machine/machine-priv.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/state.h"
@@ -54,12 +55,13 @@ static void on_balloon(void *opaque, uint64_t guest_bytes)
 {
 }
 
-static struct machine *build(struct guest *g, const char *format, int state_fd, GError **error)
+static struct machine *build(struct guest *g, const char *elf, const char *format, int state_fd,
+			     GError **error)
 {
 	const struct machine_host host = { .opener = { .open = host_open } };
 	const struct machine_events events = { .ended = on_ended, .opaque = g,
 					       .balloon_changed = on_balloon };
-	g_autofree char *kernel = g_test_build_filename(G_TEST_BUILT, "payload", "echo.elf", NULL);
+	g_autofree char *kernel = g_test_build_filename(G_TEST_BUILT, "payload", elf, NULL);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 	g_autofree char *xml = g_strdup_printf(format, kernel);
@@ -73,7 +75,7 @@ static struct machine *build(struct guest *g, const char *format, int state_fd, 
 }
 
 /* NULL: this host has no /dev/kvm for us. */
-static struct guest *guest_new(const char *xml, int state_fd)
+static struct guest *guest_of(const char *elf, const char *xml, int state_fd)
 {
 	g_autoptr(GError) error = NULL;
 	struct guest *g;
@@ -84,11 +86,16 @@ static struct guest *guest_new(const char *xml, int state_fd)
 	}
 	g = g_new0(struct guest, 1);
 	g->said = g_string_new(NULL);
-	g->m = build(g, xml, state_fd, &error);
+	g->m = build(g, elf, xml, state_fd, &error);
 	g_assert_no_error(error);
 	g->line = hub_attach(machine_hub(g->m, ""), HUB_WRITE, "test", 0, &error);
 	g_assert_no_error(error);
 	return g;
+}
+
+static struct guest *guest_new(const char *xml, int state_fd)
+{
+	return guest_of("echo.elf", xml, state_fd);
 }
 
 static void guest_free(struct guest *g)
@@ -197,6 +204,61 @@ static void a_saved_guest_that_stays_goes_on_too(void)
 	guest_free(g);
 }
 
+/* Byte for byte, of a machine that stands. */
+static void assert_saved_as_it_is(const struct machine *m, int fd)
+{
+	const uint64_t bytes = guest_memory_bytes(m->mem);
+	const uint8_t *is = guest_ptr(m->mem, 0, bytes);
+	uint8_t *saved = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, (off_t)STATE_RAM_OFFSET);
+
+	g_assert_true(saved != MAP_FAILED);
+	for (uint64_t off = 0; off < bytes; off += 4096)
+		if (memcmp(is + off, saved + off, 4096) != 0)
+			g_error("the page at 0x%" G_GINT64_MODIFIER "x is an older one", off);
+	munmap(saved, bytes);
+}
+
+static void what_is_saved_beside_a_busy_guest_is_what_it_had_when_it_stopped(void)
+{
+	g_autofree char *xml = NULL;
+	auto_close int disk = g_file_open_tmp("vmm-save-XXXXXX", &xml, NULL);
+	g_autofree char *path = g_steal_pointer(&xml);
+	struct machine_save_progress p;
+	struct guest *g;
+
+	g_assert_cmpint(ftruncate(disk, 1 << 20), ==, 0);
+	xml = g_strdup_printf(
+		"<domain type='kvm'><name>saved</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>"
+		"<os><type arch='x86_64' machine='microvm'>hvm</type><kernel>%%s</kernel></os>"
+		"<devices><serial type='pty'/><disk type='file' device='disk'>"
+		"<driver name='qemu' type='raw'/><source file='%s'/>"
+		"<target dev='vda' bus='virtio'/></disk></devices></domain>", path);
+	g = guest_of("disk.elf", xml, -1);
+	for (unsigned i = 0; g && i < 3; i++) {
+		auto_close int fd = file_new();
+
+		if (i == 0)
+			machine_resume(g->m);
+		listen_for(g, "ready");
+		type(g, "u 0 7\n");
+		listen_for(g, "uses");
+		save_to(g, fd);
+		g_assert_no_error(g->error);
+		g_assert_false(machine_is_running(g->m));
+		assert_saved_as_it_is(g->m, fd);
+		machine_save_progress(g->m, &p);
+		g_assert_false(p.active);
+		machine_resume(g->m);
+		type(g, "\n");
+		listen_for(g, "ok ");
+		g_assert_null(strstr(g->said->str, "bad"));
+		g_string_assign(g->said, "ready");
+	}
+	if (g)
+		guest_free(g);
+	unlink(path);
+}
+
 static void reset_done(void *opaque, const GError *error)
 {
 	struct guest *g = opaque;
@@ -246,7 +308,7 @@ static void a_machine_of_another_shape_is_refused(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
 		g_autoptr(GError) error = NULL;
 
-		g_assert_null(build(g, others[i].xml, fd, &error));
+		g_assert_null(build(g, "echo.elf", others[i].xml, fd, &error));
 		g_assert_true(g_pattern_match_simple(others[i].why, error->message));
 	}
 	guest_free(g);
@@ -294,6 +356,7 @@ int main(int argc, char **argv)
 #define TEST(name) g_test_add_func("/save/" #name, name)
 	TEST(a_guest_goes_on_where_it_was_saved);
 	TEST(a_saved_guest_that_stays_goes_on_too);
+	TEST(what_is_saved_beside_a_busy_guest_is_what_it_had_when_it_stopped);
 	TEST(a_restored_guest_can_be_reset);
 	TEST(a_machine_of_another_shape_is_refused);
 	TEST(a_full_disk_leaves_the_guest_running);

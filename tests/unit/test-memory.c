@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#include "libvmm/kvm/memory.h"
+#include "libvmm/kvm/memory-save.h"
 #include "libvmm/util/cleanup.h"
+#include "libvmm/util/error.h"
 
 #define MIB  (UINT64_C(1) << 20)
 #define GIB  (UINT64_C(1) << 30)
@@ -129,6 +131,74 @@ static void huge_pages_come_from_the_pool_or_not_at_all(void)
 	g_assert_nonnull(strstr(error->message, "huge"));
 }
 
+/* --- saved --- */
+
+#define SAVED_BYTES (5 * MEMORY_BLOCK_BYTES + 4096)
+
+/* In each block something else: nothing, one byte a page, what can't be packed, what can. */
+static void fill(struct guest_memory *mem, unsigned step)
+{
+	uint8_t *p = guest_ptr(mem, 0, SAVED_BYTES);
+	GRand *rand = g_rand_new_with_seed(step + 1);
+
+	for (uint64_t off = 0; off < SAVED_BYTES; off += 4096) {
+		unsigned kind = (unsigned)(off / MEMORY_BLOCK_BYTES + step) % 4;
+
+		memset(p + off, 0, 4096);
+		if (kind == 1)
+			p[off + 17] = (uint8_t)(off >> 12 | 1);
+		for (unsigned i = 0; kind >= 2 && i < 4096; i++)
+			p[off + i] = (uint8_t)g_rand_int_range(rand, 0, kind == 2 ? 256 : 4);
+	}
+	g_rand_free(rand);
+}
+
+static void restore(struct guest_memory *mem, int fd, const struct memory_saver *saver, bool packed)
+{
+	g_autoptr(state_file) s = state_file_new();
+	g_autoptr(GError) error = NULL;
+	struct state_out out;
+	struct state_in in;
+
+	if (packed) {
+		state_begin(&out, s, "memory", 1);
+		memory_saver_put(saver, &out);
+		state_end(&out);
+		g_assert_true(state_find(s, "memory", 1, &in, NULL));
+		memory_packed_restore(mem, fd, HUGE, &in, &error);
+	} else {
+		guest_memory_restore(mem, fd, HUGE, &error);
+	}
+	g_assert_no_error(error);
+}
+
+static void what_the_last_pass_found_is_restored(void)
+{
+	for (enum memory_format format = 0; format < N_MEMORY_FORMATS; format++) {
+		g_autoptr(guest_memory) mem = memory_of(SAVED_BYTES);
+		g_autoptr(guest_memory) copy = memory_of(SAVED_BYTES);
+		auto_close int fd = memfd_create("saved", MFD_CLOEXEC);
+		g_autoptr(GError) error = NULL;
+		uint64_t left = 0;
+		int cancel = 0;
+		struct memory_saver *saver = memory_saver_new(&(struct memory_saver_opts){
+			mem, fd, HUGE, format, &cancel, &left });
+
+		for (unsigned step = 0; step < 4; step++) {
+			fill(mem, step);
+			memory_saver_pass(saver, NULL, &error);
+			g_assert_no_error(error);
+		}
+		restore(copy, fd, saver, format == MEMORY_ZSTD);
+		g_assert_cmpmem(guest_ptr(copy, 0, SAVED_BYTES), SAVED_BYTES,
+				guest_ptr(mem, 0, SAVED_BYTES), SAVED_BYTES);
+		cancel = 1;
+		g_assert_false(memory_saver_pass(saver, NULL, &error));
+		g_assert_error(error, VMM_ERROR, VMM_ERR_ABORTED);
+		memory_saver_free(saver);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -144,5 +214,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/memory/impossible_sizes_are_refused", impossible_sizes_are_refused);
 	g_test_add_func("/memory/huge_pages_come_from_the_pool_or_not_at_all",
 			huge_pages_come_from_the_pool_or_not_at_all);
+	g_test_add_func("/memory/what_the_last_pass_found_is_restored",
+			what_the_last_pass_found_is_restored);
 	return g_test_run();
 }

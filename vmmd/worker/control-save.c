@@ -48,7 +48,8 @@ void control_save(struct control *c, struct rpc_message *msg)
 	s = g_new(struct save_call, 1);
 	*s = (struct save_call){ c, c->link_nr, msg->hdr, c->w.state == WORKER_RUNNING };
 	opts = (struct machine_save_opts){ TAKE_FD(msg->fds[0]), args.xml,
-					   args.flags & WORKER_SAVE_RUN };
+					   args.flags & WORKER_SAVE_RUN,
+					   args.flags & WORKER_SAVE_ZSTD };
 	worker_save(&c->w, &opts, args.detail, on_saved, s);
 	frame_free((xdrproc_t)xdr_worker_save_args, &args);
 }
@@ -62,12 +63,14 @@ void control_save_cancel(struct control *c, struct rpc_message *msg)
 void control_save_progress(struct control *c, struct rpc_message *msg)
 {
 	int64_t since = c->w.save_begun_us;
+	struct machine_save_progress p;
 	worker_save_progress ret = { 0 };
-	uint64_t done, total;
 
-	ret.active = machine_save_progress(c->w.machine, &done, &total);
-	ret.done_bytes = done;
-	ret.total_bytes = total;
+	machine_save_progress(c->w.machine, &p);
+	ret.active = p.active;
+	ret.done_bytes = p.total_bytes - p.left_bytes;
+	ret.total_bytes = p.total_bytes;
+	ret.pass = p.pass;
 	ret.elapsed_ms = since ? (uint64_t)(g_get_monotonic_time() - since) / 1000 : 0;
 	rpc_reply(c->link, &msg->hdr, (xdrproc_t)xdr_worker_save_progress, &ret);
 }

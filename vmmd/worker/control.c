@@ -98,6 +98,9 @@ static void on_closed(struct rpc_conn *conn, const GError *error, void *opaque)
 		g_info("vmmd's connection: %s", error->message);
 	if (c->link == conn)
 		c->link = NULL;
+	/* What was to follow a save nobody knows: the guest goes on. */
+	if (!c->link && c->w.machine)
+		machine_save_cancel(c->w.machine);
 	rpc_conn_free(conn);
 	/* Nobody will ever say START now; after START we go on without vmmd. */
 	if (!c->link && c->w.state == WORKER_EMPTY && !c->building)
