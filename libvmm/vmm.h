@@ -262,6 +262,9 @@ enum vmm_save_flags {
 /* Paths are the daemon's, and absolute.  xml NULL: the definition as it is. */
 bool vmm_domain_save(vmm_domain *dom, const char *path, const char *xml, unsigned flags,
 		     GError **error);
+/* path NULL: as vmm_domain_managed_save(); format: "raw", "zstd", or NULL, as the daemon has it. */
+bool vmm_domain_save_as(vmm_domain *dom, const char *path, const char *xml, const char *format,
+			unsigned flags, GError **error);
 bool vmm_domain_restore(vmm_connect *conn, const char *path, const char *xml, unsigned flags,
 			GError **error);
 char *vmm_save_image_xml(vmm_connect *conn, const char *path, GError **error);
@@ -279,6 +282,7 @@ struct vmm_job_info {
 	uint64_t elapsed_ms;
 	uint64_t total_bytes;
 	uint64_t done_bytes;
+	unsigned pass;			/* over memory, from 1 */
 };
 
 bool vmm_domain_job_info(vmm_domain *dom, struct vmm_job_info *ret, GError **error);

@@ -14,19 +14,24 @@ enum job_stats_flags { JOB_COMPLETED = 1, JOB_KEEP = 2 };
 
 /* ---- save ---- */
 
-static void save_to(struct call *call, const remote_domain *ref, const char *path, const char *xml,
-		    unsigned flags)
+static void save_to(struct call *call, const remote_domain *ref, const struct save_opts *opts)
 {
 	struct domain *dom = api_active_of(call, ref);
 	g_autoptr(GError) error = NULL;
 	g_autoptr(domain_def) def = NULL;
 
-	if (!dom || !api_flags(call, flags, SAVE_KNOWN))
+	if (!dom || !api_flags(call, opts->flags, SAVE_KNOWN))
 		return;
-	if (xml)
-		def = domain_def_parse(xml, 0, &error);
-	if ((xml && !def) || !save_flags_check(flags, &error)) {
+	if (opts->xml)
+		def = domain_def_parse(opts->xml, 0, &error);
+	if ((opts->xml && !def) || !save_flags_check(opts->flags, &error)) {
 		call_fail(call, error);
+		return;
+	}
+	if (!opts->path && !dom->persistent) {
+		call_fail_text(call, VMM_ERR_OPERATION_INVALID,
+			       "Requested operation is not valid: domain '%s' is transient: use "
+			       "'save'", dom->name);
 		return;
 	}
 	if (def && memcmp(def->uuid, dom->uuid, UUID_BYTES) != 0) {
@@ -34,26 +39,30 @@ static void save_to(struct call *call, const remote_domain *ref, const char *pat
 			       "the <uuid> of a saved domain can't be changed");
 		return;
 	}
-	save_domain(dom, path, xml, flags, api_done, call);
+	save_domain(dom, opts, api_done, call);
 }
 
 static void save(struct call *call, const void *argp)
 {
 	const remote_dom_text_args *args = argp;
 
-	save_to(call, &args->dom, args->text, NULL, 0);
+	save_to(call, &args->dom, &(struct save_opts){ .path = args->text });
 }
 
 static void save_flags(struct call *call, const void *argp)
 {
 	const remote_dom_text_opt_text_flags_args *args = argp;
 
-	save_to(call, &args->dom, args->text, args->opt_text ? *args->opt_text : NULL, args->flags);
+	const struct save_opts opts = { .path = args->text,
+					.xml = args->opt_text ? *args->opt_text : NULL,
+					.flags = args->flags };
+
+	save_to(call, &args->dom, &opts);
 }
 
-/* The texts "file" and "dxml"; false: answered. */
+/* The texts "file", "dxml", and "image_format" if there is a ret_format; false: answered. */
 static bool params_read(struct call *call, const remote_param *params, unsigned n,
-			const char **ret_file, const char **ret_xml)
+			const char **ret_file, const char **ret_xml, const char **ret_format)
 {
 	for (unsigned i = 0; i < n; i++) {
 		const remote_param *p = &params[i];
@@ -63,6 +72,8 @@ static bool params_read(struct call *call, const remote_param *params, unsigned 
 			*ret_file = p->value.remote_value_u.s;
 		} else if (text && g_str_equal(p->field, "dxml")) {
 			*ret_xml = p->value.remote_value_u.s;
+		} else if (text && ret_format && g_str_equal(p->field, "image_format")) {
+			*ret_format = p->value.remote_value_u.s;
 		} else {
 			call_fail_text(call, VMM_ERR_ARG_UNSUPPORTED,
 				       "argument unsupported: parameter '%s' of a save", p->field);
@@ -75,18 +86,11 @@ static bool params_read(struct call *call, const remote_param *params, unsigned 
 static void save_params(struct call *call, const void *argp)
 {
 	const remote_dom_params_flags_args *args = argp;
-	const char *file = NULL, *xml = NULL;
-	struct domain *dom;
+	struct save_opts opts = { .flags = args->flags };
 
-	if (!params_read(call, args->params.params_val, args->params.params_len, &file, &xml))
-		return;
-	if (file) {
-		save_to(call, &args->dom, file, xml, args->flags);
-		return;
-	}
-	dom = api_active_of(call, &args->dom);
-	if (dom && api_flags(call, args->flags, SAVE_KNOWN))
-		save_domain(dom, NULL, xml, args->flags, api_done, call);
+	if (params_read(call, args->params.params_val, args->params.params_len, &opts.path,
+			&opts.xml, &opts.format))
+		save_to(call, &args->dom, &opts);
 }
 
 /* ---- restore ---- */
@@ -116,7 +120,7 @@ static void restore_params(struct call *call, const void *argp)
 	const remote_params_flags_args *args = argp;
 	const char *file = NULL, *xml = NULL;
 
-	if (!params_read(call, args->params.params_val, args->params.params_len, &file, &xml))
+	if (!params_read(call, args->params.params_val, args->params.params_len, &file, &xml, NULL))
 		return;
 	if (file)
 		restore_from(call, file, xml, args->flags);
@@ -162,19 +166,8 @@ static void image_define(struct call *call, const void *argp)
 static void managed_save(struct call *call, const void *argp)
 {
 	const remote_dom_flags_args *args = argp;
-	struct domain *dom = api_active_of(call, &args->dom);
-	g_autoptr(GError) error = NULL;
 
-	if (!dom || !api_flags(call, args->flags, SAVE_KNOWN))
-		return;
-	if (!dom->persistent)
-		error_set(&error, VMM_ERR_OPERATION_INVALID,
-			  "Requested operation is not valid: domain '%s' is transient: use 'save'",
-			  dom->name);
-	if (error || !save_flags_check(args->flags, &error))
-		call_fail(call, error);
-	else
-		save_domain(dom, NULL, NULL, args->flags, api_done, call);
+	save_to(call, &args->dom, &(struct save_opts){ .flags = args->flags });
 }
 
 static void has_managed_save(struct call *call, const void *argp)
@@ -282,6 +275,7 @@ static void on_job_stats(const void *ret, const GError *error, void *opaque)
 		params_uhyper(params, p->total_bytes, "memory_total");
 		params_uhyper(params, p->done_bytes, "memory_processed");
 		params_uhyper(params, p->total_bytes - p->done_bytes, "memory_remaining");
+		params_uhyper(params, p->pass, "memory_iteration");
 	}
 	r.params.params_len = params->len;
 	r.params.params_val = (remote_param *)(void *)params->data;

@@ -13,6 +13,7 @@ struct daemon {
 	char *state_dir, *run_dir, *log_dir;
 	char *image_dir;		/* of the default pool */
 	char *worker_path;		/* the program vmm-worker */
+	const char *save_format;	/* of saved memory: a name that save.h knows; NULL: raw */
 	unsigned start_timeout_ms;	/* for a worker's answer to START */
 	unsigned stop_timeout_ms;	/* and to STOP, before it is killed */
 	unsigned powerdown_timeout_ms;	/* after which a guest has ignored the button */

@@ -40,7 +40,7 @@
 #define LIBVIRT_FOLDER "/run/libvirt"	/* where clients look when no socket is named */
 
 static struct {
-	char *state_dir, *run_dir, *log_dir;
+	char *state_dir, *run_dir, *log_dir, *save_format;
 	gboolean session, daemonize, foreground, verbose, version, libvirt_compat;
 } opts;
 
@@ -50,6 +50,8 @@ static const GOptionEntry entries[] = {
 	{ "run-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.run_dir, "Sockets and workers' folders",
 	  "DIR" },
 	{ "log-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.log_dir, "Workers' logs", "DIR" },
+	{ "save-image-format", 0, 0, G_OPTION_ARG_STRING, &opts.save_format,
+	  "How memory is saved: raw, or packed by zstd", "FORMAT" },
 	{ "session", 0, 0, G_OPTION_ARG_NONE, &opts.session,
 	  "Serve this user only, in the XDG folders", NULL },
 	{ "libvirt-compat", 0, 0, G_OPTION_ARG_NONE, &opts.libvirt_compat,
@@ -379,7 +381,7 @@ static bool options_parse(int *argc, char ***argv, GError **error)
 	if (opts.daemonize && opts.foreground)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "--daemon and --foreground exclude each other");
-	return true;
+	return save_format_check(opts.save_format, error);
 }
 
 int main(int argc, char **argv)
@@ -408,6 +410,7 @@ int main(int argc, char **argv)
 	}
 	descriptors_allow();
 	folders_choose(&daemon);
+	daemon.save_format = opts.save_format;
 	status = run(&daemon, ready_fd, &error);
 	if (error)
 		fprintf(stderr, "vmmd: %s\n", error->message);

@@ -32,6 +32,20 @@ bool save_flags_check(unsigned flags, GError **error)
 			 "invalid argument: --running and --paused exclude each other");
 }
 
+bool save_format_check(const char *format, GError **error)
+{
+	static const char *const formats[] = { "raw", "sparse", "zstd", NULL };
+
+	return !format || g_strv_contains(formats, format) ||
+	       error_set(error, VMM_ERR_INVALID_ARG,
+			 "invalid argument: save image format '%s': raw or zstd", format);
+}
+
+unsigned save_format_flags(const struct daemon *daemon, const char *format)
+{
+	return g_strcmp0(format ?: daemon->save_format, "zstd") == 0 ? WORKER_SAVE_ZSTD : 0;
+}
+
 char *save_managed_path(const struct domain *dom)
 {
 	g_autofree char *name = g_strconcat(dom->uuid_text, ".save", NULL);
@@ -177,29 +191,30 @@ static struct save *save_new(struct domain *dom, const char *path, lifecycle_don
 	return s;
 }
 
-void save_domain(struct domain *dom, const char *path, const char *xml, unsigned flags,
-		 lifecycle_done *done, void *opaque)
+void save_domain(struct domain *dom, const struct save_opts *opts, lifecycle_done *done,
+		 void *opaque)
 {
-	worker_save_args args = { 0 };
+	worker_save_args args = { .flags = save_format_flags(dom->daemon, opts->format) };
 	g_autoptr(GError) error = NULL;
 	g_autofree char *text = NULL;
 	auto_close int fd = -1;
 	struct save *s;
 
-	if (!may_save(dom, &error)) {
+	if (!may_save(dom, &error) || !save_format_check(opts->format, &error)) {
 		done(dom, error, opaque);
 		return;
 	}
-	s = save_new(dom, path, done, opaque);
+	s = save_new(dom, opts->path, done, opaque);
 	if (!save_begin(dom, s, &fd, &error)) {
 		done(dom, error, opaque);
 		save_free(s);
 		return;
 	}
-	text = xml ? g_strdup(xml) : domain_def_format(dom->live, 0);
+	text = opts->xml ? g_strdup(opts->xml) : domain_def_format(dom->live, 0);
 	dom->life->saving = true;
 	dom->life->run_after_save = dom->state != DOMAIN_PAUSED;
-	if (flags & SAVE_RUNNING || (!(flags & SAVE_PAUSED) && dom->life->run_after_save))
+	if (opts->flags & SAVE_RUNNING ||
+	    (!(opts->flags & SAVE_PAUSED) && dom->life->run_after_save))
 		args.flags |= WORKER_SAVE_RUN;
 	args.xml = text;
 	args.detail = s->path;

@@ -5,7 +5,8 @@
  * A domain is in the state `saved` when its managed file is there,
  * STATE_DIR/save/UUID.save: nothing else says so, and so nothing can disagree.
  *
- * Saving: the worker writes and syncs FILE.vmm-tmp, the machine stands still;
+ * Saving: the worker writes and syncs FILE.vmm-tmp while the guest runs, at
+ * the end it stands still;
  * the file is renamed, which is the moment of the save; the worker is stopped.
  * A vmmd that comes after one that was killed finds a worker that stands still
  * for the cause SAVED: with FILE.vmm-tmp it is before, the guest goes on;
@@ -29,9 +30,21 @@ enum save_flags {
 
 bool save_flags_check(unsigned flags, GError **error);
 
-/* path NULL: the managed file; xml NULL: the live definition.  Then the domain is off. */
-void save_domain(struct domain *dom, const char *path, const char *xml, unsigned flags,
-		 lifecycle_done *done, void *opaque);
+/* libvirt's names: "raw", the same as "sparse", and "zstd". */
+bool save_format_check(const char *format, GError **error);
+/* Of worker_save_args; format NULL: the daemon's. */
+unsigned save_format_flags(const struct daemon *daemon, const char *format);
+
+struct save_opts {
+	const char *path;	/* NULL: the managed file */
+	const char *xml;	/* NULL: the live definition */
+	const char *format;	/* NULL: the daemon's */
+	unsigned flags;
+};
+
+/* Then the domain is off. */
+void save_domain(struct domain *dom, const struct save_opts *opts, lifecycle_done *done,
+		 void *opaque);
 /* Is a save under way? */
 bool save_is_active(const struct domain *dom);
 void save_cancel(struct domain *dom, lifecycle_done *done, void *opaque);

@@ -24,6 +24,7 @@
 #include "libvmm/util/fault.h"
 #include "vmmd/disk-live.h"
 #include "vmmd/lifecycle-priv.h"
+#include "vmmd/save.h"
 
 #define CREATE_KNOWN \
 	(SNAPSHOT_CREATE_NO_METADATA | SNAPSHOT_CREATE_HALT | SNAPSHOT_CREATE_DISK_ONLY | \
@@ -406,7 +407,7 @@ static void memory_save(struct snapshot_op *op)
 		return;
 	}
 	op->resume = dom->state != DOMAIN_PAUSED;
-	args.flags = op->resume ? WORKER_SAVE_RUN : 0;
+	args.flags = (op->resume ? WORKER_SAVE_RUN : 0) | save_format_flags(dom->daemon, NULL);
 	dom->life->saving = true;
 	link_save(dom->link, &args, fd, on_memory, op);
 }

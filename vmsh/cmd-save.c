@@ -43,7 +43,8 @@ static bool cmd_save(struct shell *sh, struct command_args *args, GError **error
 	dom = fleet_domain(sh, args, error);
 	if (!dom)
 		return false;
-	if (!vmm_domain_save(dom, path, xml, save_flags(args), error)) {
+	if (!vmm_domain_save_as(dom, path, xml, args_text(args, "image-format"), save_flags(args),
+				error)) {
 		fleet_advise(dom, error);
 		return false;
 	}
@@ -67,7 +68,8 @@ static bool cmd_restore(struct shell *sh, struct command_args *args, GError **er
 
 static bool managed_save_one(struct shell *sh, vmm_domain *dom, void *args, GError **error)
 {
-	return vmm_domain_managed_save(dom, save_flags(args), error);
+	return vmm_domain_save_as(dom, NULL, NULL, args_text(args, "image-format"),
+				  save_flags(args), error);
 }
 
 static bool cmd_managedsave(struct shell *sh, struct command_args *args, GError **error)
@@ -234,8 +236,11 @@ static bool cmd_domjobinfo(struct shell *sh, struct command_args *args, GError *
 			"Operation:        Save\n"
 			"Time elapsed:     %" G_GUINT64_FORMAT " ms\n"
 			"Data processed:   %" G_GUINT64_FORMAT " MiB\n"
-			"Data total:       %" G_GUINT64_FORMAT " MiB\n",
-		    job.elapsed_ms, job.done_bytes >> 20, job.total_bytes >> 20);
+			"Data remaining:   %" G_GUINT64_FORMAT " MiB\n"
+			"Data total:       %" G_GUINT64_FORMAT " MiB\n"
+			"Iteration:        %u\n",
+		    job.elapsed_ms, job.done_bytes >> 20, (job.total_bytes - job.done_bytes) >> 20,
+		    job.total_bytes >> 20, job.pass);
 	return true;
 }
 
@@ -251,6 +256,10 @@ static bool cmd_domjobabort(struct shell *sh, struct command_args *args, GError 
 #define OPTION_FILE(text) { \
 	.name = "file", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED, \
 	.complete = COMPLETE_FILE, .value = "FILE", .help = text, \
+}
+#define OPTION_FORMAT { \
+	.name = "image-format", .kind = OPT_STRING, .value = "FORMAT", \
+	.help = "how to write memory: raw, or packed by zstd", \
 }
 #define OPTION_XML { \
 	.name = "xml", .kind = OPT_STRING, .complete = COMPLETE_FILE, .value = "XML", \
@@ -268,12 +277,15 @@ static bool cmd_domjobabort(struct shell *sh, struct command_args *args, GError 
 	OPTION_HIDDEN_FLAG("verbose")
 
 static const struct option_def options_save[] = {
-	OPTION_DOMAIN(ACTIVE), OPTION_FILE("the file to write"), OPTION_XML, OPTIONS_RUN, { 0 },
+	OPTION_DOMAIN(ACTIVE), OPTION_FILE("the file to write"), OPTION_XML, OPTION_FORMAT,
+	OPTIONS_RUN, { 0 },
 };
 static const struct option_def options_restore[] = {
 	OPTION_FILE("what save has written"), OPTION_XML, OPTIONS_RUN, { 0 },
 };
-static const struct option_def options_managed[] = { OPTION_DOMAINS(ACTIVE), OPTIONS_RUN, { 0 } };
+static const struct option_def options_managed[] = {
+	OPTION_DOMAINS(ACTIVE), OPTION_FORMAT, OPTIONS_RUN, { 0 },
+};
 static const struct option_def options_remove[] = { OPTION_DOMAINS(INACTIVE), { 0 } };
 static const struct option_def options_managed_xml[] = { OPTION_DOMAIN(INACTIVE), { 0 } };
 static const struct option_def options_managed_define[] = {

@@ -18,6 +18,32 @@ bool vmm_domain_save(vmm_domain *dom, const char *path, const char *xml, unsigne
 		    error);
 }
 
+#define PARAMS_MAX 3
+
+static void param_add(remote_param *params, unsigned *n, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	params[*n].field = (char *)name;
+	params[*n].value.type = VMM_PARAM_STRING;
+	params[(*n)++].value.remote_value_u.s = (char *)value;
+}
+
+bool vmm_domain_save_as(vmm_domain *dom, const char *path, const char *xml, const char *format,
+			unsigned flags, GError **error)
+{
+	remote_param params[PARAMS_MAX];
+	remote_dom_params_flags_args args = { .dom = domain_to_wire(dom), .flags = flags,
+					      .params.params_val = params };
+	remote_none none;
+
+	param_add(params, &args.params.params_len, "file", path);
+	param_add(params, &args.params.params_len, "dxml", xml);
+	param_add(params, &args.params.params_len, "image_format", format);
+	return CALL(dom->conn, DOMAIN_SAVE_PARAMS, dom_params_flags_args, &args, none, &none,
+		    error);
+}
+
 bool vmm_domain_restore(vmm_connect *conn, const char *path, const char *xml, unsigned flags,
 			GError **error)
 {
@@ -100,19 +126,33 @@ bool vmm_domain_managed_save_define(vmm_domain *dom, const char *xml, unsigned f
 		    &none, error);
 }
 
+static uint64_t number_of(const remote_job_stats_ret *ret, const char *name)
+{
+	for (unsigned i = 0; i < ret->params.params_len; i++) {
+		const remote_param *p = &ret->params.params_val[i];
+
+		if (g_str_equal(p->field, name) && p->value.type == VMM_PARAM_ULLONG)
+			return p->value.remote_value_u.ul;
+	}
+	return 0;
+}
+
 bool vmm_domain_job_info(vmm_domain *dom, struct vmm_job_info *ret_info, GError **error)
 {
-	remote_dom_args args = { .dom = domain_to_wire(dom) };
-	remote_job_info_ret ret;
+	remote_dom_flags_args args = { .dom = domain_to_wire(dom) };
+	remote_job_stats_ret ret;
 
-	if (!CALL(dom->conn, DOMAIN_GET_JOB_INFO, dom_args, &args, job_info_ret, &ret, error))
+	if (!CALL(dom->conn, DOMAIN_GET_JOB_STATS, dom_flags_args, &args, job_stats_ret, &ret,
+		  error))
 		return false;
 	*ret_info = (struct vmm_job_info){
 		.type = ret.type,
-		.elapsed_ms = ret.timeElapsed,
-		.total_bytes = ret.dataTotal,
-		.done_bytes = ret.dataProcessed,
+		.elapsed_ms = number_of(&ret, "time_elapsed"),
+		.total_bytes = number_of(&ret, "memory_total"),
+		.done_bytes = number_of(&ret, "memory_processed"),
+		.pass = (unsigned)number_of(&ret, "memory_iteration"),
 	};
+	FREE(job_stats_ret, &ret);
 	return true;
 }
 

@@ -45,6 +45,9 @@ class Guest:
     def ask(self, line):
         """What it is told it does well, and it has not begun anew."""
         since = len(self.text)
+        self.send(line)
+        self.wait(b"ok ", since)
+
+    def send(self, line):
         line = line.encode() + b"\n"
         self.c.s.sendall(struct.pack(">IIIiIII", 28 + len(line), 0x20008086, 1, 201, 3, self.serial, 2) + line)
-        self.wait(b"ok ", since)
