@@ -69,13 +69,6 @@ GPtrArray *graph_users(struct daemon *daemon, const char *path)
 	return users_of(daemon, path, USED_OFF | USED_RUNNING);
 }
 
-bool graph_runs(struct daemon *daemon, const char *path)
-{
-	g_autoptr(GPtrArray) running = users_of(daemon, path, USED_RUNNING);
-
-	return running->len > 0;
-}
-
 GPtrArray *graph_running(struct daemon *daemon, const char *path)
 {
 	return users_of(daemon, path, USED_RUNNING);
@@ -169,9 +162,21 @@ static bool base_changed(struct daemon *daemon, const struct graph_image *row, c
 			 row->path);
 }
 
-static bool base_check(struct daemon *daemon, const char *path, GError **error)
+/* The row; what the last machine has left of an image that it wrote to is right. */
+static struct graph_image *settled(struct daemon *daemon, const char *path)
 {
 	struct graph_image *row = g_hash_table_lookup(daemon->graph->images, path);
+	g_autoptr(GPtrArray) running = row && row->unsettled ? graph_running(daemon, path) : NULL;
+
+	if (!running || running->len > 0)
+		return row;
+	graph_changed(daemon, path);
+	return g_hash_table_lookup(daemon->graph->images, path);
+}
+
+static bool base_check(struct daemon *daemon, const char *path, GError **error)
+{
+	struct graph_image *row = settled(daemon, path);
 	struct graph_image *now = row ? graph_look(path, row->format) : NULL;
 	g_autofree char *what = now ? differ(row, now) : NULL;
 

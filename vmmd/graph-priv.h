@@ -13,8 +13,6 @@ struct graph {
 /* What the file is now; the caller's.  NULL when it can't be opened. */
 struct graph_image *graph_look(const char *path, enum graph_format format);
 void graph_image_free(void *image);
-/* Does a running domain have it in one of its disks' chains? */
-bool graph_runs(struct daemon *daemon, const char *path);
 enum graph_format graph_format_of(const struct disk_def *disk);
 /* Replaces the row, in the database too. */
 void graph_put(struct graph *graph, struct graph_image *image);

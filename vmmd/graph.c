@@ -37,13 +37,15 @@ static struct graph_image *row_read(sqlite3_stmt *st)
 	image->format = (enum graph_format)sqlite3_column_int(st, 5);
 	image->parent = g_strdup((const char *)sqlite3_column_text(st, 6));
 	image->seen_s = sqlite3_column_int64(st, 7);
+	image->unsettled = sqlite3_column_int(st, 8);
 	return image;
 }
 
 struct graph *graph_open(struct daemon *daemon, GError **error)
 {
 	sqlite3_stmt *st = store_statement(daemon->store,
-		"SELECT path, inode, size, mtime, digest, format, parent, seen FROM images", error);
+		"SELECT path, inode, size, mtime, digest, format, parent, seen, unsettled"
+		" FROM images", error);
 	struct graph *graph;
 	int rc;
 
@@ -77,8 +79,8 @@ static bool row_write(struct graph *graph, const struct graph_image *image, GErr
 {
 	sqlite3_stmt *st = store_statement(graph->daemon->store,
 		"INSERT OR REPLACE INTO images"
-		"(path, inode, size, mtime, digest, format, parent, seen)"
-		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", error);
+		"(path, inode, size, mtime, digest, format, parent, seen, unsettled)"
+		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", error);
 
 	if (!st)
 		return false;
@@ -90,6 +92,7 @@ static bool row_write(struct graph *graph, const struct graph_image *image, GErr
 	sqlite3_bind_int(st, 6, (int)image->format);
 	sqlite3_bind_text(st, 7, image->parent, -1, SQLITE_TRANSIENT);
 	sqlite3_bind_int64(st, 8, image->seen_s);
+	sqlite3_bind_int(st, 9, image->unsettled);
 	return store_run(graph->daemon->store, st, "note an image", error);
 }
 
@@ -219,8 +222,9 @@ static void learn_one(struct graph *graph, struct graph_image *now, const char *
 	struct graph_image *row = g_hash_table_lookup(graph->images, now->path);
 	bool keep = row && overlay &&
 		    (!new_overlay || overlays_other_than(graph->daemon, now->path, overlay));
+	g_autoptr(GPtrArray) running = graph_running(graph->daemon, now->path);
 
-	now->unsettled = overlay && graph_runs(graph->daemon, now->path);
+	now->unsettled = overlay && running->len > 0;
 	if (keep || (row && !overlay && g_strcmp0(row->parent, now->parent) == 0))
 		graph_image_free(now);
 	else

@@ -29,7 +29,7 @@ struct graph_image {
 	int64_t mtime_ns, seen_s;
 	enum graph_format format;
 	char *parent;			/* its backing file's path; NULL */
-	bool unsettled;			/* became a base while a machine had it open */
+	bool unsettled;			/* a machine may have written to it since */
 };
 
 struct graph;

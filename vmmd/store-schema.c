@@ -100,5 +100,6 @@ const char *const store_migrations[] = {
 	"CREATE TABLE applied("
 	" uuid BLOB NOT NULL PRIMARY KEY REFERENCES domains(uuid) ON DELETE CASCADE,"
 	" source TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+	"ALTER TABLE images ADD COLUMN unsettled INTEGER NOT NULL DEFAULT 0;",
 };
 static_assert(ARRAY_SIZE(store_migrations) == STORE_VERSION, "one migration for each version");
