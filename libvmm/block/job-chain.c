@@ -254,6 +254,7 @@ void job_chain_pivot(struct block_job *job)
 	lodger_free(g_steal_pointer(&job->target));
 	file_close(g_steal_pointer(&job->base_file));
 	b->top = job->base;
+	b->bytes = round_up(job->base->bytes, 512);
 	b->serial_bytes = MAX(b->top->file->align, 512);
 	b->write_back_armed = false;
 	pieces_fit(b);

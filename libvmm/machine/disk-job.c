@@ -142,6 +142,7 @@ static void do_control(struct work *w)
 		return;
 	case MACHINE_JOB_PIVOT:
 		block_job_pivot(g_steal_pointer(&d->job));
+		blk_resized(d->dev);	/* a base may be larger than what stood on it */
 		let_go(d);
 		return;
 	default:
