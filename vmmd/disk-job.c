@@ -9,8 +9,10 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "libvmm/util/fault.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
+#include "vmmd/handed.h"
 #include "vmmd/imagehead.h"
 #include "vmmd/link.h"
 #include "vmmd/permit.h"
@@ -155,6 +157,15 @@ static int image_find(const struct job *j, const char *name, GError **error)
 	return -1;
 }
 
+/* The header of an image that the worker writes names a file that it never had. */
+static bool stranger(const struct job *j, const char *path, GError **error)
+{
+	return error_set(error, VMM_ERR_OPERATION_FAILED,
+			 "operation failed: '%s' is not an image that the machine of domain '%s' "
+			 "was started with: the header of one of disk '%s' has changed since", path,
+			 j->dom->name, j->target);
+}
+
 /* ---- pull ---- */
 
 void disk_job_pull(struct domain *dom, const char *disk, const char *base, uint64_t bytes_per_s,
@@ -251,16 +262,38 @@ static bool commit_range(const struct job *j, const struct disk_commit *c, int *
 	return true;
 }
 
-/* Images that are about to be superfluous do not stand in the way of what they stood on. */
+/*
+ * Images that are about to be superfluous do not stand in the way of what they
+ * stood on.  Before the worker is told: a vmmd that is killed in between leaves
+ * none of them in the graph.
+ */
+static void images_forget(const struct job *j, unsigned first, unsigned end)
+{
+	for (unsigned i = first; i < end; i++)
+		graph_forget(j->dom->daemon, image_at(j, i));
+}
+
 static void on_commit_started(const void *ret, const GError *error, void *opaque)
 {
 	struct job *j = opaque;
 
-	for (unsigned i = MAX(j->top, 1); !error && i < j->bottom; i++)
-		graph_forget(j->dom->daemon, image_at(j, i));
 	if (error)
 		graph_follow(j->dom, j->target);
 	job_end(j, error);
+}
+
+/* The chain is what the worker's own image says: no file but those that it has already. */
+static int give_for_writing(const struct job *j, const char *path, GError **error)
+{
+	auto_close int fd = permit_open_image(path, O_RDWR, error);
+
+	if (fd < 0)
+		return -1;
+	if (!handed_has(j->dom, fd, false)) {
+		stranger(j, path, error);
+		return -1;
+	}
+	return handed_note(j->dom, fd, error) ? TAKE_FD(fd) : -1;
 }
 
 static void commit_start(struct job *j, const struct disk_commit *c, int top, int base,
@@ -277,13 +310,15 @@ static void commit_start(struct job *j, const struct disk_commit *c, int top, in
 
 	j->top = (unsigned)top;
 	j->bottom = (unsigned)base;
-	fds[0] = permit_open_image(args.base, O_RDWR, error);
+	fds[0] = give_for_writing(j, args.base, error);
 	if (fds[0] >= 0 && top > 1)
-		fds[n++] = permit_open_image(image_at(j, (unsigned)top - 1), O_RDWR, error);
+		fds[n++] = give_for_writing(j, image_at(j, (unsigned)top - 1), error);
 	if (fds[n - 1] >= 0) {
 		graph_unsettle(j->dom->daemon, args.base);
 		if (top > 1)
 			graph_unsettle(j->dom->daemon, image_at(j, (unsigned)top - 1));
+		images_forget(j, MAX(j->top, 1), j->bottom);
+		fault_point("block-commit:forgotten");
 		link_job_start(j->dom->link, &args, fds, n, on_commit_started, j);
 	}
 	fd_close(&fds[0]);
@@ -337,15 +372,14 @@ static void on_pivoted(const void *ret, const GError *error, void *opaque)
 {
 	struct job *j = opaque;
 
+	fault_point("block-pivot:pivoted");
 	if (!error && j->dom->live) {
 		disk_live_set_source(disk_live_find(j->dom->live, j->target), j->base,
 				     j->base_format);
 		domain_refresh_live(j->dom);
-		for (unsigned i = 0; i < j->chain->len && strcmp(image_at(j, i), j->base); i++)
-			graph_forget(j->dom->daemon, image_at(j, i));
-		graph_follow(j->dom, j->target);
 		told(j->dom, j->target, KIND_COMMIT_HEAD, DISK_JOB_COMPLETED);
 	}
+	graph_follow(j->dom, j->target);
 	job_end(j, error);
 }
 
@@ -355,6 +389,7 @@ static void pivot(struct job *j)
 	g_autofree char *xml = NULL;
 
 	disk_live_set_source(disk_live_find(def, j->target), j->base, j->base_format);
+	images_forget(j, 0, (unsigned)image_find(j, j->base, NULL));
 	def->id = j->dom->id;
 	xml = domain_def_format(def, DOMAIN_FORMAT_LIVE);
 	control(j, CONTROL_PIVOT, xml, on_pivoted);
@@ -398,7 +433,11 @@ static void on_held(const void *ret, const GError *error, void *opaque)
 
 	if (error) {
 		job_end(j, error);
-	} else if (pivot_save(j, &own)) {
+		return;
+	}
+	fault_point("block-pivot:held");
+	if (pivot_save(j, &own)) {
+		fault_point("block-pivot:saved");
 		pivot(j);
 	} else {
 		u = g_new(struct unhold, 1);
@@ -409,6 +448,14 @@ static void on_held(const void *ret, const GError *error, void *opaque)
 							     .xml = (char *)"" },
 				 on_unheld, u);
 	}
+}
+
+/* It becomes what the domain writes to, also at its next start. */
+static bool base_was_given(const struct job *j, const char *base, GError **error)
+{
+	auto_close int fd = permit_open_image(base, O_RDONLY, error);
+
+	return fd >= 0 && (handed_has(j->dom, fd, true) || stranger(j, base, error));
 }
 
 /* What the worker's job has as its base is the worker's word: it must be in the chain. */
@@ -430,6 +477,8 @@ static void on_info_for_pivot(const void *ret, const GError *error, void *opaque
 	base = own ? -1 : image_find(j, info->base, &own);
 	if (!own && base < 1)
 		error_set(&own, VMM_ERR_INTERNAL, "internal error: '%s' is no base", info->base);
+	if (!own)
+		base_was_given(j, image_at(j, (unsigned)base), &own);
 	if (own) {
 		job_end(j, own);
 		return;
@@ -488,6 +537,8 @@ static void on_info_for_adopt(const void *ret, const GError *error, void *opaque
 	const struct disk_def *d = j->dom->saved ? disk_live_find(j->dom->saved, j->target) : NULL;
 	int base = -1;
 
+	if (!error && info->kind < 0)	/* it may have ended while nobody listened */
+		graph_follow(j->dom, j->target);
 	if (error || !info->held) {
 		job_end(j, error);
 		return;

@@ -9,6 +9,7 @@
 #include "libvmm/rpc/worker.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/handed.h"
 #include "vmmd/link.h"
 #include "vmmd/permit.h"
 
@@ -74,11 +75,11 @@ static void on_switched(const void *ret, const GError *error, void *opaque)
 
 static bool head_fd(struct heads *h, const char *path, int flags, GError **error)
 {
-	int fd = permit_open_image(path, flags, error);
+	auto_close int fd = permit_open_image(path, flags, error);
 
-	if (fd < 0)
+	if (fd < 0 || !handed_note(h->dom, fd, error))
 		return false;
-	h->fds[h->n_fds++] = fd;
+	h->fds[h->n_fds++] = TAKE_FD(fd);
 	return true;
 }
 

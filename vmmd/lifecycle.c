@@ -18,6 +18,7 @@
 #include "vmmd/disk-job.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
+#include "vmmd/handed.h"
 #include "vmmd/save.h"
 #include "vmmd/store.h"
 #include "vmmd/supervisor.h"
@@ -157,11 +158,15 @@ static void on_job(const worker_event_job *ev, void *opaque)
 static int on_open(const char *path, unsigned flags, void *opaque, GError **error)
 {
 	struct domain *dom = opaque;
+	auto_close int fd = -1;
 
-	if (dom->life->permit)
-		return permit_open(dom->life->permit, path, flags, error);
-	error_set(error, VMM_ERR_ACCESS_DENIED, "files are opened only while the domain starts");
-	return -1;
+	if (!dom->life->permit) {
+		error_set(error, VMM_ERR_ACCESS_DENIED,
+			  "files are opened only while the domain starts");
+		return -1;
+	}
+	fd = permit_open(dom->life->permit, path, flags, error);
+	return fd >= 0 && handed_note(dom, fd, error) ? TAKE_FD(fd) : -1;
 }
 
 static bool on_open_tap(const char *alias, unsigned queues, int *fds, char **ret_ifname,
