@@ -2,8 +2,14 @@
 /* Procedures of our own program that look at the past of definitions. */
 #include "config.h"
 
+#include <errno.h>
+#include <unistd.h>
+
+#include "libvmm/util/error.h"
 #include "vmmd/api.h"
+#include "vmmd/disk-live.h"
 #include "vmmd/event.h"
+#include "vmmd/graph.h"
 #include "vmmd/history.h"
 
 static struct domain *saved_domain(struct call *call, const remote_domain *ref)
@@ -61,6 +67,40 @@ static void revision_xml(struct call *call, const void *argp)
 		call_fail(call, error);
 }
 
+/* Of disks that the domain does not have now: could it be started with them? */
+static bool disk_is_there(const struct domain *dom, const struct disk_def *d, unsigned number,
+			  GError **error)
+{
+	g_autoptr(GPtrArray) overlays = d->readonly ? NULL : graph_overlays(dom->daemon, d->path);
+
+	if (access(d->path, F_OK) < 0 && errno == ENOENT)
+		return error_set(error, VMM_ERR_OPERATION_INVALID,
+				 "Requested operation is not valid: in revision %u disk '%s' of "
+				 "domain '%s' is '%s', which is no more: it was merged with "
+				 "another image or deleted. 'vmsh history' shows other revisions",
+				 number, d->target, dom->name, d->path);
+	if (overlays && overlays->len > 0)
+		return error_set(error, VMM_ERR_OPERATION_INVALID,
+				 "Requested operation is not valid: in revision %u disk '%s' of "
+				 "domain '%s' is '%s', on which '%s' stands by now: revert to a "
+				 "snapshot instead", number, d->target, dom->name, d->path,
+				 (const char *)g_ptr_array_index(overlays, 0));
+	return true;
+}
+
+static bool disks_are_there(const struct domain *dom, const domain_def *def, unsigned number,
+			    GError **error)
+{
+	for (unsigned i = 0; i < def->disks->len; i++) {
+		const struct disk_def *d = g_ptr_array_index(def->disks, i);
+
+		if ((!dom->saved || !disk_live_find(dom->saved, d->path)) &&
+		    !disk_is_there(dom, d, number, error))
+			return false;
+	}
+	return true;
+}
+
 /* A renamed domain keeps the name that it has now: others know it by that. */
 static bool restore(struct domain *dom, unsigned number, GError **error)
 {
@@ -69,7 +109,7 @@ static bool restore(struct domain *dom, unsigned number, GError **error)
 	g_autoptr(domain_def) def = xml ? domain_def_parse(xml, 0, error) : NULL;
 	bool ok;
 
-	if (!def)
+	if (!def || !disks_are_there(dom, def, number, error))
 		return false;
 	g_free(def->name);
 	def->name = g_strdup(dom->name);

@@ -15,6 +15,15 @@ static void on_started(struct domain *dom, const GError *error, void *opaque)
 		g_warning("autostart of domain '%s': %s", dom->name, error->message);
 }
 
+void autostart_due(struct domain *dom)
+{
+	if (!dom->autostart_waits || dom->busy)
+		return;
+	dom->autostart_waits = false;
+	if (!state_is_active(dom->state))
+		lifecycle_start(dom, NULL, false, on_started, NULL);
+}
+
 void autostart_all(struct daemon *daemon)
 {
 	g_autofree char *mark = g_build_filename(daemon->run_dir, "autostarted", NULL);
@@ -30,7 +39,7 @@ void autostart_all(struct daemon *daemon)
 	for (unsigned i = 0; i < all->len; i++) {
 		struct domain *dom = g_ptr_array_index(all, i);
 
-		if (dom->autostart && !state_is_active(dom->state))
-			lifecycle_start(dom, NULL, false, on_started, NULL);
+		dom->autostart_waits = dom->autostart && !state_is_active(dom->state);
+		autostart_due(dom);
 	}
 }

@@ -10,6 +10,7 @@
 #define INTENT_REVERT "snapshot-revert"
 #define INTENT_MERGE "snapshot-merge"
 enum intent_create_step { CREATE_FILES, CREATE_SWITCH };
+enum intent_revert_step { REVERT_FILES, REVERT_START };
 
 /* One operation on one domain, which is busy meanwhile and does not go away. */
 struct snapshot_op {

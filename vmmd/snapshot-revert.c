@@ -9,14 +9,16 @@
  *	nobody needs any more are dead
  *	dead files are removed; the machine is started if it is to run
  *
- * Killed before the transaction it is undone; after it nothing is left to do
- * but to remove dead files.
+ * Killed before the transaction it is undone, though a machine that was ended
+ * for it is off.  After it dead files are removed, and the machine is started if
+ * it was to run and does not (REVERT_START).
  */
 #include "config.h"
 #include "vmmd/snapshot-priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "libvmm/util/cleanup.h"
@@ -29,6 +31,9 @@
 #define REVERT_KNOWN \
 	(SNAPSHOT_REVERT_RUNNING | SNAPSHOT_REVERT_PAUSED | SNAPSHOT_REVERT_FORCE | \
 	 SNAPSHOT_REVERT_RESET_NVRAM)
+
+/* How often to look whether a worker that an earlier vmmd was starting is gone. */
+#define RESUME_POLL_MS 20
 
 /* ---- the definition ---- */
 
@@ -145,6 +150,21 @@ static bool heads_release(struct snapshot_op *op, GError **error)
 	return true;
 }
 
+static bool is_to_run(const struct snapshot_op *op)
+{
+	return op->memory_fd >= 0 ||
+	       op->flags & (SNAPSHOT_REVERT_RUNNING | SNAPSHOT_REVERT_PAUSED);
+}
+
+static bool intent_follow(struct snapshot_op *op, GError **error)
+{
+	struct store *store = op->daemon->store;
+	g_autofree char *body = g_strdup_printf("%u %s", op->flags, op->name);
+
+	return is_to_run(op) ? journal_step(store, op->intent, REVERT_START, body, error) :
+			       journal_end(store, op->intent, error);
+}
+
 static bool revert_commit(struct snapshot_op *op, GError **error)
 {
 	struct store *store = op->daemon->store;
@@ -156,8 +176,7 @@ static bool revert_commit(struct snapshot_op *op, GError **error)
 	op->node = tree_find(op->tree, op->name);
 	if (!snapshot_pending_accept(store, dom->uuid, error) || !heads_release(op, error) ||
 	    !snapshot_current_set(store, dom->uuid, op->node->id, error) ||
-	    !domain_save_begin(dom, op->def, &xml, error) ||
-	    !journal_end(store, op->intent, error)) {
+	    !domain_save_begin(dom, op->def, &xml, error) || !intent_follow(op, error)) {
 		store_rollback(store);
 		return false;
 	}
@@ -171,9 +190,16 @@ static bool revert_commit(struct snapshot_op *op, GError **error)
 static void on_started(struct domain *dom, const GError *error, void *opaque)
 {
 	GError *why = error ? g_error_copy(error) : NULL;
+	struct snapshot_op *op = opaque;
+	g_autoptr(GError) own = NULL;
 
+	fault_point("snapshot-revert:started");
+	/* vmmd is ending: the next one starts it */
+	if (!g_error_matches(error, VMM_ERROR, VMM_ERR_ABORTED) &&
+	    !journal_end(op->daemon->store, op->intent, &own))
+		g_warning("domain '%s': %s", dom->name, own->message);
 	g_prefix_error(&why, "the snapshot is in place, but the start failed: ");
-	op_end(opaque, why);
+	op_end(op, why);
 }
 
 static void start_cold(struct snapshot_op *op)
@@ -201,21 +227,33 @@ static void start_from_memory(struct snapshot_op *op)
 	lifecycle_start_saved(dom, def, TAKE_FD(op->memory_fd), false, paused, on_started, op);
 }
 
-static void revert_finish(struct snapshot_op *op)
+static void revert_start(struct snapshot_op *op)
+{
+	if (op->memory_fd >= 0)
+		start_from_memory(op);
+	else
+		start_cold(op);
+}
+
+static void heads_sweep(struct snapshot_op *op)
 {
 	g_autoptr(GError) error = NULL;
+
+	if (!dead_sweep(op->daemon, op->dom->uuid, &error))
+		g_warning("domain '%s': files are left over from a revert: %s", op->dom->name,
+			  error->message);
+}
+
+static void revert_finish(struct snapshot_op *op)
+{
 	struct domain *dom = op->dom;
 
-	if (!dead_sweep(op->daemon, dom->uuid, &error))
-		g_warning("domain '%s': files are left over from a revert: %s", dom->name,
-			  error->message);
+	heads_sweep(op);
 	dom->reason = REASON_SHUTOFF_FROM_SNAPSHOT;
 	store_set_state(op->daemon->store, dom->uuid, (int)dom->state, (int)dom->reason, NULL);
 	event_lifecycle(dom, LIFECYCLE_DEFINED, LIFECYCLE_DEFINED_FROM_SNAPSHOT);
-	if (op->memory_fd >= 0)
-		start_from_memory(op);
-	else if (op->flags & (SNAPSHOT_REVERT_RUNNING | SNAPSHOT_REVERT_PAUSED))
-		start_cold(op);
+	if (is_to_run(op))
+		revert_start(op);
 	else
 		op_end(op, NULL);
 }
@@ -292,8 +330,52 @@ void snapshot_revert(struct domain *dom, const char *name, unsigned flags, snaps
 	overlays_make(op);
 }
 
+/* ---- after a restart ---- */
+
+static void resumed(struct domain *dom, const char *name, const GError *error, void *opaque)
+{
+	if (error)
+		g_warning("domain '%s': back at snapshot '%s': %s", dom->name, name,
+			  error->message);
+	else
+		g_message("domain '%s' runs again, back at snapshot '%s'", dom->name, name);
+}
+
+/* A worker that was left half started is ended first. */
+static gboolean resume_start(void *opaque)
+{
+	struct snapshot_op *op = opaque;
+	GError *error = NULL;
+
+	if (op->dom->link && op->dom->state != DOMAIN_RUNNING && op->dom->state != DOMAIN_PAUSED)
+		return G_SOURCE_CONTINUE;
+	heads_sweep(op);
+	op->node = tree_find(op->tree, op->name);
+	if (op->dom->link || !op->node || !memory_open(op, &error) ||
+	    !snapshot_xml_load(op->daemon->store, op->node->id, &op->xml, &op->inactive, &error))
+		on_started(op->dom, error, op);
+	else
+		revert_start(op);
+	g_clear_error(&error);
+	return G_SOURCE_REMOVE;
+}
+
 bool snapshot_revert_resume(struct daemon *daemon, const struct journal_entry *entry,
 			    GError **error)
 {
-	return pending_undo(daemon, entry->uuid, entry->id, error);
+	struct domain *dom = domain_find_uuid(daemon->domains, entry->uuid);
+	const char *name = strchr(entry->body, ' ');
+	struct snapshot_op *op;
+
+	if (entry->step == REVERT_FILES)
+		return pending_undo(daemon, entry->uuid, entry->id, error);
+	if (!dom || !name)
+		return error_set(error, VMM_ERR_INTERNAL, "its domain is gone");
+	op = op_begin(dom, "it goes back to a snapshot", name + 1, resumed, NULL, error);
+	if (!op)
+		return false;
+	op->intent = entry->id;
+	op->flags = (unsigned)strtoul(entry->body, NULL, 10);
+	g_timeout_add(RESUME_POLL_MS, resume_start, op);
+	return true;
 }

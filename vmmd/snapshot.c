@@ -7,6 +7,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/autostart.h"
 #include "vmmd/disk-live.h"
 #include "vmmd/graph.h"
 
@@ -49,6 +50,7 @@ void op_end(struct snapshot_op *op, GError *error)
 	op->dom->busy = NULL;
 	op->dom->snapshots = snapshot_count(op->daemon->store, op->dom->uuid);
 	op->done(op->dom, op->name, error, op->opaque);
+	autostart_due(op->dom);
 	g_clear_error(&error);
 	snapshot_tree_free(op->tree);
 	g_ptr_array_unref(op->news);
