@@ -55,8 +55,6 @@ static bool flags_fit(const struct domain *dom, const snapshot_def *def, unsigne
 	if (flags & SNAPSHOT_CREATE_QUIESCE)
 		return unsupported(error, "a guest can't be told to quiesce its file systems: "
 				   "there is no agent in it");
-	if (flags & SNAPSHOT_CREATE_REUSE_EXT)
-		return unsupported(error, "overlays are always made anew (no --reuse-external)");
 	if (flags & SNAPSHOT_CREATE_DISK_ONLY && def->memory > SNAPSHOT_NO)
 		return invalid(error, "a disk-only snapshot has no memory");
 	if (!active && def->memory > SNAPSHOT_NO)
@@ -146,6 +144,8 @@ static char *choose_path(struct snapshot_op *op, const struct snapshot_disk *sd,
 	else
 		unsupported(error, "a block device has no folder for its overlay: give <source "
 			    "file='...'/> for it");
+	if (path && op->flags & SNAPSHOT_CREATE_REUSE_EXT && !path_is_free(path))
+		return overlay_fits(op, d, path, error) ? g_steal_pointer(&path) : NULL;
 	if (path && (!path_is_free(path) || tree_layer_of(op->tree, path))) {
 		error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 			  "unsupported configuration: external snapshot file for disk %s already "
@@ -188,6 +188,7 @@ static bool disk_write(struct snapshot_op *op, const struct snapshot_disk *sd,
 	if (!head)
 		return false;
 	overlay = overlay_plan(op, head, path);
+	overlay->ours = path_is_free(path);	/* else it stays the user's */
 	if (!snapshot_layer_add(op->daemon->store, op->dom->uuid, overlay, error) ||
 	    (op->flags & SNAPSHOT_CREATE_NO_METADATA &&
 	     !snapshot_layer_keep(op->daemon->store, head->id, error)))
@@ -464,7 +465,7 @@ static bool live_has_heads(const struct domain *dom, const snapshot_tree *tree)
 		const struct layer *layer = g_ptr_array_index(tree->layers, i);
 		const struct disk_def *d = def_disk(dom->live, layer->target);
 
-		if (layer->state == LAYER_PENDING && layer->ours &&
+		if (layer->state == LAYER_PENDING && layer->parent &&
 		    (!d || strcmp(d->path, layer->path) != 0))
 			return false;
 	}

@@ -12,6 +12,7 @@
 #include "libvmm/util/error.h"
 #include "libvmm/util/fault.h"
 #include "vmmd/graph.h"
+#include "vmmd/imagehead.h"
 #include "vmmd/imagejob.h"
 
 /* ---- names ---- */
@@ -39,6 +40,38 @@ char *overlay_path(const snapshot_tree *tree, const char *path, const char *name
 		full = g_strdup_printf("%.*s.%s-%u", stem, path, name, n);
 	}
 	return full;
+}
+
+static uint64_t bytes_of(const char *path, bool raw)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct imagehead head = { 0 };
+	uint64_t bytes = 0;
+
+	if (fd >= 0 && imagehead_read(fd, raw, &head, NULL))
+		bytes = head.bytes;
+	imagehead_clear(&head);
+	return bytes;
+}
+
+bool overlay_fits(struct snapshot_op *op, const struct disk_def *d, const char *path,
+		  GError **error)
+{
+	g_autofree char *now = g_canonicalize_filename(d->path, "/");
+	g_autoptr(GPtrArray) chain = imagehead_chain(path, false);
+	g_autoptr(GPtrArray) above = graph_overlays(op->daemon, path);
+	g_autoptr(GPtrArray) users = graph_users(op->daemon, path);
+	const char *why = NULL;
+
+	if (chain->len < 2 || !g_str_equal(g_ptr_array_index(chain, 1), now))
+		why = "it is not a qcow2 overlay on the disk's image of now";
+	else if (bytes_of(path, false) != bytes_of(now, d->format == DISK_FORMAT_RAW))
+		why = "its size is not the disk's";
+	else if (tree_layer_of(op->tree, path) || above->len > 0 || users->len > 0)
+		why = "somebody uses it already";
+	return !why || error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "unsupported configuration: '%s' can't be the new image of disk "
+				 "'%s', which is '%s': %s", path, d->target, d->path, why);
 }
 
 /* ---- making ---- */
@@ -92,10 +125,21 @@ static void on_made(GVariant *result, const GError *error, void *opaque)
 	make_next(op);
 }
 
+/* An overlay that is not ours has been made by the user. */
+static const struct layer *next_to_make(struct snapshot_op *op)
+{
+	for (; op->made < op->news->len; op->made++) {
+		const struct layer *layer = g_ptr_array_index(op->news, op->made);
+
+		if (layer->ours)
+			return layer;
+	}
+	return NULL;
+}
+
 static void make_next(struct snapshot_op *op)
 {
-	const struct layer *layer =
-		op->made < op->news->len ? g_ptr_array_index(op->news, op->made) : NULL;
+	const struct layer *layer = next_to_make(op);
 	const struct layer *base = layer ? tree_layer(op->tree, layer->parent) : NULL;
 	GError *error = NULL;
 

@@ -53,6 +53,9 @@ bool op_reload(struct snapshot_op *op, GError **error);
 /* "/images/disk.qcow2", "s1" -> "/images/disk.s1"; numbered: the first such name that is free. */
 char *overlay_path(const snapshot_tree *tree, const char *path, const char *name, bool numbered);
 bool path_is_free(const char *path);
+/* May a file that the user has made be the disk's new image? */
+bool overlay_fits(struct snapshot_op *op, const struct disk_def *d, const char *path,
+		  GError **error);
 /* A new pending overlay of frozen: goes into op->news. */
 struct layer *overlay_plan(struct snapshot_op *op, const struct layer *frozen, const char *path);
 /* Makes op->news's files in turn, then op->files_made(). */

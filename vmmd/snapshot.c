@@ -155,7 +155,7 @@ domain_def *def_with_heads(const struct domain *dom, const snapshot_tree *tree)
 		const struct layer *base = tree_layer(tree, layer->parent);
 		struct disk_def *d = def_disk(def, layer->target);
 
-		if (layer->state != LAYER_PENDING || !layer->ours || !d || !base ||
+		if (layer->state != LAYER_PENDING || !d || !base ||
 		    strcmp(d->path, base->path) != 0)
 			continue;
 		disk_live_set_source(d, layer->path, layer->format);
