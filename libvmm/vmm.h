@@ -59,6 +59,7 @@ GQuark vmm_error_quark(void);
 typedef struct vmm_connect vmm_connect;
 typedef struct vmm_domain vmm_domain;
 typedef struct vmm_stream vmm_stream;
+struct vmm_stream_ops;
 
 /* ---- connection ---- */
 
@@ -408,6 +409,49 @@ struct vmm_param {
 	} value;
 };
 
+/* ---- domains: work on disks; disk: a target or the path of its image ---- */
+
+enum vmm_block_commit_flags {
+	VMM_BLOCK_COMMIT_SHALLOW = 1 << 0,
+	VMM_BLOCK_COMMIT_ACTIVE = 1 << 2,
+};
+enum vmm_block_abort_flags {
+	VMM_BLOCK_ABORT_ASYNC = 1 << 0,
+	VMM_BLOCK_ABORT_PIVOT = 1 << 1,
+};
+
+struct vmm_block_job {
+	int type;			/* 0: none; 1 pull, 2 copy, 3 commit, 4 of the head */
+	uint64_t bytes_per_s;		/* 0: no limit */
+	uint64_t done, total;		/* equal: at its end, or ready */
+};
+
+struct vmm_disk_error {
+	char *disk;			/* target */
+	int error;			/* 1: unspecified, 2: no space */
+};
+
+/* base NULL: all that is behind it; else a path, or "vda[1]" */
+bool vmm_domain_block_pull(vmm_domain *dom, const char *disk, const char *base,
+			   uint64_t bytes_per_s, GError **error);
+bool vmm_domain_block_commit(vmm_domain *dom, const char *disk, const char *base, const char *top,
+			     uint64_t bytes_per_s, unsigned flags, GError **error);
+bool vmm_domain_block_job(vmm_domain *dom, const char *disk, struct vmm_block_job *ret,
+			  GError **error);
+bool vmm_domain_block_job_abort(vmm_domain *dom, const char *disk, unsigned flags,
+				GError **error);
+bool vmm_domain_block_job_set_speed(vmm_domain *dom, const char *disk, uint64_t bytes_per_s,
+				    GError **error);
+bool vmm_domain_block_resize(vmm_domain *dom, const char *disk, uint64_t bytes, GError **error);
+/* How many were stored, texts are the caller's; -1 on error. */
+int vmm_domain_get_iotune(vmm_domain *dom, const char *disk, struct vmm_param *ret, unsigned n,
+			  unsigned flags, GError **error);
+/* Of VMM_PARAM_ULLONG or VMM_PARAM_STRING. */
+bool vmm_domain_set_iotune(vmm_domain *dom, const char *disk, const struct vmm_param *params,
+			   unsigned n, unsigned flags, GError **error);
+/* of struct vmm_disk_error */
+GPtrArray *vmm_domain_disk_errors(vmm_domain *dom, GError **error);
+
 enum vmm_stats {			/* 0: all */
 	VMM_STATS_STATE = 1 << 0,
 	VMM_STATS_CPU = 1 << 1,
@@ -525,7 +569,18 @@ bool vmm_volume_resize(vmm_connect *conn, const struct vmm_volume *vol, uint64_t
 		       unsigned flags, GError **error);
 bool vmm_volume_info(vmm_connect *conn, const struct vmm_volume *vol, uint64_t *ret_capacity,
 		     uint64_t *ret_allocation, GError **error);
+/* Of the file, whatever its format and its holes. */
+bool vmm_volume_file_bytes(vmm_connect *conn, const struct vmm_volume *vol, uint64_t *ret,
+			   GError **error);
 char *vmm_volume_xml(vmm_connect *conn, const struct vmm_volume *vol, GError **error);
+/*
+ * Bytes of a volume from offset on, to it or from it; length 0: to its end.
+ * An upload is in place when vmm_stream_finish() is true.
+ */
+struct vmm_stream *vmm_volume_transfer(vmm_connect *conn, const struct vmm_volume *vol, bool upload,
+				       uint64_t offset, uint64_t length, GMainContext *context,
+				       const struct vmm_stream_ops *ops, void *opaque,
+				       GError **error);
 typedef struct vmm_volume vmm_volume;
 
 /* ---- events ---- */
@@ -582,7 +637,7 @@ int vmm_event_register(vmm_connect *conn, vmm_domain *dom, int id, GMainContext 
 /* After it returns fn does not run any more, if called on the thread of its context. */
 bool vmm_event_deregister(vmm_connect *conn, int registration, GError **error);
 
-/* ---- console streams ---- */
+/* ---- streams ---- */
 
 enum vmm_console_flags {
 	VMM_CONSOLE_FORCE = 1 << 0,	/* take the place of the one that writes now */

@@ -12,44 +12,14 @@
 #include "vmsh/image-json.h"
 #include "vmsh/image-options.h"
 #include "vmsh/options.h"
+#include "vmsh/progress.h"
 #include "vmsh/shell.h"
 #include "vmsh/size.h"
 #include "vmsh/usage.h"
 
-/* ---- progress ---- */
-
-struct progress {
-	struct shell *sh;
-	bool show;
-	unsigned last;		/* tenths of a percent, so that few lines are written */
-};
-
-static bool on_progress(void *opaque, uint64_t done, uint64_t total)
+static struct progress progress_of(struct shell *sh, struct command_args *args)
 {
-	struct progress *p = opaque;
-	unsigned now = (double)done / total * 1000;
-
-	if (p->show && now != p->last) {
-		p->last = now;
-		fprintf(stderr, "\r    (%u.%u/100%%)", now / 10, now % 10);
-		fflush(stderr);
-	}
-	return !shell_interrupted(p->sh);
-}
-
-static struct progress progress_new(struct shell *sh, struct command_args *args)
-{
-	bool wanted = args_given(args, "progress") || sh->err.width;
-
-	return (struct progress){ .sh = sh, .show = wanted && !args_given(args, "quiet"),
-				  .last = G_MAXUINT };
-}
-
-static bool progress_end(const struct progress *p, bool ok)
-{
-	if (p->show && p->last != G_MAXUINT)
-		fprintf(stderr, p->sh->err.width ? "\r\033[K" : "\n");
-	return ok;
+	return progress_new(sh, args_given(args, "progress"), args_given(args, "quiet"));
 }
 
 static void say(struct shell *sh, struct command_args *args, const char *text)
@@ -205,14 +175,14 @@ static bool cmd_map(struct shell *sh, struct command_args *args, GError **error)
 
 static bool cmd_convert(struct shell *sh, struct command_args *args, GError **error)
 {
-	struct progress p = progress_new(sh, args);
+	struct progress p = progress_of(sh, args);
 	struct image_convert_opts o = {
 		.source = args_text(args, "source"),
 		.source_format = args_text(args, "format"),
 		.target = { .path = args_text(args, "target") },
 		.share_source = args_given(args, "force-share"),
 		.compress = args_given(args, "compress"),
-		.progress = { .fn = on_progress, .opaque = &p },
+		.progress = { .fn = progress_tell, .opaque = &p },
 	};
 	g_auto(GStrv) extra = image_options_parse(args_words(args, "options"), &o.target, error);
 
@@ -228,8 +198,8 @@ static bool cmd_convert(struct shell *sh, struct command_args *args, GError **er
 
 static bool cmd_compare(struct shell *sh, struct command_args *args, GError **error)
 {
-	struct progress p = progress_new(sh, args);
-	const struct image_progress progress = { .fn = on_progress, .opaque = &p };
+	struct progress p = progress_of(sh, args);
+	const struct image_progress progress = { .fn = progress_tell, .opaque = &p };
 	bool strict = args_given(args, "strict");
 	g_autofree char *text = NULL;
 	struct image_compare c = { 0 };
@@ -301,14 +271,14 @@ static bool cmd_resize(struct shell *sh, struct command_args *args, GError **err
 
 static bool cmd_rebase(struct shell *sh, struct command_args *args, GError **error)
 {
-	struct progress p = progress_new(sh, args);
+	struct progress p = progress_of(sh, args);
 	struct image_rebase_opts o = {
 		.path = args_text(args, "file"),
 		.format = args_text(args, "format"),
 		.backing_file = args_text(args, "backing"),
 		.backing_format = args_text(args, "backing-format"),
 		.unsafe = args_given(args, "unsafe"),
-		.progress = { .fn = on_progress, .opaque = &p },
+		.progress = { .fn = progress_tell, .opaque = &p },
 	};
 	g_autofree char *here = NULL;
 
@@ -323,13 +293,13 @@ static bool cmd_rebase(struct shell *sh, struct command_args *args, GError **err
 
 static bool cmd_commit(struct shell *sh, struct command_args *args, GError **error)
 {
-	struct progress p = progress_new(sh, args);
+	struct progress p = progress_of(sh, args);
 	struct image_commit_opts o = {
 		.path = args_text(args, "file"),
 		.format = args_text(args, "format"),
 		.base = args_text(args, "base"),
 		.keep = args_given(args, "keep"),
-		.progress = { .fn = on_progress, .opaque = &p },
+		.progress = { .fn = progress_tell, .opaque = &p },
 	};
 
 	if (!progress_end(&p, image_commit(&o, error)))

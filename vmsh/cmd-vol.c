@@ -9,6 +9,7 @@
 #include "libvmm/util/cleanup.h"
 #include "vmsh/options.h"
 #include "vmsh/shell.h"
+#include "vmsh/transfer.h"
 #include "vmsh/usage.h"
 #include "vmsh/xml-file.h"
 
@@ -275,6 +276,35 @@ static bool cmd_delete(struct shell *sh, struct command_args *args, GError **err
 	return true;
 }
 
+/* ---- bytes ---- */
+
+static bool transfer(struct shell *sh, struct command_args *args,
+		     bool (*fn)(struct shell *sh, const vmm_volume *vol,
+				const struct transfer_opts *o, GError **error), GError **error)
+{
+	const struct transfer_opts o = {
+		.file = args_text(args, "file"), .offset = args_size(args, "offset", 1, 0),
+		.length = args_size(args, "length", 1, 0), .show = args_given(args, "progress"),
+	};
+	g_autoptr(vmm_volume) vol = volume_of(sh, args, error);
+
+	return vol && fn(sh, vol, &o, error);
+}
+
+static bool cmd_upload(struct shell *sh, struct command_args *args, GError **error)
+{
+	if (!transfer(sh, args, transfer_upload, error))
+		return false;
+	shell_say(sh, "Volume '%s' has what was in %s", args_text(args, "vol"),
+		  args_text(args, "file"));
+	return true;
+}
+
+static bool cmd_download(struct shell *sh, struct command_args *args, GError **error)
+{
+	return transfer(sh, args, transfer_download, error);
+}
+
 /* ---- tables ---- */
 
 #define OPTION_POOL_FIRST { \
@@ -335,6 +365,28 @@ static const struct option_def options_resize[] = {
 	OPTION_FLAG("shrink", "it may become smaller: what is behind is lost"), { 0 },
 };
 
+#define OPTIONS_RANGE \
+	OPTION_POOL_OF(0), \
+	{ .name = "offset", .kind = OPT_SIZE, .value = "SIZE", \
+	  .help = "where in the volume it begins" }, \
+	{ .name = "length", .kind = OPT_SIZE, .value = "SIZE", \
+	  .help = "no more than so much" }, \
+	OPTION_FLAG("progress", "show how far it is, though not on a terminal")
+
+static const struct option_def options_upload[] = {
+	OPTION_VOLUME,
+	{ .name = "file", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED,
+	  .complete = COMPLETE_FILE, .value = "FILE", .help = "what is read; - is the input" },
+	OPTIONS_RANGE, { 0 },
+};
+static const struct option_def options_download[] = {
+	OPTION_VOLUME,
+	{ .name = "file", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED,
+	  .complete = COMPLETE_FILE, .value = "FILE",
+	  .help = "what is written; - is the output" },
+	OPTIONS_RANGE, { 0 },
+};
+
 #define GROUP "Storage"
 
 const struct command commands_vol[] = {
@@ -353,6 +405,10 @@ const struct command commands_vol[] = {
 	{ "vol-clone", GROUP, "copy a volume; the copy stands alone", options_clone, 0,
 	  cmd_clone },
 	{ "vol-resize", GROUP, "change a volume's size", options_resize, 0, cmd_resize },
+	{ "vol-upload", GROUP, "write a file's bytes into a volume", options_upload, 0,
+	  cmd_upload },
+	{ "vol-download", GROUP, "write a volume's bytes into a file", options_download, 0,
+	  cmd_download },
 	{ "vol-wipe", GROUP, "overwrite a volume with zeroes; it stays an image",
 	  options_volume, 0, cmd_wipe },
 	{ "vol-delete", GROUP, "delete a volume that nobody needs", options_volume, 0,

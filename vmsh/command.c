@@ -21,6 +21,7 @@ static const struct command *const tables[] = {
 	commands_pool,
 	commands_vol,
 	commands_stat,
+	commands_block,
 	commands_snapshot_create,
 	commands_snapshot,
 	commands_host,

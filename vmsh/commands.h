@@ -12,6 +12,7 @@ extern const struct command commands_history[];	/* cmd-history.c: definitions as
 extern const struct command commands_plan[];	/* cmd-plan.c: definitions before they are made */
 extern const struct command commands_pool[];	/* cmd-pool.c: storage pools */
 extern const struct command commands_vol[];	/* cmd-vol.c: storage volumes */
+extern const struct command commands_block[];	/* cmd-block.c: disks of domains in use */
 extern const struct command commands_stat[];	/* cmd-stat.c: devices and statistics */
 extern const struct command commands_host[];	/* cmd-host.c: the host and the daemon */
 extern const struct command commands_image[];	/* cmd-image.c: image files, no daemon */

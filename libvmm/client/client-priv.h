@@ -53,6 +53,9 @@ vmm_domain *domain_from_wire(vmm_connect *conn, const remote_domain *wire);
 /* Valid as long as dom is. */
 remote_domain domain_to_wire(const vmm_domain *dom);
 
+remote_vol volume_to_wire(const struct vmm_volume *vol);
+void param_from_wire(const remote_param *wire, struct vmm_param *ret);
+
 /* event.c */
 struct event_table *event_table_new(vmm_connect *conn);
 void event_table_free(struct event_table *table);

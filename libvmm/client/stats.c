@@ -72,7 +72,7 @@ bool vmm_domain_interface_stats(vmm_domain *dom, const char *device,
 	return true;
 }
 
-static void param_from_wire(const remote_param *wire, struct vmm_param *ret)
+void param_from_wire(const remote_param *wire, struct vmm_param *ret)
 {
 	g_strlcpy(ret->name, wire->field, sizeof(ret->name));
 	ret->type = wire->value.type;

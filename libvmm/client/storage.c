@@ -202,7 +202,7 @@ char **vmm_pool_volumes(vmm_pool *pool, GError **error)
 
 /* ---- volumes ---- */
 
-static remote_vol volume_to_wire(const struct vmm_volume *vol)
+remote_vol volume_to_wire(const struct vmm_volume *vol)
 {
 	return (remote_vol){ .pool = vol->pool, .name = vol->name, .key = (char *)"" };
 }
@@ -306,6 +306,20 @@ bool vmm_volume_info(vmm_connect *conn, const struct vmm_volume *vol, uint64_t *
 		return false;
 	*ret_capacity = ret.capacity;
 	*ret_allocation = ret.allocation;
+	return true;
+}
+
+bool vmm_volume_file_bytes(vmm_connect *conn, const struct vmm_volume *vol, uint64_t *ret_bytes,
+			   GError **error)
+{
+	enum { PHYSICAL = 1 };
+	remote_vol_flags_args args = { .vol = volume_to_wire(vol), .flags = PHYSICAL };
+	remote_vol_info_ret ret;
+
+	if (!CALL(conn, STORAGE_VOL_GET_INFO_FLAGS, vol_flags_args, &args, vol_info_ret, &ret,
+		  error))
+		return false;
+	*ret_bytes = ret.allocation;
 	return true;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Console streams. */
+/* Streams: of consoles, of volumes. */
 #include "config.h"
 #include "libvmm/client/client-priv.h"
 #include "libvmm/rpc/stream.h"
@@ -28,6 +28,25 @@ static void on_closed(const GError *error, void *opaque)
 
 static const struct rpc_stream_ops stream_ops = { .data = on_data, .closed = on_closed };
 
+static vmm_stream *stream_open(vmm_connect *conn, int procedure, xdrproc_t args_proc, void *args,
+			       GMainContext *context, const struct vmm_stream_ops *ops,
+			       void *opaque, GError **error)
+{
+	const struct rpc_call call = {
+		.program = FRAME_PROGRAM_REMOTE, .procedure = procedure,
+		.args_proc = args_proc, .args = args,
+	};
+	vmm_stream *s = g_new(struct vmm_stream, 1);
+
+	*s = (struct vmm_stream){ .conn = connect_ref(conn), .ops = *ops, .opaque = opaque };
+	s->stream = rpc_stream_open(conn->client, &call, context, &stream_ops, s, error);
+	if (s->stream)
+		return s;
+	connect_unref(s->conn);
+	g_free(s);
+	return NULL;
+}
+
 vmm_stream *vmm_domain_open_console(vmm_domain *dom, const char *device, unsigned flags,
 				    GMainContext *context, const struct vmm_stream_ops *ops,
 				    void *opaque, GError **error)
@@ -37,21 +56,24 @@ vmm_stream *vmm_domain_open_console(vmm_domain *dom, const char *device, unsigne
 		.text = device ? (char **)&device : NULL,
 		.flags = flags,
 	};
-	struct rpc_call call = {
-		.program = FRAME_PROGRAM_REMOTE,
-		.procedure = REMOTE_PROC_DOMAIN_OPEN_CONSOLE,
-		.args_proc = (xdrproc_t)xdr_remote_dom_opt_text_flags_args,
-		.args = &args,
-	};
-	vmm_stream *s = g_new(struct vmm_stream, 1);
 
-	*s = (struct vmm_stream){ .conn = connect_ref(dom->conn), .ops = *ops, .opaque = opaque };
-	s->stream = rpc_stream_open(dom->conn->client, &call, context, &stream_ops, s, error);
-	if (s->stream)
-		return s;
-	connect_unref(s->conn);
-	g_free(s);
-	return NULL;
+	return stream_open(dom->conn, REMOTE_PROC_DOMAIN_OPEN_CONSOLE,
+			   (xdrproc_t)xdr_remote_dom_opt_text_flags_args, &args, context, ops,
+			   opaque, error);
+}
+
+vmm_stream *vmm_volume_transfer(vmm_connect *conn, const struct vmm_volume *vol, bool upload,
+				uint64_t offset, uint64_t length, GMainContext *context,
+				const struct vmm_stream_ops *ops, void *opaque, GError **error)
+{
+	remote_vol_range_args args = {
+		.vol = volume_to_wire(vol), .offset = offset, .length = length,
+	};
+	int procedure = upload ? REMOTE_PROC_STORAGE_VOL_UPLOAD :
+				 REMOTE_PROC_STORAGE_VOL_DOWNLOAD;
+
+	return stream_open(conn, procedure, (xdrproc_t)xdr_remote_vol_range_args, &args, context,
+			   ops, opaque, error);
 }
 
 bool vmm_stream_write(vmm_stream *stream, const void *data, size_t bytes, GError **error)
