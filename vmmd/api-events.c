@@ -4,6 +4,7 @@
 
 #include "vmmd/api.h"
 #include "vmmd/event.h"
+#include "vmmd/pool.h"
 
 static void add(struct call *call, enum event_class class, int event, const uint8_t *uuid)
 {
@@ -31,8 +32,8 @@ static void register_domain(struct call *call, const void *argp)
 }
 
 /*
- * There are no networks, pools and devices: they have no events, and
- * nobody needs an error for that.
+ * There are no networks and devices: they have no events, and nobody needs an
+ * error for that.
  */
 static void register_network(struct call *call, const void *argp)
 {
@@ -44,8 +45,10 @@ static void register_network(struct call *call, const void *argp)
 static void register_pool(struct call *call, const void *argp)
 {
 	const remote_register_pool_args *args = argp;
+	const struct pool *pool = args->pool ? api_pool_of(call, args->pool) : NULL;
 
-	add(call, EVENTS_POOL, args->eventID, NULL);
+	if (!args->pool || pool)
+		add(call, EVENTS_POOL, args->eventID, pool ? pool->def->uuid : NULL);
 }
 
 static void register_nodedev(struct call *call, const void *argp)

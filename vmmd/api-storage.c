@@ -4,6 +4,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "vmmd/api.h"
+#include "vmmd/event.h"
 #include "vmmd/pool.h"
 #include "vmmd/volume.h"
 
@@ -301,6 +302,8 @@ static void refresh(struct call *call, const void *argp)
 	if (!pool || !api_flags(call, args->flags, 0))
 		return;
 	list = volume_list(pool, &error);
+	if (list)
+		event_pool_refreshed(pool);
 	answer(call, error);
 }
 

@@ -7,6 +7,7 @@
 #include "libvmm/rpc/proctab.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/pool.h"
 #include "vmmd/server.h"
 #include "vmmd/store.h"
 
@@ -162,16 +163,15 @@ static remote_domain event_domain(const struct domain *dom)
 }
 
 /* Each message struct begins with its callbackID. */
-static void event_send(struct domain *dom, int event, int message, xdrproc_t proc, int *data)
+static void event_send(struct event_hub *hub, enum event_class class, const uint8_t *uuid,
+		       int event, int message, xdrproc_t proc, int *data)
 {
-	struct event_hub *hub = dom->daemon->events;
-
 	for (unsigned i = 0; i < hub->registrations->len; i++) {
 		const struct registration *r =
 			&g_array_index(hub->registrations, struct registration, i);
 
-		if (r->class != EVENTS_DOMAIN || r->event != event ||
-		    (r->filtered && memcmp(r->uuid, dom->uuid, UUID_BYTES) != 0))
+		if (r->class != class || r->event != event ||
+		    (r->filtered && memcmp(r->uuid, uuid, UUID_BYTES) != 0))
 			continue;
 		*data = r->id;
 		rpc_event(session_conn(r->session), FRAME_PROGRAM_REMOTE, message, proc, data);
@@ -179,8 +179,8 @@ static void event_send(struct domain *dom, int event, int message, xdrproc_t pro
 }
 
 #define EVENT_SEND(dom, name, type, data) \
-	event_send(dom, REMOTE_EVENT_##name, REMOTE_EVENT_MSG_##name, \
-		   (xdrproc_t)xdr_remote_##type, &(data)->callbackID)
+	event_send((dom)->daemon->events, EVENTS_DOMAIN, (dom)->uuid, REMOTE_EVENT_##name, \
+		   REMOTE_EVENT_MSG_##name, (xdrproc_t)xdr_remote_##type, &(data)->callbackID)
 
 void event_lifecycle(struct domain *dom, enum lifecycle_event event, enum lifecycle_detail detail)
 {
@@ -236,4 +236,35 @@ void event_metadata(struct domain *dom, int type, const char *uri)
 	remote_event_metadata ev = { 0, event_domain(dom), type, uri ? &text : NULL };
 
 	EVENT_SEND(dom, METADATA_CHANGE, event_metadata, &ev);
+}
+
+/* ---- pools ---- */
+
+/* Their events have numbers of their own. */
+enum { POOL_EVENT_LIFECYCLE, POOL_EVENT_REFRESH };
+
+static remote_pool event_of_pool(const struct pool *pool)
+{
+	remote_pool ret = { .name = pool->def->name };
+
+	memcpy(ret.uuid, pool->def->uuid, UUID_BYTES);
+	return ret;
+}
+
+void event_pool(struct pool *pool, enum pool_event event)
+{
+	remote_event_pool ev = { 0, event_of_pool(pool), (int)event, 0 };
+
+	event_send(pool->daemon->events, EVENTS_POOL, pool->def->uuid, POOL_EVENT_LIFECYCLE,
+		   REMOTE_POOL_EVENT_MSG_LIFECYCLE, (xdrproc_t)xdr_remote_event_pool,
+		   &ev.callbackID);
+}
+
+void event_pool_refreshed(struct pool *pool)
+{
+	remote_event_pool_refresh ev = { 0, event_of_pool(pool) };
+
+	event_send(pool->daemon->events, EVENTS_POOL, pool->def->uuid, POOL_EVENT_REFRESH,
+		   REMOTE_POOL_EVENT_MSG_REFRESH, (xdrproc_t)xdr_remote_event_pool_refresh,
+		   &ev.callbackID);
 }

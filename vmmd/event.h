@@ -10,6 +10,7 @@
 
 struct session;
 struct event_hub;
+struct pool;
 
 enum event_class {
 	EVENTS_DOMAIN,
@@ -65,4 +66,11 @@ void event_io_error(struct domain *dom, const char *path, const char *alias, boo
 /* type and status are libvirt's. */
 void event_block_job(struct domain *dom, const char *path, const char *target, int type,
 		     int status);
+/* libvirt's lifecycle of pools. */
+enum pool_event {
+	POOL_DEFINED, POOL_UNDEFINED, POOL_STARTED, POOL_STOPPED, POOL_CREATED, POOL_DELETED,
+};
+
+void event_pool(struct pool *pool, enum pool_event event);
+void event_pool_refreshed(struct pool *pool);
 void event_metadata(struct domain *dom, int type, const char *uri);

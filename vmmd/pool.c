@@ -12,6 +12,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/event.h"
 #include "vmmd/store-priv.h"
 #include "vmmd/volume.h"
 
@@ -239,6 +240,7 @@ static struct pool *pool_redefine(struct pool *pool, pool_def *def, GError **err
 	pool->persistent = true;
 	if (pool_store(pool, error)) {
 		pool_def_free(old);
+		event_pool(pool, POOL_DEFINED);
 		return pool;
 	}
 	pool->def = old;
@@ -264,8 +266,11 @@ struct pool *pool_define(struct daemon *daemon, pool_def *def, bool persistent, 
 	}
 	pool = pool_new(daemon, def);
 	pool->persistent = persistent;
-	if (pool_store(pool, error))
+	if (pool_store(pool, error)) {
+		if (persistent)
+			event_pool(pool, POOL_DEFINED);
 		return pool;
+	}
 	g_ptr_array_remove(daemon->pools, pool);
 	return NULL;
 }
@@ -282,6 +287,8 @@ bool pool_undefine(struct pool *pool, GError **error)
 {
 	if (!need_inactive(pool, error) || !pool_unstore(pool, error))
 		return false;
+	if (pool->persistent)
+		event_pool(pool, POOL_UNDEFINED);
 	g_ptr_array_remove(pool->daemon->pools, pool);
 	return true;
 }
@@ -332,7 +339,10 @@ bool pool_start(struct pool *pool, bool build, GError **error)
 	if (fd < 0)
 		return false;
 	volume_sweep(fd);
-	return active_set(pool, true, error);
+	if (!active_set(pool, true, error))
+		return false;
+	event_pool(pool, POOL_STARTED);
+	return true;
 }
 
 bool pool_stop(struct pool *pool, GError **error)
@@ -343,10 +353,11 @@ bool pool_stop(struct pool *pool, GError **error)
 		return error_set(error, VMM_ERR_OPERATION_INVALID,
 				 "Requested operation is not valid: %u volumes of pool '%s' are "
 				 "being worked on", pool->busy, pool->def->name);
-	if (pool->persistent)
-		return active_set(pool, false, error);
+	if (pool->persistent && !active_set(pool, false, error))
+		return false;
 	pool->active = false;
-	return pool_undefine(pool, error);
+	event_pool(pool, POOL_STOPPED);
+	return pool->persistent || pool_undefine(pool, error);
 }
 
 bool pool_set_autostart(struct pool *pool, bool on, GError **error)
@@ -385,23 +396,30 @@ bool pool_build(struct pool *pool, GError **error)
 {
 	g_autofree char *above = g_path_get_dirname(pool->def->path);
 
+	bool made;
+
 	if (!need_inactive(pool, error))
 		return false;
 	if (g_mkdir_with_parents(above, 0755) < 0)
 		return error_errno(error, errno, "make folder '%s'", above);
-	if (mkdir(pool->def->path, 0700) == 0)
-		return folder_own(pool, error);
-	return (errno == EEXIST && g_file_test(pool->def->path, G_FILE_TEST_IS_DIR)) ||
-	       error_errno(error, errno, "make folder '%s'", pool->def->path);
+	made = mkdir(pool->def->path, 0700) == 0;
+	if (!made && (errno != EEXIST || !g_file_test(pool->def->path, G_FILE_TEST_IS_DIR)))
+		return error_errno(error, errno, "make folder '%s'", pool->def->path);
+	if (made && !folder_own(pool, error))
+		return false;
+	event_pool(pool, POOL_CREATED);
+	return true;
 }
 
 bool pool_delete(struct pool *pool, GError **error)
 {
 	if (!need_inactive(pool, error))
 		return false;
-	return rmdir(pool->def->path) == 0 ||
-	       error_errno(error, errno, "remove the folder '%s'%s", pool->def->path,
-			   errno == ENOTEMPTY ? " (delete what is in it first)" : "");
+	if (rmdir(pool->def->path) < 0)
+		return error_errno(error, errno, "remove the folder '%s'%s", pool->def->path,
+				   errno == ENOTEMPTY ? " (delete what is in it first)" : "");
+	event_pool(pool, POOL_DELETED);
+	return true;
 }
 
 bool pool_space(const struct pool *pool, struct pool_space *ret, GError **error)

@@ -338,6 +338,9 @@ enum remote_procedure {
 };
 #undef REMOTE_PROC_NUMBER
 
+/* Messages of pools' events; their ids are counted from 0 again. */
+enum { REMOTE_POOL_EVENT_MSG_LIFECYCLE = 370, REMOTE_POOL_EVENT_MSG_REFRESH = 373 };
+
 /* Events: id of registration, procedure of its MESSAGE, name, type (see above). */
 #define REMOTE_EVENTS(X) \
 	X(0, 318, LIFECYCLE, event_lifecycle) \
