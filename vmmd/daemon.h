@@ -19,6 +19,7 @@ struct daemon {
 	unsigned powerdown_timeout_ms;	/* after which a guest has ignored the button */
 
 	struct store *store;
+	struct copies *copies;		/* of definitions, beside the database */
 	struct domain_table *domains;
 	struct event_hub *events;
 	struct server *server;

@@ -6,6 +6,7 @@
 #include "libvmm/util/error.h"
 #include "vmmd/disk-job.h"
 #include "vmmd/save.h"
+#include "vmmd/store.h"
 #include "vmmd/supervisor.h"
 
 static void adopt_live(struct domain *dom, const worker_hello_ret *hello)
@@ -25,6 +26,7 @@ static void adopt_live(struct domain *dom, const worker_hello_ret *hello)
 	if (!dom->persistent && !domain_find_name(dom->daemon->domains, live->name))
 		domain_set_name(dom, live->name);
 	live->id = hello->id;
+	store_note_id(dom->daemon->store, hello->id);
 	dom->started_us = hello->started_us;
 	domain_set_live(dom, live);
 }

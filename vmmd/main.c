@@ -19,6 +19,7 @@
 #include "libvmm/util/error.h"
 #include "vmmd/autostart.h"
 #include "vmmd/clone.h"
+#include "vmmd/copies.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
 #include "vmmd/imagejob.h"
@@ -26,6 +27,7 @@
 #include "vmmd/journal.h"
 #include "vmmd/lifecycle.h"
 #include "vmmd/pool.h"
+#include "vmmd/recover.h"
 #include "vmmd/save.h"
 #include "vmmd/server.h"
 #include "vmmd/snapshot.h"
@@ -42,6 +44,7 @@
 static struct {
 	char *state_dir, *run_dir, *log_dir, *save_format;
 	gboolean session, daemonize, foreground, verbose, version, libvirt_compat;
+	gboolean recover, replace;
 } opts;
 
 static const GOptionEntry entries[] = {
@@ -60,6 +63,10 @@ static const GOptionEntry entries[] = {
 	  NULL },
 	{ "foreground", 'f', 0, G_OPTION_ARG_NONE, &opts.foreground,
 	  "Stay in the foreground (default)", NULL },
+	{ "recover", 0, 0, G_OPTION_ARG_NONE, &opts.recover,
+	  "Make the lost database anew, of the copies of definitions, and end", NULL },
+	{ "replace", 0, 0, G_OPTION_ARG_NONE, &opts.replace,
+	  "With --recover: move a database that is there aside", NULL },
 	{ "verbose", 'v', 0, G_OPTION_ARG_NONE, &opts.verbose,
 	  "Log every change of state and failed call", NULL },
 	{ "version", 0, 0, G_OPTION_ARG_NONE, &opts.version, "Print the version", NULL },
@@ -240,8 +247,11 @@ static bool daemon_open(struct daemon *d, GError **error)
 	d->start_timeout_ms = env_ms("VMM_START_TIMEOUT_MS", START_TIMEOUT_MS);
 	d->stop_timeout_ms = env_ms("VMM_STOP_TIMEOUT_MS", STOP_TIMEOUT_MS);
 	d->powerdown_timeout_ms = env_ms("VMM_POWERDOWN_TIMEOUT_MS", POWERDOWN_TIMEOUT_MS);
+	if (!recover_not_needed(d, error))
+		return false;
 	d->store = store_open(database, error);
-	if (!d->store)
+	d->copies = d->store ? copies_open(d, error) : NULL;
+	if (!d->copies)
 		return false;
 	d->domains = domain_table_new();
 	d->events = event_hub_new(d);
@@ -266,6 +276,7 @@ static void daemon_close(struct daemon *d)
 	g_clear_pointer(&d->domains, domain_table_free);
 	g_clear_pointer(&d->pools, pools_free);
 	g_clear_pointer(&d->graph, graph_free);
+	g_clear_pointer(&d->copies, copies_close);
 	g_clear_pointer(&d->store, store_close);
 	g_clear_pointer(&d->loop, g_main_loop_unref);
 	g_free(d->state_dir);
@@ -352,8 +363,8 @@ static int run(struct daemon *d, int ready_fd, GError **error)
 	if (run_lock >= 0)
 		state_lock = lock_take(d->state_dir, error);
 	ok = state_lock >= 0 && lock_write(run_lock, error) && lock_write(state_lock, error) &&
-	     daemon_open(d, error);
-	if (ok) {
+	     (opts.recover ? recover(d, opts.replace, error) : daemon_open(d, error));
+	if (ok && !opts.recover) {
 		if (opts.daemonize)
 			background_log(d);
 		g_message("vmmd %s serves %s/vmmd.sock", PACKAGE_VERSION, d->run_dir);
@@ -378,6 +389,11 @@ static bool options_parse(int *argc, char ***argv, GError **error)
 	if (*argc > 1)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "what is '%s'? vmmd takes options only", (*argv)[1]);
+	if (opts.replace && !opts.recover)
+		return error_set(error, VMM_ERR_INVALID_ARG, "--replace needs --recover");
+	if (opts.recover && opts.daemonize)
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "--recover and --daemon exclude each other");
 	if (opts.daemonize && opts.foreground)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "--daemon and --foreground exclude each other");

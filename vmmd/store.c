@@ -46,6 +46,8 @@ struct store {
 	GHashTable *others;		/* text -> statement of the store's other files */
 	const char *author;		/* of revisions; NULL: vmmd */
 	unsigned restored;		/* the revision that is being brought back; 0: none */
+	store_changed_fn *changed;	/* NULL: nobody wants to know */
+	void *changed_opaque;
 };
 
 bool store_error(struct store *s, const char *what, GError **error)
@@ -191,6 +193,38 @@ static void sql_restored(sqlite3_context *context, int argc, sqlite3_value **arg
 	sqlite3_result_int64(context, s->restored);
 }
 
+/* ---- what has changed, for whoever watches ---- */
+
+static const char watch_sql[] =
+	"CREATE TEMP TRIGGER IF NOT EXISTS new_domain AFTER INSERT ON main.domains"
+	" BEGIN SELECT changed(new.uuid); END;"
+	"CREATE TEMP TRIGGER IF NOT EXISTS next_domain"
+	" AFTER UPDATE OF name, xml, autostart ON main.domains"
+	" BEGIN SELECT changed(new.uuid); END;"
+	"CREATE TEMP TRIGGER IF NOT EXISTS no_domain AFTER DELETE ON main.domains"
+	" BEGIN SELECT changed(old.uuid); END;"
+	"CREATE TEMP TRIGGER IF NOT EXISTS new_pool AFTER INSERT ON main.pools"
+	" BEGIN SELECT changed(new.uuid); END;"
+	"CREATE TEMP TRIGGER IF NOT EXISTS next_pool AFTER UPDATE ON main.pools"
+	" BEGIN SELECT changed(new.uuid); END;"
+	"CREATE TEMP TRIGGER IF NOT EXISTS no_pool AFTER DELETE ON main.pools"
+	" BEGIN SELECT changed(old.uuid); END";
+
+static void sql_changed(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+	const struct store *s = sqlite3_user_data(context);
+
+	if (s->changed && sqlite3_value_bytes(argv[0]) == UUID_BYTES)
+		s->changed(sqlite3_value_blob(argv[0]), s->changed_opaque);
+}
+
+bool store_watch(struct store *s, store_changed_fn *fn, void *opaque, GError **error)
+{
+	s->changed = fn;
+	s->changed_opaque = opaque;
+	return !fn || store_exec(s, watch_sql, error);
+}
+
 static bool store_functions(struct store *s, GError **error)
 {
 	const int flags = SQLITE_UTF8 | SQLITE_INNOCUOUS;
@@ -198,6 +232,8 @@ static bool store_functions(struct store *s, GError **error)
 	if (sqlite3_create_function(s->db, "author", 0, flags, s, sql_author, NULL, NULL) ==
 		    SQLITE_OK &&
 	    sqlite3_create_function(s->db, "restored", 0, flags, s, sql_restored, NULL, NULL) ==
+		    SQLITE_OK &&
+	    sqlite3_create_function(s->db, "changed", 1, flags, s, sql_changed, NULL, NULL) ==
 		    SQLITE_OK)
 		return true;
 	return store_error(s, "open", error);
@@ -421,6 +457,16 @@ bool store_next_id(struct store *s, int *ret, GError **error)
 	if (ok)
 		*ret = id;
 	return ok;
+}
+
+void store_note_id(struct store *s, int id)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!store_write(s, &error, "note an id",
+			 "UPDATE counters SET value = ?1 WHERE name = 'domain-id' AND value < ?1",
+			 "i", (int64_t)id))
+		g_warning("%s", error->message);
 }
 
 static bool store_add_event(struct store *s, const struct store_event *ev, GError **error)

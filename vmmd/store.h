@@ -62,7 +62,15 @@ bool store_set_state(struct store *store, const uint8_t uuid[UUID_BYTES], int st
 void store_set_author(struct store *store, const char *who);
 /* What changes a definition until it is 0 again brings back revision number. */
 void store_set_restored(struct store *store, unsigned number);
+/*
+ * fn is told the uuid of each domain and pool whose row is written from now on,
+ * within the transaction, which may yet be rolled back.  NULL: nobody is.
+ */
+typedef void store_changed_fn(const uint8_t uuid[UUID_BYTES], void *opaque);
+bool store_watch(struct store *store, store_changed_fn *fn, void *opaque, GError **error);
 /* An id that no domain has had before. */
 bool store_next_id(struct store *store, int *ret, GError **error);
+/* Somebody has this id: a database that was made anew would give it out again. */
+void store_note_id(struct store *store, int id);
 bool store_add_events(struct store *store, const struct store_event *events, size_t n,
 		      GError **error);
