@@ -8,6 +8,7 @@
 #include "vmmd/api.h"
 #include "vmmd/disk-job.h"
 #include "vmmd/link.h"
+#include "vmmd/params.h"
 
 /* A disk of the definition by target or path; NULL: the call has its answer. */
 static struct disk_def *disk_of(struct call *call, const struct domain *dom, const domain_def *def,
@@ -22,27 +23,6 @@ static struct disk_def *disk_of(struct call *call, const struct domain *dom, con
 }
 
 /* ---- limits ---- */
-
-static bool param_number(const remote_param *p, uint64_t *ret, GError **error)
-{
-	switch (p->value.type) {
-	case 1:
-		*ret = (uint64_t)p->value.remote_value_u.i;
-		return true;
-	case 2:
-		*ret = p->value.remote_value_u.u;
-		return true;
-	case 3:
-		*ret = (uint64_t)p->value.remote_value_u.l;
-		return true;
-	case 4:
-		*ret = p->value.remote_value_u.ul;
-		return true;
-	default:
-		return error_set(error, VMM_ERR_INVALID_ARG,
-				 "invalid argument: parameter '%s' is not a number", p->field);
-	}
-}
 
 static bool param_take(const remote_param *p, uint64_t *values, bool *given, GError **error)
 {

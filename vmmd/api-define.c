@@ -3,7 +3,9 @@
 #include "config.h"
 
 #include "vmmd/api.h"
+#include "vmmd/change.h"
 #include "vmmd/event.h"
+#include "vmmd/lifecycle.h"
 #include "vmmd/metadata.h"
 #include "vmmd/save.h"
 
@@ -26,6 +28,7 @@ static void define(struct call *call, const char *xml, unsigned flags)
 		call_fail(call, error);
 		return;
 	}
+	lifecycle_strip(call->daemon, def);
 	updated = dom != NULL;
 	if (!dom)
 		dom = domain_new(call->daemon, def->uuid, def->name);
@@ -218,8 +221,9 @@ static void text_set(char **text, const char *to)
 	*text = to && *to ? g_strdup(to) : NULL;
 }
 
-static bool metadata_apply(domain_def *def, const remote_set_metadata_args *args, GError **error)
+static bool metadata_apply(domain_def *def, const void *opaque, GError **error)
 {
+	const remote_set_metadata_args *args = opaque;
 	const char *text = args->metadata ? *args->metadata : NULL;
 	char *whole = NULL;
 
@@ -244,26 +248,11 @@ static bool metadata_apply(domain_def *def, const remote_set_metadata_args *args
 	}
 }
 
-static bool metadata_set_both(struct domain *dom, const remote_set_metadata_args *args,
-			      unsigned affect, GError **error)
-{
-	g_autoptr(domain_def) saved = affect & API_CONFIG ? domain_def_copy(dom->saved) : NULL;
-	g_autoptr(domain_def) live = affect & API_LIVE ? domain_def_copy(dom->live) : NULL;
-
-	if ((saved && !metadata_apply(saved, args, error)) ||
-	    (live && !metadata_apply(live, args, error)))
-		return false;
-	if (saved && !domain_save(dom, g_steal_pointer(&saved), error))
-		return false;
-	if (live)
-		domain_set_live(dom, g_steal_pointer(&live));
-	return true;
-}
-
 static void set_metadata(struct call *call, const void *argp)
 {
 	const remote_set_metadata_args *args = argp;
 	struct domain *dom = api_domain_of(call, &args->dom);
+	g_auto(change) c = { 0 };
 	g_autoptr(GError) error = NULL;
 	unsigned affect;
 
@@ -271,9 +260,12 @@ static void set_metadata(struct call *call, const void *argp)
 	    !metadata_type_fit(call, args->type, args->uri) ||
 	    !api_affect(call, dom, args->flags, &affect))
 		return;
-	if (metadata_set_both(dom, args, affect, &error))
-		event_metadata(dom, args->type, args->uri ? *args->uri : NULL);
-	api_done(dom, error, call);
+	if (!change_begin(&c, dom, affect, metadata_apply, args, &error)) {
+		call_fail(call, error);
+		return;
+	}
+	event_metadata(dom, args->type, args->uri ? *args->uri : NULL);
+	change_commit(&c, call);
 }
 
 const struct api_entry api_define[] = {

@@ -4,6 +4,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "vmmd/api.h"
+#include "vmmd/lifecycle.h"
 #include "vmmd/link.h"
 
 /* ---- lists ---- */
@@ -317,6 +318,16 @@ static void get_autostart(struct call *call, const void *argp)
 
 enum xml_flags { XML_SECURE = 1, XML_INACTIVE = 2, XML_UPDATE_CPU = 4, XML_MIGRATABLE = 8 };
 
+/* What a domain that was never saved would be saved as. */
+static char *unsaved_xml(const struct domain *dom)
+{
+	g_autoptr(domain_def) def = dom->live ? domain_def_copy(dom->live) : NULL;
+
+	if (def)
+		lifecycle_strip(dom->daemon, def);
+	return def ? domain_def_format(def, 0) : NULL;
+}
+
 static void get_xml(struct call *call, const void *argp)
 {
 	const remote_dom_flags_args *args = argp;
@@ -337,7 +348,7 @@ static void get_xml(struct call *call, const void *argp)
 	else if (dom->saved_xml)
 		xml = dom->saved_xml;
 	else
-		xml = made = dom->live ? domain_def_format(dom->live, 0) : NULL;
+		xml = made = unsaved_xml(dom);
 	if (xml)
 		call_reply(call, &(remote_text_ret){ .text = (char *)xml });
 	else

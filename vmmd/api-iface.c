@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An interface's link, up or down: what "virsh domif-setlink" asks for. */
+/* Changed devices: anything for the next start, of a running machine an interface's link. */
 #include "config.h"
 #include "vmmd/api.h"
 
@@ -43,7 +43,7 @@ static void update_device(struct call *call, const void *argp)
 	struct domain *dom = api_domain_of(call, &args->dom);
 	g_autoptr(domain_def) live = NULL, saved = NULL;
 	g_autoptr(GError) error = NULL;
-	unsigned affect, index = 0, at;
+	unsigned affect, index = 0;
 
 	if (!dom || !api_flags(call, args->flags, API_LIVE | API_CONFIG) ||
 	    !api_affect(call, dom, args->flags, &affect))
@@ -51,7 +51,7 @@ static void update_device(struct call *call, const void *argp)
 	live = affect & API_LIVE ? domain_def_copy(dom->live) : NULL;
 	saved = affect & API_CONFIG ? domain_def_copy(dom->saved) : NULL;
 	if ((live && !domain_def_change_link(live, args->text, &index, &error)) ||
-	    (saved && !domain_def_change_link(saved, args->text, &at, &error)) ||
+	    (saved && !domain_def_change_device(saved, args->text, &error)) ||
 	    (saved && !domain_save(dom, g_steal_pointer(&saved), &error)) || !live)
 		api_done(dom, error, call);
 	else

@@ -86,6 +86,7 @@ static void create_xml(struct call *call, const void *argp)
 		call_fail(call, error);
 		return;
 	}
+	lifecycle_strip(daemon, def);
 	if (!dom)
 		dom = domain_new(daemon, def->uuid, def->name);
 	lifecycle_start(dom, def, args->flags & START_PAUSED, api_done_dom, call);

@@ -4,12 +4,11 @@
 
 #include "vmmd/api.h"
 #include "vmmd/link.h"
-#include "vmmd/params.h"
 #include "vmmd/lifecycle-priv.h"
+#include "vmmd/params.h"
 #include "vmmd/save.h"
 
 enum wire_job { JOB_NONE = 0, JOB_UNBOUNDED = 2, JOB_OPERATION_SAVE = 2 };
-enum param_type { PARAM_TEXT = 7 };
 enum job_stats_flags { JOB_COMPLETED = 1, JOB_KEEP = 2 };
 
 /* ---- save ---- */

@@ -8,10 +8,14 @@
 
 #include <errno.h>
 
+#include "libvmm/host/node.h"
 #include "libvmm/util/cleanup.h"
 #include "vmmd/api.h"
 #include "vmmd/image.h"
 #include "vmmd/link.h"
+#include "vmmd/params.h"
+#include "vmmd/supervisor.h"
+#include "vmmd/threads.h"
 
 #define TAG_ACTUAL_BALLOON 6
 
@@ -20,7 +24,7 @@ struct query {
 	struct call *call;
 	struct domain *dom;
 	char *device;
-	unsigned max;
+	unsigned max, maplen;
 };
 
 static void query_free(struct query *q)
@@ -35,7 +39,7 @@ static void query_stats(struct call *call, struct domain *dom, const char *devic
 {
 	struct query *q = g_new(struct query, 1);
 
-	*q = (struct query){ call, dom, g_strdup(device), max };
+	*q = (struct query){ call, dom, g_strdup(device), max, 0 };
 	link_stats(dom->link, done, q);
 }
 
@@ -78,8 +82,10 @@ static void on_vcpus(const void *data, const GError *error, void *opaque)
 {
 	g_autoptr(query) q = opaque;
 	const worker_stats_ret *stats = data;
-	remote_vcpu_info *info;
+	g_autofree remote_vcpu_info *info = NULL;
+	g_autofree uint8_t *maps = NULL;
 	unsigned n;
+	pid_t pid;
 
 	if (error) {
 		call_fail(q->call, error);
@@ -87,21 +93,73 @@ static void on_vcpus(const void *data, const GError *error, void *opaque)
 	}
 	n = MIN(stats->vcpus.vcpus_len, q->max);
 	info = g_new0(remote_vcpu_info, n + 1);
-	for (unsigned i = 0; i < n; i++)
+	maps = g_malloc0((gsize)n * q->maplen + 1);
+	pid = supervisor_pid(q->dom->daemon, q->dom->uuid_text);
+	for (unsigned i = 0; i < n; i++) {
 		info[i] = (remote_vcpu_info){ i, stats->vcpus.vcpus_val[i].state,
-					      stats->vcpus.vcpus_val[i].time_ns, -1 };
-	call_reply(q->call, &(remote_get_vcpus_ret){ .info = { n, info } });
-	g_free(info);
+					      stats->vcpus.vcpus_val[i].time_ns,
+					      threads_last_cpu(pid, i) };
+		if (q->maplen && q->dom->live)
+			api_pin_map(q->dom->live, tune_vcpu_pin(&q->dom->live->tune, i),
+				    maps + (gsize)i * q->maplen, q->maplen);
+	}
+	call_reply(q->call, &(remote_get_vcpus_ret){ .info = { n, info },
+						     .cpumaps = { n * q->maplen, (char *)maps } });
 }
 
 static void get_vcpus(struct call *call, const void *argp)
 {
 	const remote_get_vcpus_args *args = argp;
 	struct domain *dom = api_active_of(call, &args->dom);
+	struct query *q;
 
-	if (dom)
-		query_stats(call, dom, NULL, (unsigned)CLAMP(args->maxinfo, 0, REMOTE_VCPUS_MAX),
-			    on_vcpus);
+	if (!dom)
+		return;
+	q = g_new0(struct query, 1);
+	q->call = call, q->dom = dom;
+	q->max = (unsigned)CLAMP(args->maxinfo, 0, REMOTE_VCPUS_MAX);
+	q->maplen = (unsigned)CLAMP(args->maplen, 0, REMOTE_CPUMAP_MAX);
+	link_stats(dom->link, on_vcpus, q);
+}
+
+#define CPU_PARAMS 3
+
+static void on_cpu_stats(const void *data, const GError *error, void *opaque)
+{
+	g_autoptr(query) q = opaque;
+	const worker_stats_ret *stats = data;
+	g_autoptr(GArray) params = params_new();
+
+	if (error) {
+		call_fail(q->call, error);
+		return;
+	}
+	params_uhyper(params, stats->cpu_ns, "cpu_time");
+	params_uhyper(params, stats->user_ns, "user_time");
+	params_uhyper(params, stats->system_ns, "system_time");
+	call_reply(q->call, &(remote_params_ret){
+		.params = { MIN(params->len, q->max), (remote_param *)(void *)params->data },
+		.nparams = CPU_PARAMS });
+}
+
+/* In total.  How much of it was on which of the host's CPUs nobody counts: of those there are 0. */
+static void cpu_stats(struct call *call, const void *argp)
+{
+	const remote_cpu_stats_args *args = argp;
+	struct domain *dom = api_active_of(call, &args->dom);
+	g_autoptr(node_topology) topo = NULL;
+
+	if (!dom || !api_flags(call, args->flags, PARAM_STRINGS))
+		return;
+	topo = node_topology_read();
+	if (args->ncpus == 0)
+		call_reply(call, &(remote_params_ret){ .nparams = (int)topo->cpus->len });
+	else if (args->start_cpu != -1)
+		call_reply(call, &(remote_params_ret){ 0 });
+	else if (args->nparams == 0)
+		call_reply(call, &(remote_params_ret){ .nparams = CPU_PARAMS });
+	else
+		query_stats(call, dom, NULL, args->nparams, on_cpu_stats);
 }
 
 /* ---- disks ---- */
@@ -334,7 +392,41 @@ static void interface_stats(struct call *call, const void *argp)
 		query_stats(call, dom, args->text, 0, on_net_stats);
 }
 
+/* What virtio cards are not limited to; tap's are the host's matter. */
+static void interface_limits(struct call *call, const void *argp)
+{
+	static const char *const names[] = {
+		"inbound.average", "inbound.peak", "inbound.burst", "inbound.floor",
+		"outbound.average", "outbound.peak", "outbound.burst",
+	};
+	const remote_dom_text_int_flags_args *args = argp;
+	const domain_def *def = api_def_of(call, &args->dom, args->flags, PARAM_STRINGS);
+	g_autoptr(GArray) params = NULL;
+	bool found = false;
+	unsigned n;
+
+	if (!def)
+		return;
+	for (unsigned i = 0; i < def->ifaces->len; i++)
+		found |= iface_is(g_ptr_array_index(def->ifaces, i), args->text);
+	if (!found) {
+		call_fail_text(call, VMM_ERR_INVALID_ARG,
+			       "invalid argument: domain '%s' has no interface '%s'", def->name,
+			       args->text);
+		return;
+	}
+	params = params_new();
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		params_uint(params, 0, "%s", names[i]);
+	n = MIN(params->len, (unsigned)MAX(args->num, 0));
+	call_reply(call, &(remote_params_ret){
+		.params = { n, (remote_param *)(void *)params->data },
+		.nparams = (int)(n ?: params->len) });
+}
+
 const struct api_entry api_stats[] = {
+	{ REMOTE_PROC_DOMAIN_GET_CPU_STATS, cpu_stats },
+	{ REMOTE_PROC_DOMAIN_GET_INTERFACE_PARAMETERS, interface_limits },
 	{ REMOTE_PROC_DOMAIN_MEMORY_STATS, memory_stats },
 	{ REMOTE_PROC_DOMAIN_GET_VCPUS, get_vcpus },
 	{ REMOTE_PROC_DOMAIN_BLOCK_STATS, block_stats },

@@ -22,7 +22,8 @@ struct api_entry {
 /* Tables end with procedure 0. */
 extern const struct api_entry api_host[], api_domain[], api_define[], api_life[], api_tune[],
 	api_stats[], api_bulk[], api_events[], api_network[], api_storage[], api_snapshot[],
-	api_block[], api_save[], api_volume[], api_iface[], api_agent[], api_cpu[], api_nodedev[];
+	api_block[], api_save[], api_volume[], api_iface[], api_agent[], api_cpu[], api_nodedev[],
+	api_limit[], api_pin[], api_device[];
 /* Of libvirt's program for QEMU. */
 extern const struct api_entry api_qemu[];
 /* Of our own program. */
@@ -38,6 +39,11 @@ struct domain *api_active_of(struct call *call, const remote_domain *ref);
 bool api_flags(struct call *call, unsigned flags, unsigned known);
 /* Turns "what it is now" into API_LIVE or API_CONFIG and checks that there is such a definition. */
 bool api_affect(struct call *call, struct domain *dom, unsigned flags, unsigned *ret);
+/* The definition that these flags mean; `known` are others that the procedure has. */
+const domain_def *api_def_of(struct call *call, const remote_domain *ref, unsigned flags,
+			     unsigned known);
+/* Of the CPUs that the host has, those of a pin (NULL: the definition's own); all bytes are set. */
+void api_pin_map(const domain_def *def, const char *pin, uint8_t *ret, unsigned bytes);
 
 remote_domain api_ref(const struct domain *dom);
 /* A lifecycle_done: answers the call (opaque) with nothing or the error. */

@@ -12,6 +12,7 @@ struct daemon {
 	bool system_mode;
 	char *state_dir, *run_dir, *log_dir;
 	char *image_dir;		/* of the default pool */
+	char *cgroup_dir;		/* cgroup.c's; NULL until it is needed */
 	char *worker_path;		/* the program vmm-worker */
 	const char *save_format;	/* of saved memory: a name that save.h knows; NULL: raw */
 	unsigned start_timeout_ms;	/* for a worker's answer to START */

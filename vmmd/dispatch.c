@@ -39,7 +39,8 @@ static const struct procedure qemu_procedures[] = { QEMU_PROCEDURES(QEMU_PROCEDU
 static const struct api_entry *const remote_tables[] = {
 	api_domain, api_life, api_stats, api_bulk, api_host, api_events, api_define, api_tune,
 	api_nodedev, api_network, api_storage, api_snapshot, api_block, api_save, api_volume,
-	api_iface, api_agent, api_cpu, NULL
+	api_iface, api_agent, api_cpu, api_limit, api_pin, api_device,
+	NULL
 };
 static const struct api_entry *const own_tables[] = {
 	api_doctor, api_history, api_image, api_plan, NULL
@@ -216,6 +217,18 @@ bool api_affect(struct call *call, struct domain *dom, unsigned flags, unsigned 
 	}
 	*ret = affect;
 	return true;
+}
+
+const domain_def *api_def_of(struct call *call, const remote_domain *ref, unsigned flags,
+			     unsigned known)
+{
+	struct domain *dom = api_domain_of(call, ref);
+	unsigned affect;
+
+	if (!dom || !api_flags(call, flags, API_LIVE | API_CONFIG | known) ||
+	    !api_affect(call, dom, flags, &affect))
+		return NULL;
+	return affect & API_LIVE ? dom->live : dom->saved;
 }
 
 remote_domain api_ref(const struct domain *dom)

@@ -6,11 +6,13 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/fault.h"
+#include "vmmd/cgroup.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
 #include "vmmd/save.h"
 #include "vmmd/store.h"
 #include "vmmd/supervisor.h"
+#include "vmmd/threads.h"
 
 /* A half-built machine has nothing to lose: away with it, on_gone() tells the starter. */
 static void start_fail(struct domain *dom, GError *error)
@@ -110,6 +112,7 @@ static void on_started(const void *ret, const GError *error, void *opaque)
 {
 	struct domain *dom = opaque;
 	struct lifecycle *life = dom->life;
+	g_autoptr(GError) why = NULL;
 
 	if (error) {
 		start_fail_by(dom, error);
@@ -118,6 +121,10 @@ static void on_started(const void *ret, const GError *error, void *opaque)
 	if (life->start_error || dom->state == DOMAIN_STOPPING)
 		return;
 	fd_close(&life->state_fd);
+	if (!threads_pin_all(supervisor_pid(dom->daemon, dom->uuid_text), dom->live, &why)) {
+		start_fail(dom, g_steal_pointer(&why));
+		return;
+	}
 	if (life->managed)
 		managed_commit(dom);
 	else
@@ -135,6 +142,7 @@ static void on_hello(const void *ret, const GError *error, void *opaque)
 {
 	struct domain *dom = opaque;
 	const worker_hello_ret *hello = ret;
+	g_autoptr(GError) why = NULL;
 
 	if (error)
 		start_fail_by(dom, error);
@@ -147,6 +155,10 @@ static void on_hello(const void *ret, const GError *error, void *opaque)
 				"protocol, vmmd version %u: install them together",
 				dom->daemon->worker_path, hello->protocol,
 				WORKER_PROTOCOL_VERSION));
+	else if (!cgroup_apply(dom->daemon, dom->uuid_text,
+			       supervisor_pid(dom->daemon, dom->uuid_text), NULL, &dom->live->tune,
+			       &why))
+		start_fail(dom, g_steal_pointer(&why));
 	else if (dom->state == DOMAIN_STARTING)
 		link_start(dom->link, dom->live_xml, dom->id, start_flags(dom->life),
 			   dom->life->state_fd, on_started, dom);
@@ -162,6 +174,18 @@ static void live_fill(struct domain *dom, domain_def *live)
 
 		if (c->backend == CHARDEV_UNIX && !c->path)
 			c->path = g_build_filename(folder, file, NULL);
+	}
+}
+
+void lifecycle_strip(const struct daemon *daemon, domain_def *def)
+{
+	g_autofree char *folders = supervisor_folder(daemon, "");
+
+	for (unsigned i = 0; i < def->channels->len; i++) {
+		struct chardev_def *c = g_ptr_array_index(def->channels, i);
+
+		if (c->backend == CHARDEV_UNIX && c->path && g_str_has_prefix(c->path, folders))
+			g_clear_pointer(&c->path, g_free);
 	}
 }
 

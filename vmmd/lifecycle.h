@@ -12,6 +12,8 @@
 
 typedef void lifecycle_done(struct domain *dom, const GError *error, void *opaque);
 
+/* Takes out what a start has put into the definition: somebody gives us a live one to keep. */
+void lifecycle_strip(const struct daemon *daemon, domain_def *def);
 /* def (not taken) is what runs: NULL for the saved definition, or the saved memory. */
 void lifecycle_start(struct domain *dom, const domain_def *def, bool paused, lifecycle_done *done,
 		     void *opaque);

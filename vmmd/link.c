@@ -522,6 +522,12 @@ void link_set_link(struct link *l, unsigned index, bool up, const char *xml, lin
 		  CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
 }
 
+void link_set_xml(struct link *l, const char *xml, link_done *done, void *opaque)
+{
+	link_call(l, WORKER_PROC_SET_XML, (xdrproc_t)xdr_worker_xml_args,
+		  &(worker_xml_args){ (char *)xml }, CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
+}
+
 void link_console(struct link *l, const worker_console_args *args, link_fd_done *done, void *opaque)
 {
 	link_call(l, WORKER_PROC_CONSOLE_OPEN, (xdrproc_t)xdr_worker_console_args, args,

@@ -70,6 +70,7 @@ void link_set_iotune(struct link *link, const char *target, const uint64_t *valu
 		     const char *xml, link_done *done, void *opaque);
 void link_set_link(struct link *link, unsigned index, bool up, const char *xml, link_done *done,
 		   void *opaque);
+void link_set_xml(struct link *link, const char *xml, link_done *done, void *opaque);
 /* Jobs on disks (worker.x). */
 void link_job_start(struct link *link, const worker_job_args *args, const int *fds, unsigned n_fds,
 		    link_done *done, void *opaque);

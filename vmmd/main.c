@@ -283,6 +283,7 @@ static void daemon_close(struct daemon *d)
 	g_free(d->image_dir);
 	g_free(d->run_dir);
 	g_free(d->log_dir);
+	g_free(d->cgroup_dir);
 	g_free(d->worker_path);
 }
 

@@ -3,13 +3,7 @@
 #include "config.h"
 #include "vmmd/params.h"
 
-enum param_type {
-	PARAM_INT = 1,
-	PARAM_UINT = 2,
-	PARAM_HYPER = 3,
-	PARAM_UHYPER = 4,
-	PARAM_TEXT = 7
-};
+#include "libvmm/util/error.h"
 
 static void param_clear(void *p)
 {
@@ -54,6 +48,11 @@ void params_uint(GArray *params, unsigned value, const char *format, ...)
 	PARAMS_ADD(PARAM_UINT, u, value);
 }
 
+void params_hyper(GArray *params, int64_t value, const char *format, ...)
+{
+	PARAMS_ADD(PARAM_HYPER, l, value);
+}
+
 void params_uhyper(GArray *params, uint64_t value, const char *format, ...)
 {
 	PARAMS_ADD(PARAM_UHYPER, ul, value);
@@ -62,4 +61,25 @@ void params_uhyper(GArray *params, uint64_t value, const char *format, ...)
 void params_text(GArray *params, const char *value, const char *format, ...)
 {
 	PARAMS_ADD(PARAM_TEXT, s, g_strdup(value ?: ""));
+}
+
+bool param_number(const remote_param *p, uint64_t *ret, GError **error)
+{
+	switch (p->value.type) {
+	case PARAM_INT:
+		*ret = (uint64_t)p->value.remote_value_u.i;
+		return true;
+	case PARAM_UINT:
+		*ret = p->value.remote_value_u.u;
+		return true;
+	case PARAM_HYPER:
+		*ret = (uint64_t)p->value.remote_value_u.l;
+		return true;
+	case PARAM_UHYPER:
+		*ret = p->value.remote_value_u.ul;
+		return true;
+	default:
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "invalid argument: parameter '%s' is not a number", p->field);
+	}
 }

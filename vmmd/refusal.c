@@ -55,6 +55,7 @@ static const struct {
 	{ "DOMAIN_SEND_KEY", "the machine has no keyboard: use 'console'" },
 	{ "DOMAIN_SEND_PROCESS_SIGNAL", "this is for containers" },
 	{ "DOMAIN_SET_BLOCK_THRESHOLD", "use 'domblkinfo'" },
+	{ "DOMAIN_SET_INTERFACE_PARAMETERS", "use tc(8) on the tap device" },
 	{ "DOMAIN_SET_IOTHREAD_PARAMS", ONE_THREAD_A_DISK },
 	{ "DOMAIN_SET_LAUNCH_SECURITY_STATE", "guests are not encrypted" },
 	{ "DOMAIN_SET_PERF_EVENTS", "use 'domstats'" },

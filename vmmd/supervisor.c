@@ -21,6 +21,7 @@
 #include "libvmm/rpc/worker.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/cgroup.h"
 
 #define STATUS_MAX_BYTES 8192
 
@@ -209,6 +210,14 @@ static pid_t pid_search(const char *uuid_text)
 	return 0;
 }
 
+pid_t supervisor_pid(const struct daemon *daemon, const char *uuid_text)
+{
+	auto_close int folder = folder_open(daemon, uuid_text, false, NULL);
+	pid_t pid = folder < 0 ? 0 : pid_read(folder);
+
+	return pid > 0 && pid_is_worker(pid, uuid_text) ? pid : 0;
+}
+
 bool supervisor_find(const struct daemon *daemon, const char *uuid_text, int *ret_fd,
 		     int *ret_pidfd)
 {
@@ -289,4 +298,5 @@ void supervisor_bury(const struct daemon *daemon, const char *uuid_text, struct 
 	while (dir && (name = g_dir_read_name(dir)))
 		unlinkat(folder, name, 0);
 	g_rmdir(path);
+	cgroup_remove(daemon, uuid_text);
 }

@@ -31,6 +31,8 @@ bool supervisor_spawn(const struct daemon *daemon, const char *name, const char 
 /* To a worker that another vmmd has started; *ret_fd is -1 when it does not take connections. */
 bool supervisor_find(const struct daemon *daemon, const char *uuid_text, int *ret_fd,
 		     int *ret_pidfd);
+/* Of its worker; 0: there is none. */
+pid_t supervisor_pid(const struct daemon *daemon, const char *uuid_text);
 /* The uuids that have a folder: NULL-terminated. */
 char **supervisor_scan(const struct daemon *daemon);
 bool supervisor_mark(const struct daemon *daemon, const char *uuid_text, const char *mark);

@@ -144,7 +144,7 @@ static bool resize_check(const struct block *b, const struct image_resize_opts *
 		return error_set(error, VMM_ERR_INVALID_ARG, "the size must be a multiple of 512");
 	if (o->bytes < block_bytes(b) && !o->shrink)
 		return error_set(
-			error, VMM_ERR_OPERATION_INVALID,
+			error, VMM_ERR_INVALID_ARG,
 			"image '%s': shrinking destroys what is behind the new end; use --shrink "
 			"if the guest's file systems are smaller already",
 			o->path);

@@ -257,7 +257,8 @@ static bool check_aliases(const struct domain_def *def, GError **error)
 bool domain_def_check(const struct domain_def *def, GError **error)
 {
 	return domain_name_check(def->name, error) && check_vcpus(def, error) &&
-	       check_memory(def, error) && check_disks(def, error) &&
+	       tune_def_check(&def->tune, def->vcpus_max, error) && check_memory(def, error) &&
+	       check_disks(def, error) &&
 	       ifaces_check(def->ifaces, error) && check_chardevs(def, error) &&
 	       check_slots(def, error) && check_controllers(def, error) && check_boot(def, error) &&
 	       check_aliases(def, error);

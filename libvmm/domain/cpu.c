@@ -191,3 +191,21 @@ bool domain_cpuset_map(const char *cpuset, uint8_t map[DOMAIN_CPUS_MAX / 8])
 			return true;
 	return false;
 }
+
+char *domain_cpuset_text(const uint8_t *map, size_t bytes)
+{
+	GString *text = g_string_new(NULL);
+
+	for (size_t i = 0; i < bytes * 8; i++) {
+		size_t first = i;
+
+		if (!(map[i / 8] & 1u << i % 8))
+			continue;
+		while (i + 1 < bytes * 8 && map[(i + 1) / 8] & 1u << (i + 1) % 8)
+			i++;
+		g_string_append_printf(text, "%s%zu", text->len ? "," : "", first);
+		if (i > first)
+			g_string_append_printf(text, "-%zu", i);
+	}
+	return g_string_free(text, text->len == 0);
+}

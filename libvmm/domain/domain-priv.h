@@ -81,3 +81,8 @@ void memory_format(struct xml_out *out, const struct domain_def *def);
 bool os_def_parse(const xmlNode *node, struct os_def *ret, GError **error);
 void os_def_format(struct xml_out *out, const struct os_def *os);
 void os_def_done(struct os_def *os);
+
+bool tune_def_parse(const xmlNode *domain, struct tune_def *ret, GError **error);
+void tune_def_format(struct xml_out *out, const struct tune_def *tune);
+bool tune_def_check(const struct tune_def *tune, unsigned vcpus, GError **error);
+void tune_def_done(struct tune_def *tune);

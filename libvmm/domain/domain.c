@@ -50,6 +50,7 @@ void domain_def_free(domain_def *def)
 	g_free(def->cpuset);
 	g_free(def->emulator);
 	cpu_def_done(&def->cpu);
+	tune_def_done(&def->tune);
 	os_def_done(&def->os);
 	clock_def_done(&def->clock);
 	g_ptr_array_unref(def->disks);
@@ -76,8 +77,8 @@ static bool parse_root(const xmlNode *domain, struct domain_def *def, unsigned f
 	if (!xml_expect(
 		    domain, "type id",
 		    "name uuid title description metadata memory currentMemory maxMemory "
-		    "memoryBacking vcpu cpu os features clock on_poweroff on_reboot on_crash pm "
-		    "devices vmm:kernel",
+		    "memoryBacking blkiotune memtune vcpu cputune numatune cpu os features clock "
+		    "on_poweroff on_reboot on_crash pm devices vmm:kernel",
 		    error) ||
 	    !xml_attr_need(domain, "type", &type, error) ||
 	    !XML_ATTR_ENUM(domain, "type", type_names, &kind, error) ||
@@ -188,6 +189,7 @@ static bool parse_os(const xmlNode *domain, struct domain_def *def, GError **err
 	X(identity_parse(domain, def, error)) \
 	X(memory_parse(domain, def, error)) \
 	X(parse_vcpu(xml_child(domain, "vcpu"), def, error)) \
+	X(tune_def_parse(domain, &def->tune, error)) \
 	X(cpu_def_parse(xml_child(domain, "cpu"), &def->cpu, error)) \
 	X(parse_os(domain, def, error)) \
 	X(parse_features(xml_child(domain, "features"), def, error)) \
@@ -366,6 +368,7 @@ static void format_machine(struct xml_out *out, const struct domain_def *def)
 {
 	memory_format(out, def);
 	format_vcpu(out, def);
+	tune_def_format(out, &def->tune);
 	os_def_format(out, &def->os);
 	format_features(out, def);
 	cpu_def_format(out, &def->cpu);

@@ -235,6 +235,34 @@ struct controller_def { /* nothing to build: ports share one virtio-console devi
 	char *alias;			/* "virtio-serial0" */
 };
 
+/* ---- limits ---- */
+
+enum domain_tune {
+	TUNE_CPU_SHARES, TUNE_CPU_PERIOD, TUNE_CPU_QUOTA,	/* of cgroup v2's cpu.weight; us */
+	TUNE_MEMORY_HARD, TUNE_MEMORY_SOFT, TUNE_MEMORY_SWAP,	/* KiB */
+	TUNE_IO_WEIGHT,
+	N_TUNES
+};
+#define TUNE_MEMORY_UNLIMITED UINT64_C(9007199254740991)	/* libvirt's, KiB */
+
+struct domain_tune_field {
+	const char *group, *name;	/* elements */
+	uint64_t min, max;
+};
+extern const struct domain_tune_field domain_tunes[N_TUNES];
+
+struct vcpu_pin_def {
+	unsigned vcpu;
+	char *cpuset;
+};
+
+struct tune_def {
+	uint64_t values[N_TUNES];	/* 0: none given */
+	GPtrArray *vcpu_pins;		/* of struct vcpu_pin_def, by vcpu; NULL: none */
+	char *emulator_pin;		/* host CPUs of the threads that are no vCPU; NULL */
+	char *numa_nodeset;		/* the host's memory cells: "0-1"; NULL: all */
+};
+
 struct domain_def {
 	int id;				/* -1 when it does not run */
 	char *name;
@@ -254,6 +282,7 @@ struct domain_def {
 	unsigned vcpus_max, vcpus;	/* vcpus run; <= vcpus_max */
 	char *cpuset;			/* host CPUs: "0-3,^2"; NULL: all */
 	struct cpu_def cpu;
+	struct tune_def tune;
 
 	struct os_def os;
 	enum tristate pae, vmport;	/* kept: the machine has PAE, and no VMware port */
@@ -308,11 +337,27 @@ struct disk_def *disk_def_new(void);
 struct iface_def *iface_def_new(enum iface_type type);
 /* Puts the <link state=> of one <interface>, found by its <mac>, into def; nothing else of it. */
 bool domain_def_change_link(domain_def *def, const char *xml, unsigned *ret_index, GError **error);
+/*
+ * One <disk>, <interface>, <channel> or <rng> by itself; a device is found by its alias, else by
+ * its target, <mac> or name.  VMM_ERR_DEVICE_MISSING: there is no such.
+ */
+bool domain_def_add_device(domain_def *def, const char *xml, GError **error);
+bool domain_def_change_device(domain_def *def, const char *xml, GError **error);
+bool domain_def_remove_device(domain_def *def, const char *xml, GError **error);
+bool domain_def_remove_alias(domain_def *def, const char *alias, GError **error);
 struct chardev_def *chardev_def_new(enum chardev_kind kind);
 struct rng_def *rng_def_new(void);
 
 /* "0-3,^2": bit N of the map is host CPU N.  False: not such a list, or an empty one. */
 bool domain_cpuset_map(const char *cpuset, uint8_t map[DOMAIN_CPUS_MAX / 8]);
+/* The other way; NULL: the map is empty. */
+char *domain_cpuset_text(const uint8_t *map, size_t bytes);
+
+/* The host CPUs of a vCPU; NULL: those of <vcpu cpuset=>.  Set NULL: no pin of its own. */
+const char *tune_vcpu_pin(const struct tune_def *tune, unsigned vcpu);
+void tune_set_vcpu_pin(struct tune_def *tune, unsigned vcpu, const char *cpuset);
+/* Is there anything that needs a cgroup? */
+bool tune_is_limit(const struct tune_def *tune);
 
 const char *disk_format_name(enum disk_format format);	/* "raw", "qcow2": block_opts.format */
 const char *chardev_kind_name(enum chardev_kind kind);

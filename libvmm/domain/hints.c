@@ -21,7 +21,8 @@
 #define USE_VIRTIO_DISK "use bus='virtio' and a target named vda, vdb, ..."
 #define USE_UNIX "use type='pty', 'unix', 'file' or 'null'"
 #define USE_VIRTIO_NET "use <model type='virtio'/>"
-#define USE_CGROUP "set limits on the worker's cgroup"
+#define USE_CGROUP "vmmd makes a cgroup for each domain with limits; leave it out"
+#define GLOBAL_LIMIT "use <global_period> and <global_quota>, for the whole machine"
 #define USE_IFACES "use type='user', 'bridge' or 'ethernet'"
 #define USE_SHARE "copy files over the network, or attach a disk image"
 
@@ -33,10 +34,18 @@ static const struct hint {
 	{ "domain/iothreads", OWN_THREAD },
 	{ "domain/iothreadids", OWN_THREAD },
 	{ "domain/vcpus", "vCPUs are not plugged one by one; use <vcpu current='N'>MAX</vcpu>" },
-	{ "domain/cputune", "use <vcpu cpuset='0-3'>, and " USE_CGROUP },
-	{ "domain/memtune", USE_CGROUP },
-	{ "domain/blkiotune", USE_CGROUP },
-	{ "domain/numatune", "use <vcpu cpuset=> to stay on one node's CPUs" },
+	{ "cputune/period", GLOBAL_LIMIT },
+	{ "cputune/quota", GLOBAL_LIMIT },
+	{ "cputune/emulator_period", GLOBAL_LIMIT },
+	{ "cputune/emulator_quota", GLOBAL_LIMIT },
+	{ "cputune/iothread_period", GLOBAL_LIMIT },
+	{ "cputune/iothread_quota", GLOBAL_LIMIT },
+	{ "cputune/iothreadpin", "use <emulatorpin>: disks' threads are among its" },
+	{ "cputune/*", "leave it out" },
+	{ "memtune/min_guarantee", "leave it out" },
+	{ "blkiotune/device", "use <iotune> of the <disk>" },
+	{ "numatune/memnode", "the guest has one memory node; use <memory>" },
+	{ "memory/mode=*", "use mode='strict'" },
 	{ "domain/resource", USE_CGROUP },
 	{ "domain/seclabel", "the worker's jail needs no label; leave it out" },
 	{ "domain/sysinfo", "the machine has no SMBIOS; pass data by <cmdline>" },
@@ -268,7 +277,8 @@ static const struct place {
 	const char *where, *elements, *attrs;
 } places[] = {
 	{ "<domain>", "name uuid title description metadata memory currentMemory maxMemory "
-		      "memoryBacking vcpu cpu os features clock on_poweroff on_reboot on_crash pm "
+		      "memoryBacking blkiotune memtune vcpu cputune numatune cpu os features clock "
+		      "on_poweroff on_reboot on_crash pm "
 		      "devices", "" },
 	{ "<os>", "kernel initrd cmdline", "" },
 	{ "<type>, within <os>", "", "arch machine" },
@@ -282,6 +292,12 @@ static const struct place {
 	{ "<memory>", "", "unit" },
 	{ "<memoryBacking>", "hugepages nosharepages", "" },
 	{ "<hugepages>, within <memoryBacking>", "page", "" },
+	{ "<blkiotune>", "weight", "" },
+	{ "<memtune>", "hard_limit soft_limit swap_hard_limit", "" },
+	{ "<cputune>", "shares global_period global_quota vcpupin emulatorpin", "" },
+	{ "<vcpupin>, within <cputune>", "", "vcpu cpuset" },
+	{ "<emulatorpin>, within <cputune>", "", "cpuset" },
+	{ "<numatune>", "memory", "" },
 	{ "<pm>", "suspend-to-mem suspend-to-disk", "" },
 	{ "<devices>", "disk interface serial console channel rng controller memballoon emulator",
 	  "" },

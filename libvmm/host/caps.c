@@ -147,7 +147,9 @@ char *caps_domain_xml(const char *emulator, const char *arch, const char *machin
 	    emulator, CAPS_VCPUS_MAX);
 	g_string_append(xml,
 			"  <os supported='yes'>\n    <loader supported='no'/>\n  </os>\n  <cpu>\n"
-			"    <mode name='host-passthrough' supported='yes'/>\n"
+			"    <mode name='host-passthrough' supported='yes'>\n"
+			"      <enum name='hostPassthroughMigratable'>\n"
+			"        <value>on</value>\n      </enum>\n    </mode>\n"
 			"    <mode name='maximum' supported='yes'/>\n"
 			"    <mode name='host-model' supported='no'/>\n"
 			"    <mode name='custom' supported='no'/>\n  </cpu>\n"

@@ -242,6 +242,22 @@ static void do_set_actions(struct control *c, struct rpc_message *msg)
 	rpc_reply_none(c->link, &msg->hdr);
 }
 
+/* What vmmd has changed that no device knows of. */
+static void do_set_xml(struct control *c, struct rpc_message *msg)
+{
+	worker_xml_args args = { 0 };
+	g_autoptr(GError) error = NULL;
+
+	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_xml_args, &args, &error)) {
+		rpc_reply_error(c->link, &msg->hdr, error);
+		return;
+	}
+	g_free(c->xml);
+	c->xml = g_strdup(args.xml);
+	rpc_reply_none(c->link, &msg->hdr);
+	frame_free((xdrproc_t)xdr_worker_xml_args, &args);
+}
+
 static const struct {
 	handler *fn;
 	bool any_state;		/* also before START */
@@ -269,6 +285,7 @@ static const struct {
 	[WORKER_PROC_JOB_CONTROL] = { control_job_control },
 	[WORKER_PROC_JOB_INFO] = { control_job_info },
 	[WORKER_PROC_DISK_RESIZE] = { control_disk_resize },
+	[WORKER_PROC_SET_XML] = { do_set_xml, .while_saving = true },
 };
 
 void control_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)
