@@ -6,6 +6,7 @@
 #include "vmmd/api.h"
 #include "vmmd/cgroup.h"
 #include "vmmd/change.h"
+#include "vmmd/event.h"
 #include "vmmd/params.h"
 #include "vmmd/supervisor.h"
 
@@ -202,6 +203,18 @@ static bool numa_take(domain_def *def, const void *opaque, GError **error)
 	return true;
 }
 
+static void tell(struct domain *dom, const domain_def *live)
+{
+	g_autoptr(GArray) params = params_new();
+	uint64_t quota = live->tune.values[TUNE_CPU_QUOTA] ?: UINT64_MAX;
+
+	params_uhyper(params, live->tune.values[TUNE_CPU_SHARES] ?: 100, "cputune.cpu_shares");
+	params_uhyper(params, live->tune.values[TUNE_CPU_PERIOD] ?: 100000,
+		      "cputune.global_period");
+	params_hyper(params, (int64_t)quota, "cputune.global_quota");
+	event_tunable(dom, params);
+}
+
 static void set(struct call *call, const remote_domain *ref, unsigned flags, change_fn *take,
 		const struct wish *wish)
 {
@@ -216,10 +229,13 @@ static void set(struct call *call, const remote_domain *ref, unsigned flags, cha
 	if (!change_begin(&c, dom, affect, take, wish, &error) ||
 	    (c.live && !cgroup_apply(call->daemon, dom->uuid_text,
 				     supervisor_pid(call->daemon, dom->uuid_text), &dom->live->tune,
-				     &c.live->tune, &error)))
+				     &c.live->tune, &error))) {
 		call_fail(call, error);
-	else
-		change_commit(&c, call);
+		return;
+	}
+	if (c.live && wish->set == &cpu_limits)
+		tell(dom, c.live);
+	change_commit(&c, call);
 }
 
 static void limits_set(struct call *call, const void *argp, const struct limit_set *limits)

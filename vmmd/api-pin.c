@@ -5,6 +5,8 @@
 #include "libvmm/host/node.h"
 #include "vmmd/api.h"
 #include "vmmd/change.h"
+#include "vmmd/event.h"
+#include "vmmd/params.h"
 #include "vmmd/supervisor.h"
 #include "vmmd/threads.h"
 
@@ -54,6 +56,17 @@ static bool pin_take(domain_def *def, const void *opaque, GError **error)
 	return true;
 }
 
+static void tell(struct domain *dom, int vcpu, const char *cpuset)
+{
+	g_autoptr(GArray) params = params_new();
+
+	if (vcpu == THREADS_OTHER)
+		params_text(params, cpuset, "cputune.emulatorpin");
+	else
+		params_text(params, cpuset, "cputune.vcpupin%d", vcpu);
+	event_tunable(dom, params);
+}
+
 static void set(struct call *call, const remote_domain *ref, const void *map, unsigned bytes,
 		int vcpu, unsigned flags)
 {
@@ -68,10 +81,13 @@ static void set(struct call *call, const remote_domain *ref, const void *map, un
 		return;
 	if (!change_begin(&c, dom, affect, pin_take, &(struct pin){ vcpu, cpuset }, &error) ||
 	    (c.live && !threads_pin(supervisor_pid(call->daemon, dom->uuid_text), vcpu,
-				    cpuset ?: c.live->cpuset, &error)))
+				    cpuset ?: c.live->cpuset, &error))) {
 		call_fail(call, error);
-	else
-		change_commit(&c, call);
+		return;
+	}
+	if (c.live)
+		tell(dom, vcpu, cpuset);
+	change_commit(&c, call);
 }
 
 static void pin_vcpu(struct call *call, const void *argp)

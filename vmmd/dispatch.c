@@ -8,6 +8,7 @@
 #include "libvmm/util/cleanup.h"
 #include "vmmd/api.h"
 #include "vmmd/lifecycle.h"
+#include "vmmd/owner.h"
 #include "vmmd/refusal.h"
 #include "vmmd/store.h"
 
@@ -107,6 +108,28 @@ static void refuse(struct call *call)
 		call_fail_text(call, VMM_ERR_RPC, "unknown procedure: %d", call->hdr.procedure);
 }
 
+/* May be the owner's, whose domain it is is seen when it is known (owned()). */
+static bool owner_calls(const struct call *call)
+{
+	return call->hdr.program == FRAME_PROGRAM_REMOTE && owner_may(call->hdr.procedure) &&
+	       session_owns(call->session);
+}
+
+static bool owned(struct call *call, const struct procedure *p, const remote_dom_args *args)
+{
+	const struct domain *dom;
+
+	if (p->need != REMOTE_WRITE || !session_readonly(call->session))
+		return true;
+	dom = domain_find_uuid(call->daemon->domains, (const uint8_t *)args->dom.uuid);
+	if (dom && owner_is(dom, session_uid(call->session)))
+		return true;
+	call_fail_text(call, VMM_ERR_OPERATION_DENIED,
+		       "operation %s is forbidden for read only access, but for the owner of a "
+		       "domain", p->name);
+	return false;
+}
+
 static bool permitted(struct call *call, const struct procedure *p)
 {
 	struct session *s = call->session;
@@ -116,7 +139,7 @@ static bool permitted(struct call *call, const struct procedure *p)
 			       "internal error: the connection is not open");
 		return false;
 	}
-	if (p->need == REMOTE_WRITE && session_readonly(s)) {
+	if (p->need == REMOTE_WRITE && session_readonly(s) && !owner_calls(call)) {
 		call_fail_text(call, VMM_ERR_OPERATION_DENIED,
 			       "operation %s is forbidden for read only access", p->name);
 		return false;
@@ -142,6 +165,10 @@ void dispatch(struct call *call, struct rpc_message *msg)
 	args = g_malloc0(p->args_bytes);
 	if (!rpc_message_decode(msg, p->args, args, &error)) {
 		call_fail(call, error);
+		return;
+	}
+	if (!owned(call, p, args)) {
+		frame_free(p->args, args);
 		return;
 	}
 	call->ret_proc = p->ret;

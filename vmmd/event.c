@@ -230,6 +230,14 @@ void event_block_job(struct domain *dom, const char *path, const char *target, i
 	EVENT_SEND(dom, BLOCK_JOB_2, event_block_job, &by_target);
 }
 
+void event_tunable(struct domain *dom, GArray *params)
+{
+	remote_event_params ev = { 0, event_domain(dom),
+				   { params->len, (remote_param *)(void *)params->data } };
+
+	EVENT_SEND(dom, TUNABLE, event_params, &ev);
+}
+
 void event_metadata(struct domain *dom, int type, const char *uri)
 {
 	char *text = (char *)uri;

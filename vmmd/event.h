@@ -66,6 +66,9 @@ void event_io_error(struct domain *dom, const char *path, const char *alias, boo
 /* type and status are libvirt's. */
 void event_block_job(struct domain *dom, const char *path, const char *target, int type,
 		     int status);
+/* params: of remote_param, named as libvirt's: "cputune.vcpupin0". */
+void event_tunable(struct domain *dom, GArray *params);
+void event_metadata(struct domain *dom, int type, const char *uri);
 /* libvirt's lifecycle of pools. */
 enum pool_event {
 	POOL_DEFINED, POOL_UNDEFINED, POOL_STARTED, POOL_STOPPED, POOL_CREATED, POOL_DELETED,
@@ -73,4 +76,3 @@ enum pool_event {
 
 void event_pool(struct pool *pool, enum pool_event event);
 void event_pool_refreshed(struct pool *pool);
-void event_metadata(struct domain *dom, int type, const char *uri);

@@ -43,6 +43,7 @@ struct session {
 	struct server *server;
 	struct rpc_conn *conn;
 	bool readonly, open;
+	bool asked_readonly;		/* by itself, whatever the socket */
 	uid_t uid;
 	char *uri, *who;
 	GPtrArray *calls;		/* in work; not owned: their holders answer them */
@@ -58,6 +59,16 @@ struct rpc_conn *session_conn(struct session *s)
 bool session_readonly(const struct session *s)
 {
 	return s->readonly;
+}
+
+bool session_owns(const struct session *s)
+{
+	return s->readonly && !s->asked_readonly;
+}
+
+uid_t session_uid(const struct session *s)
+{
+	return s->uid;
 }
 
 bool session_is_open(const struct session *s)
@@ -79,6 +90,7 @@ void session_open(struct session *s, const char *uri, bool readonly)
 {
 	s->open = true;
 	s->readonly |= readonly;
+	s->asked_readonly = readonly;
 	s->uri = g_strdup(uri);
 	rpc_conn_set_message_max(s->conn, FRAME_MESSAGE_MAX);
 }

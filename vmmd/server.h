@@ -30,6 +30,9 @@ bool server_listen(struct server *server, const char *path, mode_t mode, bool re
 
 struct rpc_conn *session_conn(struct session *session);
 bool session_readonly(const struct session *session);
+/* On the socket for everybody, without having asked to read only: owners may steer (owner.h). */
+bool session_owns(const struct session *session);
+uid_t session_uid(const struct session *session);
 bool session_is_open(const struct session *session);
 /* CONNECT_OPEN: from now on messages may be long. */
 void session_open(struct session *session, const char *uri, bool readonly);

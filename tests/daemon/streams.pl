@@ -1,0 +1,150 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Volumes filled and read by streams of each kind, by Sys::Virt: streams.pl URI FOLDER
+use strict;
+use warnings;
+use Sys::Virt;
+use Sys::Virt::Error;
+use Sys::Virt::Stream;
+
+my ($uri, $folder) = @ARGV;
+my $bytes = 3 * 1048576 + 4711;
+my $data = join('', map { pack('N', $_ * 2654435761 % 4294967296) } 1 .. $bytes / 4) . 'end';
+$bytes = length($data);
+
+sub check {
+	my ($ok, $what) = @_;
+	die "$what\n" unless $ok;
+}
+
+my $conn = Sys::Virt->new(uri => $uri);
+my $pool = $conn->create_storage_pool("<pool type='dir'><name>s</name><target><path>$folder</path></target></pool>");
+
+sub volume {
+	my ($name) = @_;
+	return $pool->create_volume("<volume><name>$name</name><capacity>4194304</capacity>" .
+		"<target><format type='raw'/></target></volume>");
+}
+
+sub content {
+	my ($vol) = @_;
+	open(my $f, '<:raw', $vol->get_path()) or die $!;
+	local $/;
+	return <$f>;
+}
+
+sub fails {
+	my ($code, $what, $fn) = @_;
+	eval { $fn->() };
+	check(ref($@) eq 'Sys::Virt::Error', "$what: no error, but '$@'");
+	check($@->code == $code, "$what: code " . $@->code . ": " . $@->message);
+}
+
+# blocking: send and finish; what was not sent stays as it was
+{
+	my $vol = volume('blocking');
+	my $st = $conn->new_stream();
+	$vol->upload($st, 0, $bytes);
+	for (my $at = 0; $at < $bytes;) {
+		my $part = substr($data, $at, 100000);
+		$at += $st->send($part, length($part));
+	}
+	$st->finish();
+	check(substr(content($vol), 0, $bytes) eq $data, 'blocking upload');
+	check(length(content($vol)) == 4194304, 'the volume keeps its size');
+
+	$st = $conn->new_stream();
+	$vol->download($st, 1000, 70000);
+	my $got = '';
+	while ((my $n = $st->recv(my $part, 65536)) > 0) {
+		$got .= substr($part, 0, $n);
+	}
+	$st->finish();
+	check($got eq substr($data, 1000, 70000), 'blocking download of a part: ' . length($got));
+}
+
+# callbacks that do all
+{
+	my $vol = volume('callback');
+	my $st = $conn->new_stream();
+	my $at = 0;
+	$vol->upload($st, 0, 0);
+	$st->send_all(sub {
+		my (undef, undef, $want) = @_;
+		my $part = substr($data, $at, $want);
+		$_[1] = $part;
+		$at += length($part);
+		return length($part);
+	});
+	$st->finish();
+	check(substr(content($vol), 0, $bytes) eq $data, 'callback upload');
+
+	my $got = '';
+	$st = $conn->new_stream();
+	$vol->download($st, 0, $bytes);
+	$st->recv_all(sub { $got .= substr($_[1], 0, $_[2]); return $_[2]; });
+	$st->finish();
+	check($got eq $data, 'callback download: ' . length($got));
+}
+
+# non-blocking, by an event loop
+{
+	Sys::Virt::Event::register_default();
+	my $looped = Sys::Virt->new(uri => $uri);
+	my $vol = $looped->get_storage_pool_by_name('s')->get_volume_by_name('blocking');
+	my $st = $looped->new_stream(Sys::Virt::Stream::NONBLOCK);
+	my ($got, $done) = ('', 0);
+	$vol->download($st, 0, $bytes);
+	$st->add_callback(Sys::Virt::Stream::EVENT_READABLE | Sys::Virt::Stream::EVENT_HANGUP, sub {
+		while (1) {
+			my $n = $st->recv(my $part, 65536);
+			return if $n == -2;
+			if ($n <= 0) {
+				$done = 1;
+				return;
+			}
+			$got .= substr($part, 0, $n);
+		}
+	});
+	Sys::Virt::Event::run_default() until $done;
+	$st->remove_callback();
+	$st->finish();
+	check($got eq $data, 'non-blocking download: ' . length($got));
+}
+
+# abort; a second start on one stream; more than there is; of what is gone
+{
+	my $vol = volume('abort');
+	my $st = $conn->new_stream();
+	$vol->upload($st, 0, 0);
+	$st->send('x' x 1000, 1000);
+	$st->abort();
+	$st = $conn->new_stream();
+	my $other = $pool->get_volume_by_name('blocking');
+	$other->download($st, 1 << 40, 1);
+	check($st->recv(my $none, 65536) == 0, 'nothing is behind the end');
+	$st->finish();
+	# whoever wrote is told to end, and takes a moment
+	for (1 .. 600) {
+		last if eval { $vol->delete(); 1 };
+		select(undef, undef, undef, 0.1);
+	}
+	fails(Sys::Virt::Error::ERR_NO_STORAGE_VOL, 'of a volume that is gone', sub { $vol->download($conn->new_stream(), 0, 0) });
+	check($conn->is_alive(), 'the connection goes on');
+}
+
+# sparse: holes where they are taken, else the code by which clients know to leave the flag out
+{
+	my $vol = volume('sparse');
+	my $st = $conn->new_stream();
+	eval { $vol->download($st, 0, 0, Sys::Virt::StorageVol::VOL_DOWNLOAD_SPARSE_STREAM) };
+	if ($@) {
+		check($@->code == Sys::Virt::Error::ERR_ARGUMENT_UNSUPPORTED, 'sparse: ' . $@->message);
+	} else {
+		my ($data_bytes, $hole) = (0, 0);
+		$st->sparse_recv_all(sub { $data_bytes += $_[2]; return $_[2]; }, sub { $hole += $_[1]; return 0; });
+		$st->finish();
+		check($data_bytes == 0 && $hole == 4194304, "sparse download: $data_bytes, $hole");
+	}
+}
+print "all well\n";
