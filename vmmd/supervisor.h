@@ -6,6 +6,7 @@
  *	status		"STATE CAUSE detail": a worker's last words
  *	pid		written by vmmd; a pid counts only while that process's
  *			arguments still name the uuid, so a reused one does not
+ *	handed		which files the worker was given (handed.h)
  *	autodestroy	is there when the domain was to end with its client
  */
 #pragma once

@@ -162,7 +162,7 @@ static bool cmd_snapshot_create_as(struct shell *sh, struct command_args *args, 
 	OPTION_HIDDEN_FLAG("live"), \
 	OPTION_FLAG("validate", "check the XML against the schema first"), \
 	OPTION_HIDDEN_FLAG("quiesce"), \
-	OPTION_HIDDEN_FLAG("reuse-external")
+	OPTION_FLAG("reuse-external", "files that are given are there: empty overlays of yours")
 
 static const struct option_def options_create[] = {
 	OPTION_DOMAIN(DOMAIN),
