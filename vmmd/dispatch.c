@@ -115,13 +115,19 @@ static bool owner_calls(const struct call *call)
 	       session_owns(call->session);
 }
 
-static bool owned(struct call *call, const struct procedure *p, const remote_dom_args *args)
+/* Before the arguments are read: the domain is the first of them. */
+static bool owned(struct call *call, const struct procedure *p, const struct rpc_message *msg)
 {
-	const struct domain *dom;
+	const xdrproc_t proc = (xdrproc_t)xdr_remote_dom_args;
+	const struct domain *dom = NULL;
+	remote_dom_args args = { 0 };
 
 	if (p->need != REMOTE_WRITE || !session_readonly(call->session))
 		return true;
-	dom = domain_find_uuid(call->daemon->domains, (const uint8_t *)args->dom.uuid);
+	if (rpc_message_decode(msg, proc, &args, NULL)) {
+		dom = domain_find_uuid(call->daemon->domains, (const uint8_t *)args.dom.uuid);
+		frame_free(proc, &args);
+	}
 	if (dom && owner_is(dom, session_uid(call->session)))
 		return true;
 	call_fail_text(call, VMM_ERR_OPERATION_DENIED,
@@ -162,13 +168,11 @@ void dispatch(struct call *call, struct rpc_message *msg)
 		refuse(call);
 		return;
 	}
+	if (!owned(call, p, msg))
+		return;
 	args = g_malloc0(p->args_bytes);
 	if (!rpc_message_decode(msg, p->args, args, &error)) {
 		call_fail(call, error);
-		return;
-	}
-	if (!owned(call, p, args)) {
-		frame_free(p->args, args);
 		return;
 	}
 	call->ret_proc = p->ret;
