@@ -4,10 +4,24 @@
 
 #include "vmmd/domain.h"
 
+struct autostart;
+
+/* Of the domain's <metadata>: <autostart xmlns='urn:libvmm:autostart' after='db cache'/> */
+#define AUTOSTART_NAMESPACE "urn:libvmm:autostart"
+
+struct autostart_policy {
+	unsigned parallel;	/* so many are being started at a time */
+	unsigned delay_ms;	/* from one's beginning to the next one's */
+};
+
 /*
  * Starts those that are marked, once in the life of the run folder (which the
- * host's restart empties): a daemon that is merely restarted starts nothing.
+ * host's restart empties), each after those that its metadata names: a daemon
+ * that is merely restarted starts nothing, but goes on with what the one before
+ * it had not begun yet.  NULL: nothing is to be done.
  */
-void autostart_all(struct daemon *daemon);
+struct autostart *autostart_begin(struct daemon *daemon, const struct autostart_policy *policy);
 /* The domain is not busy any more: perhaps its start has waited for that. */
 void autostart_due(struct domain *dom);
+/* Begins no more; NULL is fine. */
+void autostart_free(struct autostart *a);

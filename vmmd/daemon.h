@@ -24,6 +24,7 @@ struct daemon {
 	struct domain_table *domains;
 	struct event_hub *events;
 	struct server *server;
+	struct autostart *autostart;	/* domains that are yet to start with the host; NULL */
 	struct graph *graph;		/* of images */
 	GPtrArray *pools;		/* struct pool */
 	GSList *imagejobs;		/* struct imagejob: children at work */

@@ -43,7 +43,6 @@ struct domain {
 	 * Until it is over nothing but an end of the machine is begun.  NULL: idle.
 	 */
 	const char *busy;
-	bool autostart_waits;		/* for the end of that; autostart.c's */
 	uint64_t balloon_kib;		/* last heard from the guest; 0: nothing heard */
 };
 

@@ -38,14 +38,17 @@
 #define POWERDOWN_TIMEOUT_MS 180000
 /* so that clients are served within a second, whatever the workers do */
 #define ADOPT_WAIT_MS 700
+#define AUTOSTART_PARALLEL 8
 #define SOCKET_GROUP "vmm"
 #define LIBVIRT_FOLDER "/run/libvirt"	/* where clients look when no socket is named */
 
 static struct {
 	char *state_dir, *run_dir, *log_dir, *save_format;
+	int autostart_parallel;
+	double autostart_delay_s;
 	gboolean session, daemonize, foreground, verbose, version, libvirt_compat;
 	gboolean recover, replace;
-} opts;
+} opts = { .autostart_parallel = AUTOSTART_PARALLEL };
 
 static const GOptionEntry entries[] = {
 	{ "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.state_dir, "Keep the database here",
@@ -59,6 +62,10 @@ static const GOptionEntry entries[] = {
 	  "Serve this user only, in the XDG folders", NULL },
 	{ "libvirt-compat", 0, 0, G_OPTION_ARG_NONE, &opts.libvirt_compat,
 	  "Also listen where libvirt's clients look for a vmm:///system without socket=", NULL },
+	{ "autostart-parallel", 0, 0, G_OPTION_ARG_INT, &opts.autostart_parallel,
+	  "Domains that are being started at a time with the host; 8", "N" },
+	{ "autostart-delay", 0, 0, G_OPTION_ARG_DOUBLE, &opts.autostart_delay_s,
+	  "From the beginning of one to the beginning of the next; 0", "SECONDS" },
 	{ "daemon", 'd', 0, G_OPTION_ARG_NONE, &opts.daemonize, "Go to the background when ready",
 	  NULL },
 	{ "foreground", 'f', 0, G_OPTION_ARG_NONE, &opts.foreground,
@@ -274,6 +281,7 @@ static void daemon_close(struct daemon *d)
 		lifecycle_leave_all(d);
 	g_clear_pointer(&d->events, event_hub_free);
 	g_clear_pointer(&d->domains, domain_table_free);
+	g_clear_pointer(&d->autostart, autostart_free);
 	g_clear_pointer(&d->pools, pools_free);
 	g_clear_pointer(&d->graph, graph_free);
 	g_clear_pointer(&d->copies, copies_close);
@@ -370,7 +378,10 @@ static int run(struct daemon *d, int ready_fd, GError **error)
 			background_log(d);
 		g_message("vmmd %s serves %s/vmmd.sock", PACKAGE_VERSION, d->run_dir);
 		ready_tell(&ready_fd);
-		autostart_all(d);
+		d->autostart = autostart_begin(
+			d, &(struct autostart_policy){
+				   (unsigned)opts.autostart_parallel,
+				   (unsigned)(opts.autostart_delay_s * 1000) });
 		if (!d->asked_to_end)
 			g_main_loop_run(d->loop);
 	}
@@ -398,6 +409,11 @@ static bool options_parse(int *argc, char ***argv, GError **error)
 	if (opts.daemonize && opts.foreground)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "--daemon and --foreground exclude each other");
+	if (opts.autostart_parallel < 1)
+		return error_set(error, VMM_ERR_INVALID_ARG, "--autostart-parallel: 1 or more");
+	if (!(opts.autostart_delay_s >= 0 && opts.autostart_delay_s <= 86400))
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "--autostart-delay: seconds, 86400 at most");
 	return save_format_check(opts.save_format, error);
 }
 
