@@ -9,6 +9,7 @@
 #include "vmsh/domain-xml.h"
 #include "vmsh/fleet.h"
 #include "vmsh/json.h"
+#include "vmsh/metrics.h"
 #include "vmsh/options.h"
 #include "vmsh/size.h"
 #include "vmsh/usage.h"
@@ -479,6 +480,8 @@ const struct command commands_stat[] = {
 	  COMMAND_JSON, cmd_dommemstat },
 	{ "domstats", GROUP, "show all counters of domains", options_domstats, COMMAND_JSON,
 	  cmd_domstats },
+	{ "metrics", GROUP, "print all counters as OpenMetrics text", NULL, 0, cmd_metrics,
+	  "For a Prometheus that reads files: vmsh metrics > FILE, again and again." },
 	{ "setmem", GROUP, "give memory to domains or take it back", options_setmem, 0,
 	  cmd_setmem },
 	{ "vcpucount", GROUP, "show how many processors a domain has", options_vcpucount,

@@ -39,7 +39,6 @@ static uint64_t sum_devices(const struct vmm_domain_stats *d, const char *class,
 	return sum;
 }
 
-/* A counter that went back belongs to a machine that was started anew. */
 static double rate(uint64_t now, uint64_t before, double seconds)
 {
 	return now > before && seconds > 0 ? (double)(now - before) / seconds : 0;
@@ -60,7 +59,8 @@ static void row_fill(struct top_row *r, const struct vmm_domain_stats *d,
 		.rx_bytes = sum_devices(d, "net", "rx.bytes"),
 		.tx_bytes = sum_devices(d, "net", "tx.bytes"),
 	};
-	if (!old || old->uptime_s > r->uptime_s)
+	/* it has been started meanwhile, or was being started and told nothing yet */
+	if (!old || !old->cpu_ns || vmm_domain_id(old->dom) != vmm_domain_id(r->dom))
 		return;
 	r->cpu_percent = rate(r->cpu_ns, old->cpu_ns, seconds) / 1e7;
 	r->read_rate = rate(r->read_bytes, old->read_bytes, seconds);
