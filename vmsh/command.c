@@ -13,6 +13,7 @@
 
 static const struct command *const tables[] = {
 	commands_domain,
+	commands_create,
 	commands_save,
 	commands_info,
 	commands_history,

@@ -5,6 +5,7 @@
 #include "vmsh/command.h"
 
 extern const struct command commands_domain[];	/* cmd-domain.c: life of domains */
+extern const struct command commands_create[];	/* cmd-create.c: domains of words */
 extern const struct command commands_save[];	/* cmd-save.c: domains in files */
 extern const struct command commands_info[];	/* cmd-info.c: looking at domains */
 extern const struct command commands_graph[];	/* cmd-graph.c: images the daemon knows */

@@ -127,8 +127,6 @@ GPtrArray *xml_ifaces(const char *xml, GError **error)
 	return devices(xml, "interface", iface_new, iface_free, error);
 }
 
-/* ---- snapshots ---- */
-
 static char *text_of(xmlNode *node)
 {
 	xmlChar *text = node ? xmlNodeGetContent(node) : NULL;
@@ -137,6 +135,21 @@ static char *text_of(xmlNode *node)
 	xmlFree(text);
 	return copy;
 }
+
+char *xml_pool_folder(const char *xml, GError **error)
+{
+	g_autoptr(xmlDoc) doc = parse(xml, error);
+	char *folder;
+
+	if (!doc)
+		return NULL;
+	folder = text_of(child(child(xmlDocGetRootElement(doc), "target"), "path"));
+	if (!folder)
+		g_set_error(error, VMM_ERROR, VMM_ERR_XML, "the pool has no folder");
+	return folder;
+}
+
+/* ---- snapshots ---- */
 
 static void snapshot_disk_free(void *p)
 {

@@ -43,3 +43,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xml_snapshot, xml_snapshot_free)
 /* Arrays that own what they point to; NULL and *error when xml is no domain. */
 GPtrArray *xml_disks(const char *xml, GError **error);
 GPtrArray *xml_ifaces(const char *xml, GError **error);
+/* Where a pool keeps its volumes. */
+char *xml_pool_folder(const char *xml, GError **error);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A domain's XML, of the words of a command line, for people who want none. */
+#pragma once
+
+#include "vmsh/command.h"
+
+/* What both commands that make a machine of words have: domain_write() reads these. */
+#define OPTIONS_MACHINE(kernel_flags) \
+	{ .name = "kernel", .kind = OPT_STRING, .flags = kernel_flags, .complete = COMPLETE_FILE, \
+	  .value = "FILE", .help = "bzImage or vmlinux" }, \
+	{ .name = "initrd", .kind = OPT_STRING, .complete = COMPLETE_FILE, .value = "FILE", \
+	  .help = "initial RAM disk" }, \
+	{ .name = "disk", .kind = OPT_STRING, .flags = OPT_MANY, .complete = COMPLETE_FILE, \
+	  .value = "PATH[,format=raw|qcow2][,readonly]", \
+	  .help = "a disk; the first is /dev/vda" }, \
+	{ .name = "cmdline", .kind = OPT_STRING, .value = "TEXT", \
+	  .help = "kernel command line; console=ttyS0 if not given" }, \
+	{ .name = "memory", .kind = OPT_SIZE, .value = "MB", \
+	  .help = "in MiB, or with a suffix: 2G; 256 if not given" }, \
+	OPTION_FLAG("net", "a network card with user-mode NAT: 10.0.2.15 by DHCP"), \
+	{ .name = "forward", .kind = OPT_STRING, .flags = OPT_MANY, \
+	  .value = "[udp:][ADDRESS:]HOST:GUEST", \
+	  .help = "a host port that leads to a guest port; implies --net" }
+
+/* image: a qcow2 file that is the first disk, before those of --disk; NULL: none. */
+char *domain_write(const struct command_args *args, const char *name, uint64_t cpus,
+		   const char *image, GError **error);
