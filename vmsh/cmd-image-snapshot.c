@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "libvmm/block/image.h"
+#include "vmsh/image-common.h"
 #include "vmsh/image-json.h"
-#include "vmsh/options.h"
 #include "vmsh/shell.h"
 #include "vmsh/usage.h"
 
@@ -37,6 +37,7 @@ static bool cmd_image_snapshot(struct shell *sh, struct command_args *args, GErr
 		{ "delete", image_snapshot_delete, "Snapshot deleted." },
 	};
 	unsigned given = args_given(args, "list"), act = 0;
+	const char *path = args_text(args, "file"), *format;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(acts); i++)
 		if (args_given(args, acts[i].option)) {
@@ -47,8 +48,8 @@ static bool cmd_image_snapshot(struct shell *sh, struct command_args *args, GErr
 		return usage_error(error, "image snapshot: one of -l, -c, -a and -d at a time");
 	if (!given || args_given(args, "list"))
 		return list_snapshots(args, error);
-	if (!acts[act].act(args_text(args, "file"), args_text(args, "format"),
-			   args_text(args, acts[act].option), error))
+	format = image_sure_format(args, path, error);
+	if (!format || !acts[act].act(path, format, args_text(args, acts[act].option), error))
 		return false;
 	if (!args_given(args, "quiet"))
 		shell_say(sh, "%s", acts[act].said);
@@ -63,7 +64,9 @@ static const struct option_def options_snapshot[] = {
 	{ .name = "file", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED,
 	  .complete = COMPLETE_FILE, .value = "FILE", .help = "a qcow2 image" },
 	{ .name = "format", .letter = 'f', .kind = OPT_STRING, .complete = COMPLETE_WORDS,
-	  .words = "raw qcow2", .help = "the image's format; found out if not given" },
+	  .words = "raw qcow2",
+	  .help = "the image's format; needed for changes unless its name and its "
+		  "first bytes agree" },
 	{ .name = "list", .letter = 'l', .kind = OPT_FLAG,
 	  .help = "show those that it has: the default" },
 	OPTION_SNAPSHOT("create", 'c', "make one of this name"),

@@ -9,51 +9,14 @@
 
 #include "libvmm/util/error.h"
 #include "vmsh/format.h"
+#include "vmsh/image-common.h"
 #include "vmsh/image-json.h"
 #include "vmsh/image-options.h"
-#include "vmsh/options.h"
-#include "vmsh/progress.h"
 #include "vmsh/shell.h"
 #include "vmsh/size.h"
 #include "vmsh/usage.h"
 
-static struct progress progress_of(struct shell *sh, struct command_args *args)
-{
-	return progress_new(sh, args_given(args, "progress"), args_given(args, "quiet"));
-}
-
-static void say(struct shell *sh, struct command_args *args, const char *text)
-{
-	if (!args_given(args, "quiet"))
-		shell_say(sh, "%s", text);
-}
-
 /* ---- create ---- */
-
-/* What a user writes after -b, seen from here: relative names count from the overlay's folder. */
-static char *backing_from_here(const char *overlay, const char *backing)
-{
-	g_autofree char *folder = g_path_get_dirname(overlay);
-
-	return g_path_is_absolute(backing) ? g_strdup(backing) :
-					     g_build_filename(folder, backing, NULL);
-}
-
-/* False only when a backing file is given and its format cannot be known. */
-static bool backing_options(struct command_args *args, struct image_create_opts *o, GError **error)
-{
-	g_autofree char *here = NULL;
-
-	if (args_given(args, "backing"))
-		o->backing_file = args_text(args, "backing");
-	if (args_given(args, "backing-format"))
-		o->backing_format = args_text(args, "backing-format");
-	if (!o->backing_file || o->backing_format)
-		return true;
-	here = backing_from_here(o->path, o->backing_file);
-	o->backing_format = format_of_disk(here, "-F FORMAT", error);
-	return o->backing_format != NULL;
-}
 
 static bool cmd_create(struct shell *sh, struct command_args *args, GError **error)
 {
@@ -66,7 +29,7 @@ static bool cmd_create(struct shell *sh, struct command_args *args, GError **err
 	g_autofree char *text = NULL;
 
 	extra = image_options_parse(args_words(args, "options"), &o, error);
-	if (!extra || !backing_options(args, &o, error))
+	if (!extra || !image_backing_options(args, &o, error))
 		return false;
 	o.format = args_text(args, "format");
 	if (!o.format)
@@ -77,7 +40,7 @@ static bool cmd_create(struct shell *sh, struct command_args *args, GError **err
 	if (!image_create(&o, error))
 		return false;
 	text = g_strdup_printf("Created '%s' (%s)", o.path, o.format);
-	say(sh, args, text);
+	image_say(sh, args, text);
 	return true;
 }
 
@@ -114,13 +77,18 @@ static bool cmd_check(struct shell *sh, struct command_args *args, GError **erro
 	bool quiet = args_given(args, "quiet");
 	enum image_repair how = !repair ? IMAGE_REPAIR_NONE :
 				g_str_equal(repair, "all") ? IMAGE_REPAIR_ALL : IMAGE_REPAIR_LEAKS;
+	struct progress p = { .sh = sh };	/* only to end when ^C is typed */
+	const struct image_check_opts o = {
+		.repair = how,
+		.report = quiet || args_json(args) ? NULL : on_finding,
+		.progress = { .fn = progress_tell, .opaque = &p },
+	};
 	struct image_check c = { 0 };
 	g_autofree char *text = NULL;
 
-	if (!format)
-		format = image_probe(path, error);
-	if (!format || !image_check(path, format, how,
-				    quiet || args_json(args) ? NULL : on_finding, NULL, &c, error))
+	format = how != IMAGE_REPAIR_NONE ? image_sure_format(args, path, error) :
+		 format ? format : image_probe(path, error);
+	if (!format || !image_check(path, format, &o, &c, error))
 		return false;
 	text = args_json(args) ? image_check_json(&c, path, format) : image_check_text(&c);
 	if (!quiet)
@@ -171,43 +139,22 @@ static bool cmd_map(struct shell *sh, struct command_args *args, GError **error)
 	return ok;
 }
 
-/* ---- convert, compare ---- */
-
-static bool cmd_convert(struct shell *sh, struct command_args *args, GError **error)
-{
-	struct progress p = progress_of(sh, args);
-	struct image_convert_opts o = {
-		.source = args_text(args, "source"),
-		.source_format = args_text(args, "format"),
-		.target = { .path = args_text(args, "target") },
-		.share_source = args_given(args, "force-share"),
-		.compress = args_given(args, "compress"),
-		.progress = { .fn = progress_tell, .opaque = &p },
-	};
-	g_auto(GStrv) extra = image_options_parse(args_words(args, "options"), &o.target, error);
-
-	if (!extra || !backing_options(args, &o.target, error))
-		return false;
-	o.target.format = args_text(args, "target-format");
-	if (!o.target.format)
-		o.target.format = o.target.backing_file ? "qcow2" : format_of_name(o.target.path);
-	return progress_end(&p, image_convert(&o, error));
-}
+/* ---- compare ---- */
 
 #define COMPARE_FAILED 2
 
 static bool cmd_compare(struct shell *sh, struct command_args *args, GError **error)
 {
-	struct progress p = progress_of(sh, args);
+	struct progress p = image_progress_of(sh, args);
 	const struct image_progress progress = { .fn = progress_tell, .opaque = &p };
 	bool strict = args_given(args, "strict");
 	g_autofree char *text = NULL;
 	struct image_compare c = { 0 };
 
-	if (!progress_end(&p, image_compare(args_text(args, "first"), args_text(args, "format"),
-					    args_text(args, "second"),
-					    args_text(args, "second-format"), strict, &progress, &c,
-					    error))) {
+	if (!progress_end(
+		    &p, image_compare(args_text(args, "first"), args_text(args, "format"),
+				      args_text(args, "second"), args_text(args, "second-format"),
+				      strict, &progress, &c, error))) {
 		sh->status = COMPARE_FAILED;
 		return false;
 	}
@@ -218,13 +165,13 @@ static bool cmd_compare(struct shell *sh, struct command_args *args, GError **er
 		return c.equal;
 	}
 	if (c.sizes_differ && !strict)
-		say(sh, args, "Warning: the images have different sizes.");
+		image_say(sh, args, "Warning: the images have different sizes.");
 	if (!c.equal && strict && c.sizes_differ)
 		text = g_strdup("The images have different sizes.");
 	else if (!c.equal)
 		text = g_strdup_printf("Content mismatch at offset %" G_GUINT64_FORMAT "!",
 				       c.offset);
-	say(sh, args, c.equal ? "Images are identical." : text);
+	image_say(sh, args, c.equal ? "Images are identical." : text);
 	return c.equal;
 }
 
@@ -255,26 +202,28 @@ static bool cmd_resize(struct shell *sh, struct command_args *args, GError **err
 {
 	struct image_resize_opts o = {
 		.path = args_text(args, "file"),
-		.format = args_text(args, "format"),
+		.format = image_sure_format(args, args_text(args, "file"), error),
 		.shrink = args_given(args, "shrink"),
 	};
 	const char *prealloc = args_text(args, "preallocation");
 
+	if (!o.format)
+		return false;
 	if (prealloc && !image_prealloc_from_name(prealloc, &o.preallocation, error))
 		return false;
 	if (!new_size(args_text(args, "size"), o.path, o.format, &o.bytes, error) ||
 	    !image_resize(&o, error))
 		return false;
-	say(sh, args, "Image resized.");
+	image_say(sh, args, "Image resized.");
 	return true;
 }
 
 static bool cmd_rebase(struct shell *sh, struct command_args *args, GError **error)
 {
-	struct progress p = progress_of(sh, args);
+	struct progress p = image_progress_of(sh, args);
 	struct image_rebase_opts o = {
 		.path = args_text(args, "file"),
-		.format = args_text(args, "format"),
+		.format = image_sure_format(args, args_text(args, "file"), error),
 		.backing_file = args_text(args, "backing"),
 		.backing_format = args_text(args, "backing-format"),
 		.unsafe = args_given(args, "unsafe"),
@@ -282,8 +231,10 @@ static bool cmd_rebase(struct shell *sh, struct command_args *args, GError **err
 	};
 	g_autofree char *here = NULL;
 
+	if (!o.format)
+		return false;
 	if (o.backing_file && *o.backing_file && !o.backing_format) {
-		here = backing_from_here(o.path, o.backing_file);
+		here = image_backing_from_here(o.path, o.backing_file);
 		o.backing_format = format_of_disk(here, "-F FORMAT", error);
 		if (!o.backing_format)
 			return false;
@@ -293,49 +244,22 @@ static bool cmd_rebase(struct shell *sh, struct command_args *args, GError **err
 
 static bool cmd_commit(struct shell *sh, struct command_args *args, GError **error)
 {
-	struct progress p = progress_of(sh, args);
+	struct progress p = image_progress_of(sh, args);
 	struct image_commit_opts o = {
 		.path = args_text(args, "file"),
-		.format = args_text(args, "format"),
+		.format = image_sure_format(args, args_text(args, "file"), error),
 		.base = args_text(args, "base"),
 		.keep = args_given(args, "keep"),
 		.progress = { .fn = progress_tell, .opaque = &p },
 	};
 
-	if (!progress_end(&p, image_commit(&o, error)))
+	if (!o.format || !progress_end(&p, image_commit(&o, error)))
 		return false;
-	say(sh, args, "Image committed.");
+	image_say(sh, args, "Image committed.");
 	return true;
 }
 
 /* ---- tables ---- */
-
-#define FORMATS "raw qcow2"
-#define OPTION_FORMAT(option, short, text) { \
-	.name = option, .letter = short, .kind = OPT_STRING, .complete = COMPLETE_WORDS, \
-	.words = FORMATS, .help = text, \
-}
-#define OPTION_FILE(option, label, text) { \
-	.name = option, .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED, \
-	.complete = COMPLETE_FILE, .value = label, .help = text, \
-}
-#define OPTION_BACKING(text) { \
-	.name = "backing", .letter = 'b', .kind = OPT_STRING, .complete = COMPLETE_FILE, \
-	.value = "FILE", .help = text, \
-}
-#define OPTION_LETTER(option, short, text) { \
-	.name = option, .letter = short, .kind = OPT_FLAG, .help = text, \
-}
-#define OPTION_O { \
-	.name = "options", .letter = 'o', .kind = OPT_STRING, .flags = OPT_MANY, \
-	.value = "NAME=VALUE,...", .help = IMAGE_OPTIONS_HELP, \
-}
-#define OPTION_QUIET OPTION_LETTER("quiet", 'q', "print nothing")
-#define OPTION_PROGRESS \
-	OPTION_LETTER("progress", 'p', "show how far it is, though not on a terminal")
-#define OPTION_SHARE OPTION_LETTER("force-share", 'U', "read it though a machine uses it")
-#define OPTION_THIS_FORMAT \
-	OPTION_FORMAT("format", 'f', "the image's format; found out if not given")
 
 static const struct option_def options_create[] = {
 	OPTION_FILE("file", "FILE", "the new image"),
@@ -359,7 +283,11 @@ static const struct option_def options_info[] = {
 	OPTION_FLAG("backing-chain", "its backing files as well"), OPTION_SHARE, { 0 },
 };
 static const struct option_def options_check[] = {
-	OPTION_FILE("file", "FILE", "the image"), OPTION_THIS_FORMAT, OPTION_QUIET,
+	OPTION_FILE("file", "FILE", "the image"),
+	OPTION_FORMAT("format", 'f',
+		      "the image's format; with -r needed unless its name and its first bytes "
+		      "agree"),
+	 OPTION_QUIET,
 	{ .name = "repair", .letter = 'r', .kind = OPT_STRING, .complete = COMPLETE_WORDS,
 	  .words = "leaks all", .help = "free leaked clusters, or repair all that can be" },
 	{ 0 },
@@ -367,17 +295,6 @@ static const struct option_def options_check[] = {
 static const struct option_def options_map[] = {
 	OPTION_FILE("file", "FILE", "the image"), OPTION_THIS_FORMAT, OPTION_SHARE,
 	{ 0 },
-};
-static const struct option_def options_convert[] = {
-	OPTION_FILE("source", "SOURCE", "the image to read"),
-	OPTION_FILE("target", "TARGET", "the image to make"),
-	OPTION_FORMAT("format", 'f', "the source's format; found out if not given"),
-	OPTION_FORMAT("target-format", 'O', "the target's format; by its suffix if not given"),
-	OPTION_LETTER("compress", 'c', "compressed clusters"),
-	{ .name = "backing", .letter = 'B', .kind = OPT_STRING, .complete = COMPLETE_FILE,
-	  .value = "FILE", .help = "make an overlay of this, with what differs from it" },
-	OPTION_FORMAT("backing-format", 'F', "the backing file's format"),
-	OPTION_O, OPTION_PROGRESS, OPTION_QUIET, OPTION_SHARE, { 0 },
 };
 static const struct option_def options_compare[] = {
 	OPTION_FILE("first", "FILE", "an image"), OPTION_FILE("second", "FILE", "another"),
@@ -390,21 +307,21 @@ static const struct option_def options_resize[] = {
 	OPTION_FILE("file", "FILE", "the image"),
 	{ .name = "size", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED,
 	  .value = "[+|-]SIZE", .help = "its new size, or how much more or less" },
-	OPTION_THIS_FORMAT,
+	OPTION_SURE_FORMAT,
 	OPTION_FLAG("shrink", "let it become smaller: what is behind the end is lost"),
 	{ .name = "preallocation", .kind = OPT_STRING, .complete = COMPLETE_WORDS,
 	  .words = "off metadata falloc full", .help = "of what is added" },
 	OPTION_QUIET, { 0 },
 };
 static const struct option_def options_rebase[] = {
-	OPTION_FILE("file", "FILE", "the overlay"), OPTION_THIS_FORMAT,
+	OPTION_FILE("file", "FILE", "the overlay"), OPTION_SURE_FORMAT,
 	OPTION_BACKING("its new backing file; \"\" or nothing: none any more"),
 	OPTION_FORMAT("backing-format", 'F', "the new backing file's format"),
 	OPTION_LETTER("unsafe", 'u', "only change the name: its contents must be the same"),
 	OPTION_PROGRESS, OPTION_QUIET, { 0 },
 };
 static const struct option_def options_commit[] = {
-	OPTION_FILE("file", "FILE", "the overlay"), OPTION_THIS_FORMAT,
+	OPTION_FILE("file", "FILE", "the overlay"), OPTION_SURE_FORMAT,
 	{ .name = "base", .letter = 'b', .kind = OPT_STRING, .complete = COMPLETE_FILE,
 	  .value = "FILE",
 	  .help = "commit into this one of its backing files; those between are of no use then" },
@@ -412,28 +329,24 @@ static const struct option_def options_commit[] = {
 	OPTION_PROGRESS, OPTION_QUIET, { 0 },
 };
 
-#define GROUP "Image files (no daemon)"
-
 const struct command commands_image[] = {
-	{ "image create", GROUP, "make an image, or an overlay of one", options_create,
+	{ "image create", IMAGE_GROUP, "make an image, or an overlay of one", options_create,
 	  COMMAND_OFFLINE, cmd_create },
-	{ "image info", GROUP, "show what an image is", options_info,
+	{ "image info", IMAGE_GROUP, "show what an image is", options_info,
 	  COMMAND_OFFLINE | COMMAND_JSON, cmd_image_info },
-	{ "image check", GROUP, "look for damage in a qcow2 image", options_check,
+	{ "image check", IMAGE_GROUP, "look for damage in a qcow2 image", options_check,
 	  COMMAND_OFFLINE | COMMAND_JSON, cmd_check,
 	  "Exit status: 0 in order, 1 could not be checked, 2 damaged, 3 leaked clusters only." },
-	{ "image map", GROUP, "show where an image's bytes are", options_map,
+	{ "image map", IMAGE_GROUP, "show where an image's bytes are", options_map,
 	  COMMAND_OFFLINE | COMMAND_JSON, cmd_map },
-	{ "image convert", GROUP, "copy an image into another format", options_convert,
-	  COMMAND_OFFLINE, cmd_convert },
-	{ "image compare", GROUP, "compare what guests see of two images", options_compare,
+	{ "image compare", IMAGE_GROUP, "compare what guests see of two images", options_compare,
 	  COMMAND_OFFLINE | COMMAND_JSON, cmd_compare,
 	  "Exit status: 0 equal, 1 different, 2 could not be compared." },
-	{ "image resize", GROUP, "change an image's size", options_resize, COMMAND_OFFLINE,
+	{ "image resize", IMAGE_GROUP, "change an image's size", options_resize, COMMAND_OFFLINE,
 	  cmd_resize },
-	{ "image rebase", GROUP, "give an overlay another backing file", options_rebase,
+	{ "image rebase", IMAGE_GROUP, "give an overlay another backing file", options_rebase,
 	  COMMAND_OFFLINE, cmd_rebase },
-	{ "image commit", GROUP, "put an overlay's contents into its backing file", options_commit,
-	  COMMAND_OFFLINE, cmd_commit },
+	{ "image commit", IMAGE_GROUP, "put an overlay's contents into its backing file",
+	  options_commit, COMMAND_OFFLINE, cmd_commit },
 	{ 0 },
 };

@@ -28,6 +28,7 @@ static const struct command *const tables[] = {
 	commands_host,
 	commands_image,
 	commands_image_snapshot,
+	commands_image_convert,
 	commands_image_bench,
 	commands_shell,
 };

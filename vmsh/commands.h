@@ -18,6 +18,7 @@ extern const struct command commands_stat[];	/* cmd-stat.c: devices and statisti
 extern const struct command commands_host[];	/* cmd-host.c: the host and the daemon */
 extern const struct command commands_image[];	/* cmd-image.c: image files, no daemon */
 extern const struct command commands_image_bench[];	/* cmd-image-bench.c: how fast */
+extern const struct command commands_image_convert[]; /* cmd-image-convert.c: and dd, measure */
 extern const struct command commands_image_snapshot[]; /* cmd-image-snapshot.c */
 extern const struct command commands_snapshot_create[];	/* cmd-snapshot-create.c */
 extern const struct command commands_snapshot[];	/* cmd-snapshot.c */

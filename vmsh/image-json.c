@@ -303,6 +303,33 @@ char *image_compare_json(const struct image_compare *c)
 	return json_finish(j);
 }
 
+/* ---- measure ---- */
+
+char *image_measure_json(const struct image_measure *m)
+{
+	struct json *j = json_new();
+
+	json_begin_object(j, NULL);
+	if (m->has_bitmaps)
+		json_number(j, "bitmaps", m->bitmaps);
+	json_number(j, "required", m->required);
+	json_number(j, "fully-allocated", m->fully_allocated);
+	json_end(j);
+	return json_finish(j);
+}
+
+char *image_measure_text(const struct image_measure *m)
+{
+	GString *s = g_string_new(NULL);
+
+	g_string_append_printf(s, "required size: %" G_GUINT64_FORMAT "\n", m->required);
+	g_string_append_printf(s, "fully allocated size: %" G_GUINT64_FORMAT "\n",
+			       m->fully_allocated);
+	if (m->has_bitmaps)
+		g_string_append_printf(s, "bitmaps size: %" G_GUINT64_FORMAT "\n", m->bitmaps);
+	return g_string_free(s, FALSE);
+}
+
 /* ---- map ---- */
 
 void image_extent_json(struct json *j, const struct image_extent *e)

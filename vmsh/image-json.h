@@ -15,6 +15,9 @@ char *image_snapshots_text(const struct image_info *info);
 char *image_check_json(const struct image_check *check, const char *path, const char *format);
 char *image_check_text(const struct image_check *check);
 
+char *image_measure_json(const struct image_measure *measure);
+char *image_measure_text(const struct image_measure *measure);
+
 char *image_compare_json(const struct image_compare *compare);
 
 void image_extent_json(struct json *j, const struct image_extent *extent);

@@ -83,6 +83,7 @@ struct layer {
 	uint32_t zero_bytes;		/* alignment of layer_ops.zero */
 	bool read_only;
 	bool discard;
+	uint64_t shown;			/* offline tools: data found in it until now */
 	struct layer *backing;		/* owned */
 	void *priv;			/* struct qcow2 */
 };

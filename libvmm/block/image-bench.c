@@ -103,9 +103,8 @@ static bool bench_check(const struct image_bench_opts *o, GError **error)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "buffer size, step and offset are multiples of 512, and a buffer "
 				 "has 64M at most");
-	if (o->write && !o->format)
-		return error_set(error, VMM_ERR_INVALID_ARG,
-				 "a format is never guessed for writing: say it with -f FORMAT");
+	if (o->write && !image_format_given(o->path, o->format, error))
+		return false;
 	if ((o->flush_interval || o->no_drain) && !o->write)
 		return error_set(error, VMM_ERR_INVALID_ARG, "flushes go with writes: add -w");
 	return true;

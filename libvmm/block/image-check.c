@@ -9,12 +9,13 @@
 
 /* ---- check ---- */
 
-static bool check_layer(struct layer *l, enum image_repair repair, image_report_fn *report,
-			void *opaque, struct image_check *ret, GError **error)
+static bool check_layer(struct layer *l, const struct image_check_opts *o, struct image_check *ret,
+			GError **error)
 {
-	struct check_opts opts = {
-		.fix_leaks = repair != IMAGE_REPAIR_NONE, .fix_errors = repair == IMAGE_REPAIR_ALL,
-		.report = report, .opaque = opaque,
+	const struct check_opts opts = {
+		.fix_leaks = o->repair != IMAGE_REPAIR_NONE,
+		.fix_errors = o->repair == IMAGE_REPAIR_ALL,
+		.report = o->report, .opaque = o->opaque, .progress = &o->progress,
 	};
 	bool ok;
 
@@ -25,13 +26,17 @@ static bool check_layer(struct layer *l, enum image_repair repair, image_report_
 	return ok;
 }
 
-bool image_check(const char *path, const char *format, enum image_repair repair,
-		 image_report_fn *report, void *opaque, struct image_check *ret, GError **error)
+bool image_check(const char *path, const char *format, const struct image_check_opts *opts,
+		 struct image_check *ret, GError **error)
 {
-	struct file_opts fo = { .path = path, .read_only = repair == IMAGE_REPAIR_NONE };
+	static const struct image_check_opts look;
+	const struct image_check_opts *o = opts ? opts : &look;
+	const struct file_opts fo = { .path = path, .read_only = o->repair == IMAGE_REPAIR_NONE };
 	struct layer l = { .read_only = fo.read_only, .format = "qcow2" };
 	bool ok;
 
+	if (!fo.read_only && !image_format_given(path, format, error))
+		return false;
 	format = image_format(path, format, error);
 	if (!format)
 		return false;
@@ -40,7 +45,7 @@ bool image_check(const char *path, const char *format, enum image_repair repair,
 				 "image '%s': a %s image has nothing to check", path, format);
 	l.file = file_open(&fo, error);
 	ok = l.file && lock_image(l.file->fd, path, fo.read_only, error) &&
-	     check_layer(&l, repair, report, opaque, ret, error);
+	     check_layer(&l, o, ret, error);
 	file_close(l.file);
 	return ok;
 }

@@ -14,61 +14,19 @@
 #include "libvmm/block/image-priv.h"
 #include "libvmm/util/error.h"
 
-#define CHUNK_BYTES (2u << 20)
-
-/* What the layers from `top` down to `base` (without it) say; BACKING: nothing. */
-static int commit_map(struct layer *top, const struct layer *base, uint64_t off, uint64_t bytes,
-		      struct extent *ret)
-{
-	*ret = (struct extent){ .type = EXTENT_BACKING, .bytes = bytes };
-	for (struct layer *l = top; l != base && ret->type == EXTENT_BACKING; l = l->backing) {
-		int r;
-
-		if (off >= l->bytes) {	/* a shorter one hides what is behind it */
-			ret->type = EXTENT_ZERO;
-			return 0;
-		}
-		r = l->ops->map(l, off, MIN(ret->bytes, l->bytes - off), ret);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int commit_extent(struct block *from, struct block *base, const struct extent *ext,
-			 uint64_t off, uint8_t *buf)
-{
-	int r;
-
-	if (ext->type == EXTENT_BACKING)
-		return 0;
-	if (ext->type == EXTENT_ZERO)
-		return block_pwrite_zeroes(base, off, ext->bytes, BLOCK_REQ_UNMAP);
-	r = block_pread(from, off, buf, ext->bytes);
-	return r < 0 ? r : block_pwrite(base, off, buf, ext->bytes);
-}
-
-/* until: the layer of `from` that is not copied any more. */
+/* until: the layer of `from` that is not copied any more; NULL: all there are. */
 static bool commit_copy(const struct image_commit_opts *o, struct block *from,
 			const struct layer *until, struct block *base, GError **error)
 {
-	g_autofree uint8_t *buf = g_malloc(CHUNK_BYTES);
-	uint64_t end = block_bytes(from), off = 0;
-	int r = 0;
+	const struct image_copy copy = { .from = from, .to = base, .source = o->path,
+					 .target = block_top(base)->file->path, .over = true,
+					 .partial = true, .until = until,
+					 .progress = &o->progress };
+	int r;
 
-	while (off < end && r == 0) {
-		struct extent ext;
-
-		r = commit_map(block_top(from), until, off, MIN(CHUNK_BYTES, end - off), &ext);
-		if (r == 0)
-			r = commit_extent(from, base, &ext, off, buf);
-		if (r == 0)
-			off += ext.bytes;
-		if (r == 0 && !image_tick(&o->progress, off, end, error))
-			return false;
-	}
-	if (r == 0)
-		r = block_flush(base);
+	if (!image_copy(&copy, error))
+		return false;
+	r = block_flush(base);
 	return r == 0 || error_errno(error, r, "commit image '%s'", o->path);
 }
 
@@ -158,11 +116,15 @@ static bool commit_check(const struct image_commit_opts *o, const struct qcow2 *
 
 bool image_commit(const struct image_commit_opts *o, GError **error)
 {
-	g_autoptr(block) top = image_open_alone(o->path, o->format, false, error);
+	g_autoptr(block) top = NULL;
 	g_autofree char *path = NULL;
-	struct qcow2 *q = top ? qcow2_of(block_top(top)) : NULL;
+	struct qcow2 *q;
 	int r = 0;
 
+	if (!image_format_given(o->path, o->format, error))
+		return false;
+	top = image_open_alone(o->path, o->format, false, error);
+	q = top ? qcow2_of(block_top(top)) : NULL;
 	if (!top || !commit_check(o, q, error))
 		return false;
 	if (o->base)

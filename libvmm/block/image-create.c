@@ -50,9 +50,13 @@ static bool opts_check_qcow2(const struct image_create_opts *o, bool v2, GError 
 	return true;
 }
 
-static bool opts_check(const struct image_create_opts *o, GError **error)
+bool image_is_v2(const struct image_create_opts *o)
 {
-	bool v2 = o->compat && (!strcmp(o->compat, "0.10") || !strcmp(o->compat, "v2"));
+	return o->compat && (!strcmp(o->compat, "0.10") || !strcmp(o->compat, "v2"));
+}
+
+bool image_create_check(const struct image_create_opts *o, GError **error)
+{
 
 	if (!image_format(o->path, o->format ? o->format : "?", error))
 		return false;
@@ -71,7 +75,7 @@ static bool opts_check(const struct image_create_opts *o, GError **error)
 		return bad(error, "an overlay cannot be preallocated");
 	if (o->backing_unchecked && o->backing_file && !o->bytes)
 		return bad(error, "without opening the backing file the size must be given");
-	return opts_check_qcow2(o, v2, error);
+	return opts_check_qcow2(o, image_is_v2(o), error);
 }
 
 /* An overlay without a size is as large as what is behind it. */
@@ -95,7 +99,7 @@ static bool backing_bytes(const struct image_create_opts *o, uint64_t *bytes, GE
 
 static struct qcow2_header header_from_opts(const struct image_create_opts *o, uint64_t bytes)
 {
-	bool v2 = o->compat && (!strcmp(o->compat, "0.10") || !strcmp(o->compat, "v2"));
+	bool v2 = image_is_v2(o);
 	bool zstd = o->compression_type && !strcmp(o->compression_type, "zstd");
 
 	return (struct qcow2_header){
@@ -258,28 +262,33 @@ static bool create_in(struct file *f, const struct image_create_opts *o, uint64_
 	return r == 0 || error_errno(error, r, "write image '%s'", o->path);
 }
 
-static bool create_preallocated(const struct image_create_opts *o, uint64_t bytes, GError **error)
+static bool create_preallocated(const struct image_create_opts *o,
+				const struct block_opener *opener, uint64_t bytes, GError **error)
 {
+	const struct block_opts bo = { .path = o->path, .format = o->format, .no_backing = true,
+				       .discard = true, .opener = opener };
 	g_autoptr(block) b = NULL;
 	int r;
 
 	if (o->preallocation == IMAGE_PREALLOC_OFF)
 		return true;
-	b = image_open_alone(o->path, o->format, false, error);
+	b = block_open(&bo, error);
 	if (!b || !image_preallocate(b, 0, bytes, o->preallocation, error))
 		return false;
 	r = block_flush(b);
 	return r == 0 || error_errno(error, r, "write image '%s'", o->path);
 }
 
-bool image_create(const struct image_create_opts *o, GError **error)
+bool image_create_by(const struct image_create_opts *o, const struct block_opener *opener,
+		     GError **error)
 {
-	struct file_opts fo = { .path = o->path, .create = true, .exclusive = o->exclusive };
-	bool existed = access(o->path, F_OK) == 0, ok;
+	const struct file_opts fo = { .path = o->path, .create = true, .exclusive = o->exclusive,
+				      .opener = opener };
 	uint64_t bytes = o->bytes;
 	struct file *f;
+	bool ok;
 
-	if (!opts_check(o, error) || !backing_bytes(o, &bytes, error))
+	if (!image_create_check(o, error) || !backing_bytes(o, &bytes, error))
 		return false;
 	bytes = round_up(bytes, 512);
 	f = file_open(&fo, error);
@@ -287,7 +296,13 @@ bool image_create(const struct image_create_opts *o, GError **error)
 		return false;
 	ok = create_in(f, o, bytes, error);
 	file_close(f);
-	ok = ok && create_preallocated(o, bytes, error);
+	return ok && create_preallocated(o, opener, bytes, error);
+}
+
+bool image_create(const struct image_create_opts *o, GError **error)
+{
+	bool existed = access(o->path, F_OK) == 0, ok = image_create_by(o, NULL, error);
+
 	if (!ok && !existed)
 		unlink(o->path);
 	return ok;

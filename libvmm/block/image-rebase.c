@@ -14,69 +14,70 @@
 #include "libvmm/block/image-priv.h"
 #include "libvmm/util/error.h"
 
-#define CHUNK_BYTES (2u << 20)
-
-/* ---- rebase ---- */
-
 struct rebase {
 	const struct image_rebase_opts *o;
 	struct block *top;		/* the overlay alone, for writing */
 	/* what is behind it and what shall be; either may be NULL */
 	struct block *old, *new;
-	uint8_t *buf_old, *buf_new;
+	uint64_t unit;
 };
 
-static int behind_read(struct block *b, uint64_t off, uint8_t *buf, uint64_t n)
+/* What the overlay leaves to those behind it. */
+static bool rebase_want(void *opaque, uint64_t off, uint64_t *bytes, bool *ret_read,
+			bool *ret_stop, GError **error)
 {
-	uint64_t have = b && off < block_bytes(b) ? MIN(n, block_bytes(b) - off) : 0;
+	struct rebase *r = opaque;
+	struct layer *top = block_top(r->top);
+	struct extent ext;
+	int e = top->ops->map(top, off, *bytes, &ext);
 
-	memset(buf + have, 0, n - have);
-	return have ? block_pread(b, off, buf, have) : 0;
+	if (e < 0)
+		return error_errno(error, e, "rebase image '%s'", r->o->path);
+	*bytes = MIN(*bytes, ext.bytes);
+	*ret_read = ext.type == EXTENT_BACKING;
+	return true;
 }
 
-static int rebase_chunk(struct rebase *r, uint64_t off, uint64_t n)
+static int rebase_unit(struct rebase *r, uint64_t off, const uint8_t *old, const uint8_t *new,
+		       uint64_t n)
 {
-	int e = behind_read(r->old, off, r->buf_old, n);
-
-	if (e == 0)
-		e = behind_read(r->new, off, r->buf_new, n);
-	if (e < 0 || memcmp(r->buf_old, r->buf_new, n) == 0)
-		return e;
+	if (memcmp(old, new, n) == 0)
+		return 0;
 	/*
 	 * Version 2 has no zero flag: zeroes are written out, the
 	 * engine would see none to write.
 	 */
-	if (v3(qcow2_of(block_top(r->top))) && buffer_is_zero(r->buf_old, n))
+	if (v3(qcow2_of(block_top(r->top))) && buffer_is_zero(old, n))
 		return block_pwrite_zeroes(r->top, off, n, BLOCK_REQ_UNMAP);
-	return block_pwrite(r->top, off, r->buf_old, n);
+	return block_pwrite(r->top, off, old, n);
 }
 
 /*
  * Whole clusters (subclusters): the top is open without what is behind it, so
  * a part of one would be filled up with zeroes in place of the old contents.
  */
+static int rebase_have(void *opaque, uint64_t off, const uint8_t *old, const uint8_t *new,
+		       uint64_t bytes)
+{
+	struct rebase *r = opaque;
+	int e = 0;
+
+	for (uint64_t at = 0; at < bytes && e == 0; at += r->unit)
+		e = rebase_unit(r, off + at, old + at, new + at, MIN(r->unit, bytes - at));
+	return e;
+}
+
 static bool rebase_copy(struct rebase *r, GError **error)
 {
-	struct layer *top = block_top(r->top);
-	uint64_t end = block_bytes(r->top), unit = top->zero_bytes, off = 0;
+	g_autofree char *what = g_strdup_printf("rebase image '%s'", r->o->path);
+	const uint32_t unit = block_top(r->top)->zero_bytes;
+	const struct image_pair pair = { .a = r->old, .b = r->new, .end = block_bytes(r->top),
+					 .chunk = MAX(unit, IMAGE_PAIR_BYTES), .what = what,
+					 .want = rebase_want, .have = rebase_have, .opaque = r,
+					 .progress = &r->o->progress };
 
-	while (off < end) {
-		struct extent ext;
-		uint64_t n;
-		int e = top->ops->map(top, off, MIN(CHUNK_BYTES, end - off), &ext);
-
-		if (e == 0 && ext.type == EXTENT_BACKING) {
-			n = off + ext.bytes < end ? ext.bytes : end - off;
-			for (uint64_t at = 0; at < n && e == 0; at += unit)
-				e = rebase_chunk(r, off + at, MIN(unit, n - at));
-		}
-		if (e < 0)
-			return error_errno(error, e, "rebase image '%s'", r->o->path);
-		off += ext.bytes;
-		if (!image_tick(&r->o->progress, off, end, error))
-			return false;
-	}
-	return true;
+	r->unit = unit;
+	return image_pair(&pair, error);
 }
 
 static struct block *behind_open(const struct rebase *r, const char *name, const char *format,
@@ -118,8 +119,6 @@ static bool rebase_safely(struct rebase *r, struct qcow2 *q, GError **error)
 		return false;
 	if (name && !(r->new = behind_open(r, name, r->o->backing_format, error)))
 		return false;
-	r->buf_old = g_malloc(CHUNK_BYTES);
-	r->buf_new = g_malloc(CHUNK_BYTES);
 	q->has_backing = true;		/* or will have: zeroes must be said, not left out */
 	return rebase_copy(r, error);
 }
@@ -153,10 +152,10 @@ bool image_rebase(const struct image_rebase_opts *opts, GError **error)
 
 	if (o.backing_file && !o.backing_file[0])
 		o.backing_file = NULL;
+	if (!image_format_given(o.path, o.format, error))
+		return false;
 	r.top = image_open_alone(o.path, o.format, false, error);
 	ok = r.top && rebase_run(&r, error);
-	g_free(r.buf_old);
-	g_free(r.buf_new);
 	block_close(r.old);
 	block_close(r.new);
 	block_close(r.top);

@@ -184,8 +184,11 @@ static bool resize(struct block *b, const struct image_resize_opts *o, GError **
 
 bool image_resize(const struct image_resize_opts *o, GError **error)
 {
-	g_autoptr(block) b = image_open(o->path, o->format, false, false, error);
+	g_autoptr(block) b = NULL;
 
+	if (!image_format_given(o->path, o->format, error))
+		return false;
+	b = image_open(o->path, o->format, false, false, error);
 	return b && resize(b, o, error);
 }
 

@@ -13,8 +13,7 @@ static bool snapshot_do(const char *path, const char *format, const char *name,
 {
 	g_autoptr(block) b = NULL;
 
-	format = image_format(path, format, error);
-	if (!format)
+	if (!image_format_given(path, format, error) || !image_format(path, format, error))
 		return false;
 	if (strcmp(format, "qcow2"))
 		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,

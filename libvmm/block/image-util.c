@@ -36,6 +36,13 @@ const char *image_format(const char *path, const char *format, GError **error)
 	return NULL;
 }
 
+bool image_format_given(const char *path, const char *format, GError **error)
+{
+	return format || error_set(error, VMM_ERR_INVALID_ARG,
+				   "image '%s': a format is never guessed for writing: say it with "
+				   "-f FORMAT", path);
+}
+
 bool image_prealloc_from_name(const char *name, enum image_prealloc *ret, GError **error)
 {
 	static const char *const names[] = { "off", "metadata", "falloc", "full" };
@@ -120,4 +127,18 @@ int image_map_data(struct layer *top, uint64_t off, uint64_t bytes, struct exten
 	    image_raw_hole(ret->layer->file, ret->host_off, &ret->bytes))
 		ret->type = EXTENT_ZERO;
 	return r;
+}
+
+bool image_shown(const struct extent *ext, uint64_t bytes, GError **error)
+{
+	struct layer *l = (struct layer *)ext->layer;
+
+	if (ext->type != EXTENT_DATA)
+		return true;
+	l->shown += bytes;
+	if (l->shown <= round_up(layer_data(l)->end, l->cluster_bytes))
+		return true;
+	return error_set(error, VMM_ERR_INVALID_ARG,
+			 "image '%s' is corrupt: its tables show more data than its file holds; "
+			 "see 'vmsh image check'", l->file->path);
 }

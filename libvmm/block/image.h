@@ -4,9 +4,10 @@
  * calls.  Names and JSON meanings are those of qemu-img, which can be used in
  * turn on the same files.
  *
- * Formats are "raw" or "qcow2".  NULL is accepted for the image that the user
- * names on his command line, and then image_probe() decides; the format of a
- * backing file is never guessed, it must stand in its overlay.
+ * Formats are "raw" or "qcow2".  NULL is accepted for an image that is only
+ * read, and then image_probe() decides; a format is never guessed for writing
+ * (a guest may have written a qcow2 header into its raw disk), nor that of a
+ * backing file: it must stand in its overlay.
  *
  * All of this blocks.  Long operations report progress and can be cancelled by
  * it; a cancelled or failed one leaves its input as it was and no output.
@@ -134,9 +135,19 @@ struct image_check {
 /* One line for each finding; NULL: counts only. */
 typedef void image_report_fn(void *opaque, const char *line);
 
-/* False only when the check could not be made (raw has none: VMM_ERR_OPERATION_UNSUPPORTED). */
-bool image_check(const char *path, const char *format, enum image_repair repair,
-		 image_report_fn *report, void *opaque, struct image_check *ret, GError **error);
+struct image_check_opts {
+	enum image_repair repair;
+	image_report_fn *report;
+	void *opaque;		/* report's */
+	struct image_progress progress;
+};
+
+/*
+ * False only when the check could not be made (raw has none: VMM_ERR_OPERATION_UNSUPPORTED).
+ * opts NULL: look, say nothing.
+ */
+bool image_check(const char *path, const char *format, const struct image_check_opts *opts,
+		 struct image_check *ret, GError **error);
 
 /* ---- map ---- */
 
@@ -158,7 +169,7 @@ typedef bool image_map_fn(void *opaque, const struct image_extent *extent);
 bool image_map(const char *path, const char *format, image_map_fn *fn, void *opaque,
 	       GError **error);
 
-/* ---- convert, compare ---- */
+/* ---- convert ---- */
 
 struct image_convert_opts {
 	const char *source;
@@ -167,11 +178,44 @@ struct image_convert_opts {
 	/* with target.backing_file: an overlay of it, with what differs */
 	bool share_source;			/* -U: read it though it is in use */
 	bool compress;				/* -c: compressed clusters (qcow2) */
+	bool no_create;				/* -n: into an image that is there */
+	bool full;				/* -S 0: zeroes are data, nothing is left out */
+	uint32_t sparse_bytes;			/* -S: so many zeroes are a hole; 0: 4096 */
+	unsigned requests;			/* -m: at a time; 0: as many as are good */
+	bool any_order;				/* -W: write what is there first */
+	bool part;				/* "dd": only so many bytes, from there on */
+	uint64_t skip, count;
 	struct image_progress progress;
 };
 
-/* The target appears under its name when it is complete and on the disk, not before. */
+#define IMAGE_REQUESTS_MAX 16u
+
+/*
+ * The target appears under its name when it is complete and on the disk, not
+ * before; but with no_create, where it is half written until then.
+ */
 bool image_convert(const struct image_convert_opts *opts, GError **error);
+
+/* ---- measure ---- */
+
+struct image_measure_opts {
+	struct image_create_opts target;	/* bytes: without a source */
+	const char *source, *source_format;	/* NULL: target.bytes; NULL: probed */
+	bool share_source;
+	struct image_progress progress;
+};
+
+/* Bytes of a file that image_convert() would make at most; and when all of it were written. */
+struct image_measure {
+	uint64_t required, fully_allocated;
+	bool has_bitmaps;
+	uint64_t bitmaps;	/* what those of the source would need */
+};
+
+bool image_measure(const struct image_measure_opts *opts, struct image_measure *ret,
+		   GError **error);
+
+/* ---- compare ---- */
 
 struct image_compare {
 	bool equal;
@@ -201,7 +245,7 @@ bool image_snapshot_delete(const char *path, const char *format, const char *nam
 
 struct image_resize_opts {
 	const char *path;
-	const char *format;		/* NULL: probed */
+	const char *format;
 	uint64_t bytes;
 	bool shrink;			/* without it a smaller size is refused */
 	enum image_prealloc preallocation;
@@ -211,7 +255,7 @@ bool image_resize(const struct image_resize_opts *opts, GError **error);
 
 struct image_rebase_opts {
 	const char *path;
-	const char *format;		/* NULL: probed; raw is refused */
+	const char *format;
 	const char *backing_file;	/* NULL or "": no backing file any more */
 	const char *backing_format;	/* required with backing_file */
 	bool unsafe;			/* -u: change the name only, copy nothing */
@@ -222,7 +266,7 @@ bool image_rebase(const struct image_rebase_opts *opts, GError **error);
 
 struct image_commit_opts {
 	const char *path;
-	const char *format;		/* NULL: probed */
+	const char *format;
 	const char *base;		/* -b: into this one of the chain; NULL: the next */
 	bool keep;			/* -d: do not empty the overlay afterwards */
 	struct image_progress progress;

@@ -18,6 +18,7 @@
 #include "libvmm/util/error.h"
 
 #define CLUSTERS_MAX (1ull << 31)
+#define TICK_CLUSTERS (1u << 16)	/* of which the progress knows */
 
 static void G_GNUC_PRINTF(2, 3) check_say(struct check *c, const char *format, ...)
 {
@@ -30,6 +31,17 @@ static void G_GNUC_PRINTF(2, 3) check_say(struct check *c, const char *format, .
 	line = g_strdup_vprintf(format, ap);
 	va_end(ap);
 	c->opts->report(c->opts->opaque, line);
+}
+
+/* -ECANCELED when nobody wants to wait any more. */
+static int check_tick(struct check *c)
+{
+	const struct image_progress *p = c->opts->progress;
+
+	c->done++;
+	if (!p || !p->fn || p->fn(p->opaque, MIN(c->done, c->todo), MAX(c->todo, 1)))
+		return 0;
+	return -ECANCELED;
 }
 
 /* ---- references ---- */
@@ -135,11 +147,12 @@ static int count_l1(struct check *c, uint64_t off, const uint64_t *l1, uint32_t 
 	struct qcow2 *q = c->q;
 	g_autofree uint64_t *table = g_try_malloc(q->cluster_bytes);
 	uint64_t next = 0, room = c->n;
+	int r = 0;
 
 	if (!table)
 		return -ENOMEM;
 	count_range(c, off, n * 8ull, active ? "active L1 table" : "snapshot's L1 table");
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n && r == 0; i++) {
 		uint64_t l2 = l1[i] & ENTRY_OFF_MASK;
 
 		if (!l2 || !count_cluster(c, l2, "L2 table"))
@@ -151,8 +164,9 @@ static int count_l1(struct check *c, uint64_t off, const uint64_t *l1, uint32_t 
 			break;
 		}
 		count_l2(c, l2, table, active, &next);
+		r = check_tick(c);
 	}
-	return 0;
+	return r;
 }
 
 static int count_snapshots(struct check *c)
@@ -235,7 +249,13 @@ int check_count(struct check *c)
 	struct qcow2 *q = c->q;
 	int r;
 
-	memset(c->counts, 0, c->n * sizeof(*c->counts));
+	if (c->counted) {	/* new ones are zeroes that take no memory yet */
+		g_free(c->counts);
+		c->counts = g_try_new0(uint32_t, c->n);
+	}
+	if (!c->counts)
+		return -ENOMEM;
+	c->counted = true;
 	c->l2_errors = c->bitmaps = 0;
 	c->result->allocated_clusters = c->result->compressed_clusters = 0;
 	c->result->fragmented_clusters = 0;
@@ -266,10 +286,12 @@ static int compare_refcounts(struct check *c)
 			continue;
 		}
 		r = refcount_get(q, i, &have);
-		if (r < 0) {
+		if (r < 0)
 			c->result->check_errors++;
+		if (r == 0 && i % TICK_CLUSTERS == 0)
+			r = check_tick(c);
+		if (r < 0)
 			return r;
-		}
 		if (want)
 			c->result->image_end_offset =
 				MAX(c->result->image_end_offset, (i + 1) << q->cluster_bits);
@@ -359,6 +381,8 @@ int check_flags(struct check *c, bool fix)
 			q->l1[i] = right;
 		if (r == 0)
 			r = check_flags_l2(c, l2, table, fix);
+		if (r == 0)
+			r = check_tick(c);
 		if (r < 0)
 			return r;
 	}
@@ -367,11 +391,23 @@ int check_flags(struct check *c, bool fix)
 
 /* ---- the whole ---- */
 
+/* L2 tables are read for what they name, and again for their flags. */
+static uint64_t check_todo(const struct check *c)
+{
+	const struct qcow2 *q = c->q;
+	uint64_t n = c->n / TICK_CLUSTERS, l2 = 0;
+
+	for (uint32_t i = 0; i < q->l1_size; i++)
+		l2 += (q->l1[i] & ENTRY_OFF_MASK) != 0;
+	return n + (2 + q->n_snapshots) * MIN(l2, c->n);
+}
+
 int check_once(struct check *c)
 {
 	int r;
 
-	c->low = c->high = 0;
+	c->low = c->high = c->done = 0;
+	c->todo = check_todo(c);
 	r = check_count(c);
 	if (r == 0)
 		r = compare_refcounts(c);
@@ -420,6 +456,8 @@ static bool check_run(struct check *c, GError **error)
 		if (r == 0)
 			r = check_once(c);
 	}
+	if (r == -ECANCELED)
+		return error_set(error, VMM_ERR_ABORTED, "cancelled");
 	if (r < 0)
 		return error_errno(error, r, "check image '%s'", q->file->path);
 	c->result->corruptions = c->low + c->flags + c->l2_errors + c->bitmaps;

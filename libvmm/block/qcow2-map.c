@@ -7,6 +7,8 @@
 
 #include "libvmm/block/qcow2-priv.h"
 
+#define ENTRIES_MAX (1u << 22)	/* looked at in one go: who asks may want to stop */
+
 static uint64_t l1_index(const struct qcow2 *q, uint64_t off)
 {
 	return off >> (q->cluster_bits + q->l2_bits);
@@ -207,10 +209,11 @@ static uint64_t hole_bytes(const struct qcow2 *q, uint64_t off)
 int map_read(struct layer *l, uint64_t off, uint64_t bytes, struct extent *ret)
 {
 	struct qcow2 *q = qcow2_of(l);
+	unsigned budget = ENTRIES_MAX;
 	uint64_t pos = off;
 	struct entry n;
 
-	while (pos < off + bytes) {
+	while (pos < off + bytes && budget-- > 0) {
 		struct extent one = { .type = EXTENT_BACKING,
 				      .layer = l,
 				      .bytes = hole_bytes(q, pos) };

@@ -50,6 +50,23 @@ static int unpack_zstd(const uint8_t *from, size_t n, uint8_t *to, size_t bytes)
 	return !ZSTD_isError(r) && out.pos == bytes ? 0 : -EIO;
 }
 
+bool pack_possible(const struct qcow2 *q, const struct extent *ext)
+{
+	/* A descriptor's sectors reach at most two clusters far. */
+	return ext->packed_bytes <= 2 * q->cluster_bytes && ext->host_off < q->file->end;
+}
+
+int pack_unpack(const struct qcow2 *q, const struct extent *ext, uint8_t *packed, uint8_t *to)
+{
+	size_t n = ext->packed_bytes;
+	int r = file_pread(q->file, ext->host_off, packed, n);
+
+	if (r < 0)
+		return r;
+	return q->h.compression_type ? unpack_zstd(packed, n, to, q->cluster_bytes) :
+				       unpack_zlib(packed, n, to, q->cluster_bytes);
+}
+
 int pack_read(struct layer *l, const struct extent *ext, const uint8_t **ret)
 {
 	struct qcow2 *q = qcow2_of(l);
@@ -59,8 +76,7 @@ int pack_read(struct layer *l, const struct extent *ext, const uint8_t **ret)
 		*ret = q->unpacked;
 		return 0;
 	}
-	/* A descriptor's sectors reach at most two clusters far. */
-	if (ext->packed_bytes > 2 * q->cluster_bytes || ext->host_off >= q->file->end)
+	if (!pack_possible(q, ext))
 		return qcow2_corrupt(q, "a compressed cluster is at an impossible place",
 				     ext->host_off);
 	if (!q->packed)
@@ -70,12 +86,7 @@ int pack_read(struct layer *l, const struct extent *ext, const uint8_t **ret)
 	if (!q->packed || !q->unpacked)
 		return -ENOMEM;
 	q->unpacked_off = 0;
-	r = file_pread(q->file, ext->host_off, q->packed, ext->packed_bytes);
-	if (r == 0)
-		r = q->h.compression_type ? unpack_zstd(q->packed, ext->packed_bytes, q->unpacked,
-							q->cluster_bytes) :
-					    unpack_zlib(q->packed, ext->packed_bytes, q->unpacked,
-							q->cluster_bytes);
+	r = pack_unpack(q, ext, q->packed, q->unpacked);
 	if (r < 0)
 		return r;
 	q->unpacked_off = ext->host_off;
@@ -107,34 +118,47 @@ static size_t squeeze_zstd(const void *from, void *to, size_t bytes)
 	return ZSTD_isError(n) ? 0 : n;
 }
 
-/* Room of its own, whole host clusters: simple, and the next one begins in what is left. */
+static int refcount_add(struct qcow2 *q, uint64_t cluster)
+{
+	uint64_t rc;
+	int r = refcount_get(q, cluster, &rc);
+
+	return r < 0 ? r : refcount_set(q, cluster, rc + 1);
+}
+
+/*
+ * Right behind the last one, also over the end of its host cluster when the
+ * next is free.  Each host cluster counts those that touch it.
+ */
 static int pack_place(struct qcow2 *q, size_t bytes, uint64_t *ret_off)
 {
-	uint64_t left = q->pack_end - q->pack_next, off, n;
+	uint64_t left = q->pack_end - q->pack_next, off = 0, n;
 	bool fresh;
-	int r;
+	int r = 0;
 
-	if (bytes <= left) {
-		uint64_t rc, cluster = cluster_index(q, q->pack_next);
-
-		r = refcount_get(q, cluster, &rc);
-		if (r == 0)
-			r = refcount_set(q, cluster, rc + 1);
-		if (r == 0) {
-			*ret_off = q->pack_next;
-			q->pack_next += bytes;
-			return 0;
-		}
-		if (r != -ERANGE)	/* else the refcount is full: 1-bit refcounts */
+	if (bytes > left) {
+		r = alloc_clusters(q, 1, &off, &n, &fresh);
+		if (r < 0)
 			return r;
+		if (off != q->pack_end)
+			left = 0;
+		q->pack_end = off + q->cluster_bytes;
 	}
-	r = alloc_clusters(q, 1, &off, &n, &fresh);
-	if (r < 0)
-		return r;
-	*ret_off = off;
-	q->pack_next = off + bytes;
-	q->pack_end = off + q->cluster_bytes;
-	return 0;
+	if (left)
+		r = refcount_add(q, cluster_index(q, q->pack_next));
+	if (r == -ERANGE && !off) {	/* full, as 1-bit refcounts are: it is nobody else's */
+		q->pack_next = q->pack_end;
+		return pack_place(q, bytes, ret_off);
+	}
+	if (!left || r == -ERANGE) {
+		q->pack_next = off;
+		r = 0;
+	}
+	if (r == 0) {
+		*ret_off = q->pack_next;
+		q->pack_next += bytes;
+	}
+	return r;
 }
 
 static int pack_link(struct qcow2 *q, uint64_t off, uint64_t host, size_t bytes)

@@ -368,6 +368,10 @@ int map_forget(struct qcow2 *q, uint64_t off, uint64_t bytes);
 
 /* qcow2-pack.c */
 int pack_read(struct layer *l, const struct extent *ext, const uint8_t **ret);
+/* Can something be there? */
+bool pack_possible(const struct qcow2 *q, const struct extent *ext);
+/* What is possible, into `to`, a cluster; by way of `packed`, two of them.  Any thread. */
+int pack_unpack(const struct qcow2 *q, const struct extent *ext, uint8_t *packed, uint8_t *to);
 /* A cluster's contents, compressed; any thread.  Bytes in `to`; 0: they do not get fewer. */
 size_t pack_squeeze(const struct qcow2 *q, const void *cluster, void *to);
 /* The cluster at off is those bytes.  1: it has a place already, write it plainly. */
@@ -378,6 +382,7 @@ struct check_opts {
 	bool fix_leaks, fix_errors;
 	void (*report)(void *opaque, const char *line);
 	void *opaque;
+	const struct image_progress *progress;	/* may be NULL */
 };
 
 struct check {
@@ -385,12 +390,14 @@ struct check {
 	const struct check_opts *opts;
 	struct image_check *result;
 	uint32_t *counts;	/* references found, by host cluster of the file */
+	bool counted;		/* ... and it was done */
 	uint64_t n;
 	uint64_t l2_errors;	/* entries that no refcount can mend */
 	uint64_t low;		/* refcounts below the references */
 	uint64_t high;		/* above them: leaks */
 	uint64_t flags;		/* wrong COPIED flags */
 	uint64_t bitmaps;	/* damaged directories of bitmaps */
+	uint64_t done, todo;	/* tables and clusters to look at, about; for the progress */
 	/* refcount blocks themselves are not counted: they will be rebuilt */
 	bool no_refcounts;
 };

@@ -84,10 +84,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	use(path, true);
 	if (info && !info->backing_filename)
 		image_map(path, "qcow2", on_extent, &budget, NULL);
-	image_check(path, "qcow2", IMAGE_REPAIR_NONE, NULL, NULL, &check, NULL);
+	image_check(path, "qcow2", NULL, &check, NULL);
 	use(path, false);
 	write_input(fd, data, size);
-	image_check(path, "qcow2", IMAGE_REPAIR_ALL, NULL, NULL, &check, NULL);
+	image_check(path, "qcow2", &(struct image_check_opts){ .repair = IMAGE_REPAIR_ALL }, &check,
+		    NULL);
 	use(path, false);
 	return 0;
 }

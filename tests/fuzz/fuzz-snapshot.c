@@ -16,7 +16,7 @@ static void expect_whole(const char *path, bool changed)
 {
 	struct image_check c;
 
-	if (changed && (!image_check(path, "qcow2", IMAGE_REPAIR_NONE, NULL, NULL, &c, NULL) ||
+	if (changed && (!image_check(path, "qcow2", NULL, &c, NULL) ||
 			c.corruptions || c.leaks || c.check_errors))
 		g_error("a snapshot damaged the image");
 }

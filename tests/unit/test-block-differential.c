@@ -120,7 +120,7 @@ static void expect_whole(void)
 	struct image_check c;
 
 	check_clean("top", false);
-	g_assert_true(image_check(test_path("top"), "qcow2", IMAGE_REPAIR_NONE, NULL, NULL, &c,
+	g_assert_true(image_check(test_path("top"), "qcow2", NULL, &c,
 				  NULL));
 	g_assert_cmpuint(c.corruptions + c.leaks + c.check_errors, ==, 0);
 }

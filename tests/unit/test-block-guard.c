@@ -259,7 +259,8 @@ static void bitmaps_are_kept_and_marked_when_we_write(void)
 
 static void every_way_of_changing_contents_marks_bitmaps(void)
 {
-	struct image_resize_opts grow = { .path = test_path("b.qcow2"), .bytes = 64 << 20 };
+	struct image_resize_opts grow = { .path = test_path("b.qcow2"),
+				       .format = "qcow2", .bytes = 64 << 20 };
 	struct block *b;
 
 	if (!have_qemu())
@@ -278,9 +279,9 @@ static void every_way_of_changing_contents_marks_bitmaps(void)
 	g_assert_true(image_resize(&grow, NULL));
 	expect_bitmap("b.qcow2", true);
 	make_bitmap("b.qcow2");
-	g_assert_true(image_snapshot_create(test_path("b.qcow2"), NULL, "s", NULL));
+	g_assert_true(image_snapshot_create(test_path("b.qcow2"), "qcow2", "s", NULL));
 	expect_bitmap("b.qcow2", false);
-	g_assert_true(image_snapshot_apply(test_path("b.qcow2"), NULL, "s", NULL));
+	g_assert_true(image_snapshot_apply(test_path("b.qcow2"), "qcow2", "s", NULL));
 	expect_bitmap("b.qcow2", true);
 }
 
@@ -296,10 +297,11 @@ static void a_damaged_directory_of_bitmaps_is_named_and_given_up_only_when_told(
 	disk_refused("b.qcow2", "qcow2", false, "directory of bitmaps is damaged");
 	block_close(disk_open_opts("b.qcow2", "qcow2", (struct block_opts){ .read_only = true }));
 	g_assert_true(
-		image_check(test_path("b.qcow2"), NULL, IMAGE_REPAIR_NONE, NULL, NULL, &c, NULL));
+		image_check(test_path("b.qcow2"), NULL, NULL, &c, NULL));
 	g_assert_cmpuint(c.corruptions, >, 0);
 	g_assert_true(
-		image_check(test_path("b.qcow2"), NULL, IMAGE_REPAIR_ALL, NULL, NULL, &c, NULL));
+		image_check(test_path("b.qcow2"), "qcow2",
+			    &(struct image_check_opts){ .repair = IMAGE_REPAIR_ALL }, &c, NULL));
 	g_assert_cmpuint(c.corruptions + c.leaks, ==, 0);
 	check_clean("b.qcow2", false);
 	block_close(disk_open("b.qcow2", "qcow2"));

@@ -279,7 +279,8 @@ static void expect_check(const char *name, enum image_repair repair, uint64_t er
 	g_autoptr(GError) error = NULL;
 	struct image_check c;
 
-	image_check(test_path(name), NULL, repair, NULL, NULL, &c, &error);
+	image_check(test_path(name), "qcow2", &(struct image_check_opts){ .repair = repair }, &c,
+		    &error);
 	g_assert_no_error(error);
 	g_assert_cmpuint(c.corruptions, ==, errors);
 	g_assert_cmpuint(c.leaks, ==, leaks);
@@ -330,7 +331,8 @@ static void check_counts_snapshots_and_bitmaps(void)
 
 static bool resize(const char *name, uint64_t bytes, bool shrink)
 {
-	struct image_resize_opts o = { .path = test_path(name), .bytes = bytes, .shrink = shrink };
+	struct image_resize_opts o = { .path = test_path(name), .bytes = bytes, .shrink = shrink,
+				       .format = strstr(name, ".raw") ? "raw" : "qcow2" };
 	g_autoptr(GError) error = NULL;
 
 	return image_resize(&o, &error);
@@ -378,7 +380,7 @@ static void raw_and_plain_images_are_resized(void)
 
 static void rebase(const char *name, const char *backing, bool unsafe)
 {
-	struct image_rebase_opts o = { .path = test_path(name),
+	struct image_rebase_opts o = { .path = test_path(name), .format = "qcow2",
 				       .backing_file = backing,
 				       .backing_format = backing[0] ? "qcow2" : NULL,
 				       .unsafe = unsafe };
@@ -433,7 +435,8 @@ static void an_unsafe_rebase_stores_name_and_format(void)
 
 static void a_rebase_onto_itself_is_a_loop(void)
 {
-	struct image_rebase_opts o = { .path = test_path("l2.qcow2"), .backing_file = "l3.qcow2",
+	struct image_rebase_opts o = { .path = test_path("l2.qcow2"),
+				       .format = "qcow2", .backing_file = "l3.qcow2",
 				       .backing_format = "qcow2" };
 	g_autoptr(GError) error = NULL;
 
@@ -448,7 +451,7 @@ static void a_rebase_onto_itself_is_a_loop(void)
 
 static void commit_moves_the_overlay_into_its_backing_file(void)
 {
-	struct image_commit_opts o = { .path = test_path("cm.qcow2") };
+	struct image_commit_opts o = { .path = test_path("cm.qcow2"), .format = "qcow2" };
 	g_autoptr(GError) error = NULL;
 
 	if (!have_qemu())

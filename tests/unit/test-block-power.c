@@ -260,7 +260,7 @@ static void expect_whole(const char *name, bool ask_qemu)
 
 	if (ask_qemu)
 		check_clean(name, true);
-	image_check(test_path(name), "qcow2", IMAGE_REPAIR_NONE, NULL, NULL, &c, &error);
+	image_check(test_path(name), "qcow2", NULL, &c, &error);
 	g_assert_no_error(error);
 	g_assert_cmpuint(c.corruptions, ==, 0);
 }
@@ -344,7 +344,7 @@ static char *whole_state(const char *name)
 
 		if (i > 0) {
 			copy(name, "state.qcow2");
-			g_assert_true(image_snapshot_apply(test_path("state.qcow2"), NULL,
+			g_assert_true(image_snapshot_apply(test_path("state.qcow2"), "qcow2",
 							   info->snapshots[i - 1].name, NULL));
 			g_checksum_update(sum, (guchar *)info->snapshots[i - 1].name, -1);
 		}
@@ -494,7 +494,8 @@ static void a_killed_writer_loses_nothing_that_was_flushed(void)
 
 static bool tool_rebase(void)
 {
-	struct image_rebase_opts o = { .path = test_path("t.qcow2"), .backing_file = "tb2.qcow2",
+	struct image_rebase_opts o = { .path = test_path("t.qcow2"),
+				       .format = "qcow2", .backing_file = "tb2.qcow2",
 				       .backing_format = "qcow2" };
 
 	return image_rebase(&o, NULL);
@@ -502,21 +503,22 @@ static bool tool_rebase(void)
 
 static bool tool_commit(void)
 {
-	struct image_commit_opts o = { .path = test_path("t.qcow2") };
+	struct image_commit_opts o = { .path = test_path("t.qcow2"), .format = "qcow2" };
 
 	return image_commit(&o, NULL);
 }
 
 static bool tool_flatten(void)
 {
-	struct image_rebase_opts o = { .path = test_path("t.qcow2") };
+	struct image_rebase_opts o = { .path = test_path("t.qcow2"), .format = "qcow2" };
 
 	return image_rebase(&o, NULL);
 }
 
 static bool tool_grow(void)
 {
-	struct image_resize_opts o = { .path = test_path("t.qcow2"), .bytes = 64 << 20,
+	struct image_resize_opts o = { .path = test_path("t.qcow2"),
+				       .format = "qcow2", .bytes = 64 << 20,
 				       .preallocation = IMAGE_PREALLOC_OFF };
 
 	return image_resize(&o, NULL);

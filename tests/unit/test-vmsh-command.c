@@ -149,7 +149,7 @@ static void completion_knows_commands_options_and_values(void)
 {
 	assert_completes("", "shut", "shutdown");
 	assert_completes("list; ", "capab", "capabilities");
-	assert_completes("image ", "c", "create check convert compare commit");
+	assert_completes("image ", "c", "create check compare commit convert");
 	assert_completes("start web ", "--p", "--parallel --paused");
 	assert_completes("shutdown --mode ", "", "acpi agent");
 	assert_completes("shutdown --mode=", "ac", "acpi");

@@ -117,7 +117,7 @@ static const int forbidden[] = {
 	SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(sendto), SCMP_SYS(sendmsg),
 	SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(fchown),
 	SCMP_SYS(fchownat), SCMP_SYS(mknod), SCMP_SYS(mknodat), SCMP_SYS(symlink),
-	SCMP_SYS(symlinkat), SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(open_by_handle_at),
+	SCMP_SYS(symlinkat), SCMP_SYS(link), SCMP_SYS(open_by_handle_at),
 	SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(process_madvise),
 };
 
@@ -128,6 +128,9 @@ static bool filter_enter(GError **error)
 
 	for (size_t i = 0; !r && i < ARRAY_SIZE(forbidden); i++)
 		r = seccomp_rule_add(f, SCMP_ACT_KILL_PROCESS, forbidden[i], 0);
+	/* a file of ours without a name gets one; landlock says where */
+	r = r ?: seccomp_rule_add(f, SCMP_ACT_KILL_PROCESS, SCMP_SYS(linkat), 1,
+				  SCMP_A4(SCMP_CMP_NE, AT_SYMLINK_FOLLOW));
 	r = r ?: seccomp_load(f);
 	seccomp_release(f);
 	return r ? error_errno(error, r, "image jail: load the seccomp filter") : true;

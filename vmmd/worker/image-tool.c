@@ -149,12 +149,13 @@ static bool run_create(struct image_tool *t, GError **error)
 
 static bool run_check(struct image_tool *t, GError **error)
 {
-	enum image_repair repair = !t->repair ? IMAGE_REPAIR_NONE :
-				   g_str_equal(t->repair, "all") ? IMAGE_REPAIR_ALL :
-								   IMAGE_REPAIR_LEAKS;
+	const struct image_check_opts o = {
+		.repair = !t->repair ? IMAGE_REPAIR_NONE :
+			  g_str_equal(t->repair, "all") ? IMAGE_REPAIR_ALL : IMAGE_REPAIR_LEAKS,
+	};
 	struct image_check c;
 
-	if (!image_check(t->path, t->format, repair, NULL, NULL, &c, error))
+	if (!image_check(t->path, t->format, &o, &c, error))
 		return false;
 	put_number(&t->result, "corruptions", c.corruptions);
 	put_number(&t->result, "corruptions-fixed", c.corruptions_fixed);
