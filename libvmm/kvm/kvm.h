@@ -15,9 +15,10 @@ struct kvm;
 
 /*
  * dev_fd: an open /dev/kvm, taken in any case; -1: opened here.  Checks the
- * API version and each capability that the machine needs, by name.
+ * API version and each capability that the machine needs, by name.  mem: the
+ * guest's (kvm_set_memory()), or NULL: that comes later, and takes longer.
  */
-struct kvm *kvm_new(int dev_fd, GError **error);
+struct kvm *kvm_new(int dev_fd, const struct guest_memory *mem, GError **error);
 void kvm_free(struct kvm *kvm);
 
 int kvm_dev_fd(const struct kvm *kvm);

@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#define PREFETCH_NICE 15
 
 static bool anonymous_map(const struct guest_memory *mem, uint64_t off, uint64_t len)
 {
@@ -136,6 +138,8 @@ static void *prefetch_main(void *arg)
 	uint64_t off, end = 0;
 
 	pthread_setname_np(pthread_self(), "prefetch");
+	/* This thread's alone: the guest and what it wants itself come first. */
+	setpriority(PRIO_PROCESS, 0, PREFETCH_NICE);
 	while (end < mem->bytes && data_next(mem, end, &off, &end))
 		for (uint64_t at = off; at < end; at += HUGE_BYTES) {
 			uint64_t len = MIN(HUGE_BYTES, end - at);

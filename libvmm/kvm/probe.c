@@ -95,7 +95,7 @@ static bool run_open(struct run *r, int dev_fd, GError **error)
 	g_main_context_acquire(r->ctx);
 	r->pio = bus_new("port");
 	r->mmio = bus_new("memory");
-	r->kvm = kvm_new(dev_fd, error);
+	r->kvm = kvm_new(dev_fd, NULL, error);
 	if (!r->kvm)
 		return false;
 	r->mem = guest_memory_new(&mem, error);

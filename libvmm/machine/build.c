@@ -74,7 +74,7 @@ static bool build_memory(struct machine *m, const struct domain_def *def, GError
 	if (!memory_fits_host(def, error))
 		return false;
 	m->mem = guest_memory_new(&opts, error);
-	return m->mem && kvm_set_memory(m->kvm, m->mem, error);
+	return m->mem;
 }
 
 static bool build_kvm(struct machine *m, const struct machine_host *host, GError **error)
@@ -83,7 +83,7 @@ static bool build_kvm(struct machine *m, const struct machine_host *host, GError
 
 	if (fd < 0)
 		return false;
-	m->kvm = kvm_new(fd, error);
+	m->kvm = kvm_new(fd, m->mem, error);
 	return m->kvm != NULL;
 }
 
@@ -699,8 +699,8 @@ static struct machine *machine_alloc(const char *name, const struct machine_even
 static bool build_all(struct machine *m, const struct domain_def *def,
 		      const struct machine_host *host, GError **error)
 {
-	return build_boot(m, def, host, error) && build_kvm(m, host, error) &&
-	       build_memory(m, def, error) && build_power(m, error) && build_pci(m, error) &&
+	return build_boot(m, def, host, error) && build_memory(m, def, error) &&
+	       build_kvm(m, host, error) && build_power(m, error) && build_pci(m, error) &&
 	       build_rtc(m, &def->clock, error) && build_serials(m, def, host, error) &&
 	       build_vcpus(m, def, error) && build_virtio(m, def, host, error);
 }

@@ -68,7 +68,7 @@ bool payload_open(struct payload *p, unsigned n_vcpus)
 	p->serial = g_string_new(NULL);
 	p->pio = bus_new("port");
 	p->mmio = bus_new("memory");
-	p->kvm = kvm_new(-1, &error);
+	p->kvm = kvm_new(-1, NULL, &error);
 	if (!p->kvm) {
 		g_test_skip(error->message);
 		payload_close(p);

@@ -22,7 +22,7 @@ static bool kvm_open(struct fixture *f)
 	g_autoptr(GError) error = NULL;
 
 	*f = (struct fixture){ .vcpu_fd = -1 };
-	f->kvm = kvm_new(-1, &error);
+	f->kvm = kvm_new(-1, NULL, &error);
 	if (!f->kvm)
 		g_test_skip(error->message);
 	return f->kvm != NULL;

@@ -199,7 +199,7 @@ static const int allowed[] = {
 	SCMP_SYS(sched_setaffinity), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(tgkill),
 	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(rt_sigtimedwait), SCMP_SYS(sigaltstack), SCMP_SYS(exit), SCMP_SYS(exit_group),
-	SCMP_SYS(prlimit64), SCMP_SYS(getrlimit),
+	SCMP_SYS(prlimit64), SCMP_SYS(getrlimit), SCMP_SYS(setpriority),
 };
 
 /* A worker never does these: whoever tries is not the worker any more. */
