@@ -508,6 +508,69 @@ bool vmm_image_work(vmm_connect *conn, enum vmm_image_op op, const char *path, c
 		    const char *format, GError **error);
 vmm_domain *vmm_domain_clone(vmm_domain *dom, const char *name, unsigned flags, GError **error);
 
+/* ---- networks ---- */
+
+typedef struct vmm_network vmm_network;
+
+enum vmm_network_op { VMM_NETWORK_START, VMM_NETWORK_STOP, VMM_NETWORK_UNDEFINE };
+
+struct vmm_network_info {
+	bool active, persistent, autostart;
+};
+
+struct vmm_lease {
+	int64_t expires_s;		/* real time */
+	char *mac, *ip;
+	unsigned prefix;
+	char *hostname, *client_id;	/* may be NULL */
+};
+
+/* Of vmm_network; flags 1 inactive ones, 2 active ones, 0 all. */
+GPtrArray *vmm_network_list(vmm_connect *conn, unsigned flags, GError **error);
+/* By uuid or name. */
+vmm_network *vmm_network_lookup(vmm_connect *conn, const char *text, GError **error);
+vmm_network *vmm_network_define_xml(vmm_connect *conn, const char *xml, unsigned flags,
+				    GError **error);
+vmm_network *vmm_network_create_xml(vmm_connect *conn, const char *xml, unsigned flags,
+				    GError **error);
+void vmm_network_free(vmm_network *net);
+const char *vmm_network_name(const vmm_network *net);
+const char *vmm_network_uuid(const vmm_network *net);
+bool vmm_network_do(vmm_network *net, enum vmm_network_op op, GError **error);
+bool vmm_network_set_autostart(vmm_network *net, bool on, GError **error);
+bool vmm_network_info(vmm_network *net, struct vmm_network_info *ret, GError **error);
+char *vmm_network_xml(vmm_network *net, unsigned flags, GError **error);
+/* libvirt's numbers: command 1 modify, 2 delete, 3 add; section 4 DHCP host, 10 DNS host. */
+bool vmm_network_update(vmm_network *net, unsigned command, unsigned section, const char *xml,
+			unsigned flags, GError **error);
+GPtrArray *vmm_network_leases(vmm_network *net, GError **error);	/* of struct vmm_lease */
+/* Names of running domains with an interface on it, one for each: g_strfreev(). */
+char **vmm_network_users(vmm_network *net, GError **error);
+
+/* A port of the host that leads to a guest. */
+struct vmm_port {
+	const char *interface;		/* alias; NULL: the first that can */
+	bool udp;
+	const char *address;		/* of the host; NULL: all */
+	unsigned host, guest;
+};
+
+/* Of struct vmm_port; flags: VMM_AFFECT_CONFIG for those of the stored definition. */
+GPtrArray *vmm_domain_ports(vmm_domain *dom, unsigned flags, GError **error);
+/* flags: VMM_AFFECT_... */
+bool vmm_domain_port_add(vmm_domain *dom, const struct vmm_port *port, unsigned flags,
+			 GError **error);
+bool vmm_domain_port_remove(vmm_domain *dom, const struct vmm_port *port, unsigned flags,
+			    GError **error);
+
+struct vmm_address {
+	char *interface, *mac, *address;
+	unsigned prefix;
+};
+
+/* Of struct vmm_address: what its networks have given it. */
+GPtrArray *vmm_domain_addresses(vmm_domain *dom, GError **error);
+
 /* ---- pools and volumes ---- */
 
 typedef struct vmm_pool vmm_pool;
@@ -752,6 +815,7 @@ bool vmm_snapshot_delete(vmm_domain *dom, const char *name, unsigned flags, GErr
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_connect, vmm_connect_close)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_domain, vmm_domain_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_network, vmm_network_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_pool, vmm_pool_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_volume, vmm_volume_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmm_stream, vmm_stream_free)

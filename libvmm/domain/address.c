@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "libvmm/util/mac.h"
+
 #define TARGETS_MAX (DOMAIN_DEVICES_MAX + 1)
 
 /* 0 is vda, 25 vdz, 26 vdaa: as Linux counts. */
@@ -37,15 +39,10 @@ static void fill_target(const GPtrArray *disks, struct disk_def *d)
 	}
 }
 
-/* 52:54:00 is the prefix that libvirt's tools know as a virtual machine's. */
 static void fill_mac(struct iface_def *i)
 {
-	uint32_t random = g_random_int();
-
-	if (memcmp(i->mac, "\0\0\0\0\0", sizeof(i->mac)))
-		return;
-	memcpy(i->mac, "\x52\x54\x00", 3);
-	memcpy(i->mac + 3, &random, 3);
+	if (!memcmp(i->mac, "\0\0\0\0\0", sizeof(i->mac)))
+		mac_random(i->mac);
 }
 
 static bool console_is_serial(const struct domain_def *def)

@@ -14,6 +14,11 @@ extern const char *const tristate_onoff[3];
 void domain_def_write(struct xml_out *out, const char *element, const domain_def *def,
 		      unsigned flags);
 
+/* <metadata>, if it has anything in it, as text that stands alone. */
+bool metadata_keep(const xmlNode *node, char **ret, GError **error);
+/* The name of a network device of the host. */
+bool ifname_parse(const xmlNode *node, const char *attr, char **ret, GError **error);
+
 /* <alias>, <address> and, where boot_order is not NULL, <boot order=>: every device's children. */
 bool device_parse_common(const xmlNode *node, unsigned flags, char **alias, unsigned *boot_order,
 			 GError **error);
@@ -29,6 +34,10 @@ void disk_def_free(void *disk);
 bool iotune_parse(const xmlNode *node, uint64_t ret[N_IOTUNES], GError **error);
 void iotune_format(struct xml_out *out, const uint64_t values[N_IOTUNES]);
 bool disk_def_check_pair(const struct disk_def *a, const struct disk_def *b, GError **error);
+
+/* <mac address=>, if there is one: a single card's. */
+bool mac_parse(const xmlNode *node, uint8_t mac[6], GError **error);
+void mac_format(struct xml_out *out, const uint8_t mac[6]);
 
 struct iface_def *iface_def_parse(const xmlNode *node, unsigned flags, GError **error);
 void iface_def_format(struct xml_out *out, const struct iface_def *iface, unsigned flags);

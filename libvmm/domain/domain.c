@@ -258,15 +258,6 @@ static bool parse_devices(const xmlNode *node, struct domain_def *def, unsigned 
 						 &def->balloon, error), error);
 }
 
-static bool validate(xmlDoc *doc, GError **error)
-{
-	const char *dir = g_getenv("VMM_SCHEMA_DIR");
-	g_autofree char *file =
-		g_build_filename(dir ? dir : PKGDATADIR "/schemas", SCHEMA_FILE, NULL);
-
-	return xml_validate(doc, file, error);
-}
-
 /* Writing may need more bytes than reading did, for what must be escaped. */
 static bool check_size(const struct domain_def *def, GError **error)
 {
@@ -288,7 +279,7 @@ static bool parse_parts(xmlDoc *doc, struct domain_def *def, unsigned flags, GPt
 	       xml_go_on(root, parse_devices(xml_child(root, "devices"), def, flags, error),
 			 error) &&
 	       problems->len == 0 && domain_def_fill(def, error) && check_size(def, error) &&
-	       (!(flags & DOMAIN_PARSE_VALIDATE) || validate(doc, error));
+	       (!(flags & DOMAIN_PARSE_VALIDATE) || xml_validate_by(doc, SCHEMA_FILE, error));
 }
 
 domain_def *domain_def_parse_all(const char *xml, unsigned flags, GPtrArray *problems)

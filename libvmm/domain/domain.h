@@ -157,7 +157,7 @@ struct disk_def {
 
 /* ---- network interfaces ---- */
 
-enum iface_type { IFACE_USER, IFACE_ETHERNET, IFACE_BRIDGE, N_IFACE_TYPES };
+enum iface_type { IFACE_USER, IFACE_ETHERNET, IFACE_BRIDGE, IFACE_NETWORK, N_IFACE_TYPES };
 
 struct port_range { /* host start..end to guest to..; exclude: leave these out */
 	uint16_t start, end, to;
@@ -175,13 +175,14 @@ struct iface_def {
 	uint8_t mac[6];
 	bool mac_given;			/* in the XML it came from, not made up */
 	char *bridge;			/* BRIDGE: the host's bridge */
+	char *network;			/* NETWORK: its name */
 	char *target;			/* tap device; NULL: named at start */
 	bool target_unmanaged;		/* ETHERNET: the tap device exists already (managed='no') */
 	unsigned mtu;			/* 0: not given */
 	bool link_down;
 	unsigned queues;		/* pairs; 0: one */
 	bool restricted; /* USER, <vmm:user restricted='yes'/>: guest reaches nobody */
-	GPtrArray *forwards;		/* USER: of struct forward_def */
+	GPtrArray *forwards;		/* USER, NETWORK: of struct forward_def */
 	unsigned boot_order;
 	unsigned line;			/* in the XML it came from, for messages; 0: none */
 	char *alias;			/* "net0" */
@@ -345,6 +346,16 @@ bool domain_def_add_device(domain_def *def, const char *xml, GError **error);
 bool domain_def_change_device(domain_def *def, const char *xml, GError **error);
 bool domain_def_remove_device(domain_def *def, const char *xml, GError **error);
 bool domain_def_remove_alias(domain_def *def, const char *alias, GError **error);
+/* One port of <portForward>'s ranges, what they exclude left out. */
+struct iface_port {
+	bool udp;
+	const char *address;		/* the forward's; NULL: all */
+	uint16_t host, guest;
+};
+GArray *iface_ports(const struct iface_def *iface);	/* of struct iface_port */
+/* One more, or one less of those; guest is not looked at then. */
+bool iface_port_add(struct iface_def *iface, const struct iface_port *port, GError **error);
+bool iface_port_remove(struct iface_def *iface, const struct iface_port *port, GError **error);
 struct chardev_def *chardev_def_new(enum chardev_kind kind);
 struct rng_def *rng_def_new(void);
 

@@ -23,7 +23,7 @@
 #define USE_VIRTIO_NET "use <model type='virtio'/>"
 #define USE_CGROUP "vmmd makes a cgroup for each domain with limits; leave it out"
 #define GLOBAL_LIMIT "use <global_period> and <global_quota>, for the whole machine"
-#define USE_IFACES "use type='user', 'bridge' or 'ethernet'"
+#define USE_IFACES "use type='network', 'user', 'bridge' or 'ethernet'"
 #define USE_SHARE "copy files over the network, or attach a disk image"
 
 static const struct hint {
@@ -196,7 +196,6 @@ static const struct hint {
 	{ "target/removable", "leave it out" },
 	{ "target/rotation_rate", "leave it out" },
 	/* interface */
-	{ "interface/type=network", "use type='bridge' with the network's bridge" },
 	{ "interface/type=direct", "use type='ethernet' or type='bridge'" },
 	{ "interface/type=*", USE_IFACES },
 	{ "backend/type=passt", "type='user' has its own; leave <backend> out" },
@@ -222,6 +221,35 @@ static const struct hint {
 	{ "interface/port", "use nftables on the host" },
 	{ "interface/trustGuestRxFilters", "leave it out" },
 	{ "portForward/dev", "use address= to choose where to listen" },
+	/* network */
+	{ "forward/mode=*", "use mode='nat', mode='bridge' with <bridge name='br0'/>, or no "
+			    "<forward>: guests among themselves" },
+	{ "forward/dev", "the host's routes choose the way; leave it out" },
+	{ "forward/nat", "the host's sockets choose addresses and ports; leave it out" },
+	{ "forward/interface", "use a bridge: <bridge name='br0'/>" },
+	{ "network/ipv6", "leave it out" },
+	{ "network/trustGuestRxFilters", "leave it out" },
+	{ "network/mtu", "guests among themselves use large frames as it is; leave it out" },
+	{ "network/portgroup", "make one network for each" },
+	{ "network/bandwidth", "leave it out" },
+	{ "network/vlan", "use a bridge with the VLAN" },
+	{ "network/virtualport", "leave it out" },
+	{ "network/port", "leave it out" },
+	{ "network/route", "leave it out" },
+	{ "network/dnsmasq:options", "there is no dnsmasq; use <dns> and <dhcp>" },
+	{ "ip/family=*", "use an IPv4 address" },
+	{ "ip/localPtr", "leave it out" },
+	{ "ip/tftp", "guests boot their <kernel> directly" },
+	{ "dhcp/bootp", "guests boot their <kernel> directly" },
+	{ "host/id", "use mac= or name=" },
+	{ "host/lease", "leases last an hour and are renewed; leave it out" },
+	{ "range/lease", "leases last an hour and are renewed; leave it out" },
+	{ "dns/forwarder", "the host's own resolver is asked; leave it out" },
+	{ "dns/forwardPlainNames", "leave it out" },
+	{ "dns/txt", "use <host>" },
+	{ "dns/srv", "use <host>" },
+	{ "bridge/zone", "leave it out" },
+	{ "bridge/macTableManager", "leave it out" },
 	/* serial, console, channel */
 	{ "serial/type=*", USE_UNIX },
 	{ "console/type=*", USE_UNIX },

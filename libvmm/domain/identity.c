@@ -72,7 +72,7 @@ static bool parse_title(const xmlNode *domain, struct domain_def *def, GError **
  * Somebody else's elements, kept as they are.  The copy takes along the
  * namespaces that are declared further up, so that it stands alone.
  */
-static bool parse_metadata(const xmlNode *node, struct domain_def *def, GError **error)
+bool metadata_keep(const xmlNode *node, char **ret, GError **error)
 {
 	if (!node || !node->children)
 		return true;
@@ -81,9 +81,9 @@ static bool parse_metadata(const xmlNode *node, struct domain_def *def, GError *
 
 	if (copy) {
 		xmlDocSetRootElement(doc, copy);
-		def->metadata = xml_dump(copy, false);
+		*ret = xml_dump(copy, false);
 	}
-	return def->metadata || xml_error(node, VMM_ERR_XML, error, "it cannot be kept");
+	return *ret || xml_error(node, VMM_ERR_XML, error, "it cannot be kept");
 }
 
 bool identity_parse(const xmlNode *domain, struct domain_def *def, GError **error)
@@ -91,7 +91,7 @@ bool identity_parse(const xmlNode *domain, struct domain_def *def, GError **erro
 	return xml_go_on(domain, parse_name(domain, def, error), error) &&
 	       xml_go_on(domain, parse_uuid(xml_child(domain, "uuid"), def, error), error) &&
 	       xml_go_on(domain, parse_title(domain, def, error), error) &&
-	       parse_metadata(xml_child(domain, "metadata"), def, error);
+	       metadata_keep(xml_child(domain, "metadata"), &def->metadata, error);
 }
 
 void identity_format(struct xml_out *out, const struct domain_def *def)

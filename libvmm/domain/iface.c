@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* <interface>: a virtio-net card on user networking, a tap device or a bridge. */
+/* <interface>: a virtio-net card on user networking, a tap device, a bridge or a network. */
 #include "config.h"
 #include "libvmm/domain/domain-priv.h"
 
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "libvmm/util/cleanup.h"
+#include "libvmm/util/mac.h"
 
 #define QUEUES_MAX 8
 #define MTU_MIN 68		/* virtio 1.2, 5.1.4.1 */
@@ -16,7 +17,7 @@
 #define PORTS_MAX 4096u		/* of one interface: each is a socket */
 #define AUTO_TARGET "vnet"	/* names of taps that were made at start */
 
-static const char *const type_names[] = { "user", "ethernet", "bridge" };
+static const char *const type_names[] = { "user", "ethernet", "bridge", "network" };
 static const char *const model_names[] = { "virtio" };
 static const char *const backend_names[] = { "default" };
 static const char *const proto_names[] = { "tcp", "udp" };
@@ -52,6 +53,7 @@ void iface_def_free(void *opaque)
 	if (!i)
 		return;
 	g_free(i->bridge);
+	g_free(i->network);
 	g_free(i->target);
 	g_ptr_array_unref(i->forwards);
 	g_free(i->alias);
@@ -60,22 +62,7 @@ void iface_def_free(void *opaque)
 
 /* ---- parse ---- */
 
-static bool mac_from_text(const char *text, uint8_t mac[6])
-{
-	if (strlen(text) != 17)
-		return false;
-	for (unsigned i = 0; i < 6; i++) {
-		int hi = g_ascii_xdigit_value(text[3 * i]),
-		    lo = g_ascii_xdigit_value(text[3 * i + 1]);
-
-		if (hi < 0 || lo < 0 || (i < 5 && text[3 * i + 2] != ':'))
-			return false;
-		mac[i] = hi << 4 | lo;
-	}
-	return true;
-}
-
-static bool parse_mac(const xmlNode *node, uint8_t mac[6], GError **error)
+bool mac_parse(const xmlNode *node, uint8_t mac[6], GError **error)
 {
 	g_autofree char *text = NULL;
 
@@ -94,7 +81,7 @@ static bool parse_mac(const xmlNode *node, uint8_t mac[6], GError **error)
 	return true;
 }
 
-static bool parse_ifname(const xmlNode *node, const char *attr, char **ret, GError **error)
+bool ifname_parse(const xmlNode *node, const char *attr, char **ret, GError **error)
 {
 	g_autofree char *name = NULL;
 
@@ -111,17 +98,29 @@ static bool parse_ifname(const xmlNode *node, const char *attr, char **ret, GErr
 	return true;
 }
 
+/* portid= and bridge= are what other daemons tell of one that runs. */
+static bool parse_network(const xmlNode *iface, const xmlNode *node, struct iface_def *i,
+			  GError **error)
+{
+	if (!node)
+		return xml_error(iface, VMM_ERR_XML, error, "<source network='...'/> is missing");
+	return xml_expect(node, "network portid bridge", "", error) &&
+	       xml_attr_need(node, "network", &i->network, error);
+}
+
 static bool parse_source(const xmlNode *iface, struct iface_def *i, GError **error)
 {
 	const xmlNode *node = xml_child(iface, "source");
 
+	if (i->type == IFACE_NETWORK)
+		return parse_network(iface, node, i, error);
 	if (i->type != IFACE_BRIDGE)
 		return !node || xml_error(node, VMM_ERR_XML, error, "type='%s' has no <source>",
 					  type_names[i->type]);
 	if (!node)
 		return xml_error(iface, VMM_ERR_XML, error, "<source bridge='...'/> is missing");
 	return xml_expect(node, "bridge", "", error) &&
-	       parse_ifname(node, "bridge", &i->bridge, error);
+	       ifname_parse(node, "bridge", &i->bridge, error);
 }
 
 static bool parse_target(const xmlNode *node, struct iface_def *i, unsigned flags, GError **error)
@@ -132,7 +131,7 @@ static bool parse_target(const xmlNode *node, struct iface_def *i, unsigned flag
 		return true;
 	if (!xml_expect(node, "dev managed", "", error) ||
 	    !xml_attr_bool(node, "managed", "yes", "no", &managed, error) ||
-	    !parse_ifname(node, "dev", &i->target, error))
+	    !ifname_parse(node, "dev", &i->target, error))
 		return false;
 	if (i->type == IFACE_USER)
 		return xml_error(node, VMM_ERR_XML, error, "type='user' has no device on the host");
@@ -231,8 +230,9 @@ static bool parse_forwards(const xmlNode *iface, struct iface_def *i, GError **e
 	for (const xmlNode *n = xml_child(iface, "portForward"); n; n = xml_next(n)) {
 		struct forward_def *f;
 
-		if (i->type != IFACE_USER)
-			return xml_error(n, VMM_ERR_XML, error, "only type='user' forwards ports");
+		if (i->type != IFACE_USER && i->type != IFACE_NETWORK)
+			return xml_error(n, VMM_ERR_XML, error,
+					 "only type='user' and type='network' forward ports");
 		if (i->forwards->len == DOMAIN_DEVICES_MAX)
 			return xml_error(n, VMM_ERR_XML, error, "more than %u", DOMAIN_DEVICES_MAX);
 		f = parse_forward(n, error);
@@ -250,9 +250,9 @@ static bool parse_driver(const xmlNode *node, struct iface_def *i, GError **erro
 	if (!xml_expect(node, "queues", "", error) ||
 	    !xml_attr_uint(node, "queues", 1, QUEUES_MAX, &i->queues, error))
 		return false;
-	if (i->queues > 1 && i->type == IFACE_USER)
+	if (i->queues > 1 && (i->type == IFACE_USER || i->type == IFACE_NETWORK))
 		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error,
-				 "type='user' has one queue: leave queues= out");
+				 "type='%s' has one queue: leave queues= out", type_names[i->type]);
 	return true;
 }
 
@@ -302,7 +302,7 @@ struct iface_def *iface_def_parse(const xmlNode *node, unsigned flags, GError **
 			"mac source target model mtu link driver backend portForward* boot vmm:user"
 			DEVICE_CHILDREN, error) ||
 	    !parse_type(node, &i->type, error) ||
-	    !xml_go_on(node, parse_mac(xml_child(node, "mac"), i->mac, error), error) ||
+	    !xml_go_on(node, mac_parse(xml_child(node, "mac"), i->mac, error), error) ||
 	    !xml_go_on(node, parse_source(node, i, error), error) ||
 	    !xml_go_on(node, parse_target(xml_child(node, "target"), i, flags, error), error) ||
 	    !xml_go_on(node, parse_small(node, i, error), error) ||
@@ -335,6 +335,14 @@ static void format_forward(struct xml_out *out, const struct forward_def *f)
 	xml_end(out);
 }
 
+void mac_format(struct xml_out *out, const uint8_t mac[6])
+{
+	char text[MAC_TEXT_BYTES];
+
+	mac_to_text(mac, text);
+	xml_leaf_attr(out, "mac", "address", text);
+}
+
 static void format_target(struct xml_out *out, const struct iface_def *i, unsigned flags)
 {
 	bool automatic = i->target && !i->target_unmanaged &&
@@ -352,11 +360,9 @@ void iface_def_format(struct xml_out *out, const struct iface_def *i, unsigned f
 {
 	xml_begin(out, "interface");
 	xml_put(out, "type", type_names[i->type]);
-	xml_begin(out, "mac");
-	xml_putf(out, "address", "%02x:%02x:%02x:%02x:%02x:%02x", i->mac[0], i->mac[1], i->mac[2],
-		 i->mac[3], i->mac[4], i->mac[5]);
-	xml_end(out);
+	mac_format(out, i->mac);
 	xml_leaf_attr(out, "source", "bridge", i->bridge);
+	xml_leaf_attr(out, "source", "network", i->network);
 	for (unsigned n = 0; n < i->forwards->len; n++)
 		format_forward(out, i->forwards->pdata[n]);
 	format_target(out, i, flags);

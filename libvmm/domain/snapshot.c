@@ -240,21 +240,13 @@ static bool parse_root(const xmlNode *root, snapshot_def *def, unsigned flags, G
 	       (!(flags & SNAPSHOT_PARSE_REDEFINE) || parse_shown(root, def, error));
 }
 
-static bool validate(xmlDoc *doc, GError **error)
-{
-	const char *dir = g_getenv("VMM_SCHEMA_DIR") ?: PKGDATADIR "/schemas";
-	g_autofree char *path = g_build_filename(dir, "snapshot.rng", NULL);
-
-	return xml_validate(doc, path, error);
-}
-
 snapshot_def *snapshot_def_parse(const char *xml, unsigned flags, GError **error)
 {
 	g_autoptr(xmlDoc) doc = xml_read(xml, DOMAIN_XML_MAX_BYTES, "snapshot", error);
 	g_autoptr(snapshot_def) def = snapshot_def_new();
 
 	if (!doc || !parse_root(xmlDocGetRootElement(doc), def, flags, error) ||
-	    (flags & SNAPSHOT_PARSE_VALIDATE && !validate(doc, error)))
+	    (flags & SNAPSHOT_PARSE_VALIDATE && !xml_validate_by(doc, "snapshot.rng", error)))
 		return NULL;
 	return g_steal_pointer(&def);
 }

@@ -138,21 +138,6 @@ static bool parse_bytes(const xmlNode *node, uint64_t *ret, bool *ret_given, GEr
 	return true;
 }
 
-static bool validate(xmlDoc *doc, GError **error)
-{
-	const char *dir = g_getenv("VMM_SCHEMA_DIR");
-	g_autofree char *file =
-		g_build_filename(dir ? dir : PKGDATADIR "/schemas", SCHEMA_FILE, NULL);
-
-	return xml_validate(doc, file, error);
-}
-
-static bool root_is(const xmlNode *root, const char *name, GError **error)
-{
-	return g_str_equal(root->name, name) ||
-	       xml_error(root, VMM_ERR_XML, error, "this is no <%s>", name);
-}
-
 /* ---- pools ---- */
 
 void pool_def_free(struct pool_def *def)
@@ -211,7 +196,7 @@ struct pool_def *pool_def_parse(const char *xml, unsigned flags, GError **error)
 	def = g_new0(struct pool_def, 1);
 	const xmlNode *root = xmlDocGetRootElement(doc);
 	const xmlNode *source = xml_child(root, "source");
-	if (!root_is(root, "pool", error) ||
+	if (!xml_root_is(root, "pool", error) ||
 	    !XML_ATTR_ENUM(root, "type", pool_types, &type, error) ||
 	    !xml_expect(root, "type", "name uuid capacity allocation available source target",
 			error) ||
@@ -219,7 +204,7 @@ struct pool_def *pool_def_parse(const char *xml, unsigned flags, GError **error)
 	    !parse_name(root, "pool", &def->name, error) ||
 	    !parse_pool_uuid(xml_child(root, "uuid"), def, error) ||
 	    !parse_pool_target(root, xml_child(root, "target"), def, error) ||
-	    (flags & STORAGE_PARSE_VALIDATE && !validate(doc, error)))
+	    (flags & STORAGE_PARSE_VALIDATE && !xml_validate_by(doc, SCHEMA_FILE, error)))
 		return NULL;
 	return g_steal_pointer(&def);
 }
@@ -363,7 +348,7 @@ struct volume_def *volume_def_parse(const char *xml, unsigned flags, GError **er
 	def = g_new0(struct volume_def, 1);
 	const xmlNode *root = xmlDocGetRootElement(doc);
 	const xmlNode *source = xml_child(root, "source");
-	if (!root_is(root, "volume", error) ||
+	if (!xml_root_is(root, "volume", error) ||
 	    !XML_ATTR_ENUM(root, "type", volume_types, &type, error) ||
 	    !xml_expect(root, "type",
 			"name key source capacity allocation physical target backingStore",
@@ -376,7 +361,7 @@ struct volume_def *volume_def_parse(const char *xml, unsigned flags, GError **er
 	    !parse_volume_target(xml_child(root, "target"), def, error) ||
 	    !parse_backing(xml_child(root, "backingStore"), def, error) ||
 	    !volume_def_fit(root, def, error) ||
-	    (flags & STORAGE_PARSE_VALIDATE && !validate(doc, error)))
+	    (flags & STORAGE_PARSE_VALIDATE && !xml_validate_by(doc, SCHEMA_FILE, error)))
 		return NULL;
 	return g_steal_pointer(&def);
 }

@@ -182,6 +182,20 @@ bool xml_validate(xmlDoc *doc, const char *schema_file, GError **error)
 	return false;
 }
 
+bool xml_validate_by(xmlDoc *doc, const char *name, GError **error)
+{
+	const char *dir = g_getenv("VMM_SCHEMA_DIR") ?: PKGDATADIR "/schemas";
+	g_autofree char *file = g_build_filename(dir, name, NULL);
+
+	return xml_validate(doc, file, error);
+}
+
+bool xml_root_is(const xmlNode *root, const char *name, GError **error)
+{
+	return strcmp((const char *)root->name, name) == 0 ||
+	       xml_error(root, VMM_ERR_XML, error, "this is no <%s>", name);
+}
+
 /* ---- elements ---- */
 
 xmlNode *xml_child(const xmlNode *node, const char *name)

@@ -25,6 +25,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 /* what is for messages: "domain". */
 xmlDoc *xml_read(const char *text, size_t max_bytes, const char *what, GError **error);
 bool xml_validate(xmlDoc *doc, const char *schema_file, GError **error);
+/* By one of our own schemas: "domain.rng". */
+bool xml_validate_by(xmlDoc *doc, const char *name, GError **error);
+/* Is the document a <name>? */
+bool xml_root_is(const xmlNode *root, const char *name, GError **error);
 
 /* Sets "line 7, column 5: /domain/devices/disk[2]: TEXT"; false. */
 bool xml_error(const xmlNode *node, enum vmm_error code, GError **error, const char *format, ...)

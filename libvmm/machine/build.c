@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <linux/virtio_mmio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -34,6 +35,7 @@
 #include "libvmm/machine/layout.h"
 #include "libvmm/machine/machine-priv.h"
 #include "libvmm/machine/save.h"
+#include "libvmm/net/port.h"
 #include "libvmm/net/slirp.h"
 #include "libvmm/net/tap.h"
 #include "libvmm/util/cleanup.h"
@@ -485,62 +487,45 @@ static bool build_disk(struct machine *m, const struct disk_def *def,
 	return virtio_add(m, d->dev, error);
 }
 
-/* <portForward> as one entry a port: exclusions win over ranges. */
-static bool forwards_expand(const struct iface_def *def, GArray *ret, GError **error)
-{
-	for (unsigned i = 0; i < def->forwards->len; i++) {
-		const struct forward_def *f = g_ptr_array_index(def->forwards, i);
-		g_autofree bool *excluded = g_new0(bool, 65536);
-
-		for (unsigned k = 0; k < f->ranges->len; k++) {
-			const struct port_range *r =
-				&g_array_index(f->ranges, struct port_range, k);
-
-			for (unsigned p = r->start; r->exclude && p <= r->end; p++)
-				excluded[p] = true;
-		}
-		for (unsigned k = 0; k < f->ranges->len; k++) {
-			const struct port_range *r =
-				&g_array_index(f->ranges, struct port_range, k);
-
-			for (unsigned p = r->start; !r->exclude && p <= r->end; p++) {
-				struct slirp_forward one = {
-					.udp = f->udp,
-					.host_addr = f->address,
-					.host_port = (uint16_t)p,
-					.guest_port = (uint16_t)(r->to + (p - r->start)),
-				};
-
-				if (!excluded[p])
-					g_array_append_val(ret, one);
-			}
-		}
-	}
-	if (ret->len > FORWARDS_MAX)
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "%u forwarded ports: at most %u", ret->len, FORWARDS_MAX);
-	return true;
-}
-
 static struct net_backend *slirp_build(struct machine *m, const struct iface_def *def,
 				       GError **error)
 {
-	g_autoptr(GArray) forwards = g_array_new(FALSE, TRUE, sizeof(struct slirp_forward));
+	g_autoptr(GArray) ports = iface_ports(def);
+	g_autofree struct slirp_forward *forwards = g_new0(struct slirp_forward, ports->len);
 	struct slirp_opts opts = {
 		.owner = m->ctx,
 		.hostname = m->name,
 		.restricted = def->restricted,
 		.mtu = def->mtu,
+		.forwards = forwards,
+		.n_forwards = ports->len,
 	};
 
-	if (!forwards_expand(def, forwards, error))
+	if (ports->len > FORWARDS_MAX) {
+		error_set(error, VMM_ERR_CONFIG_UNSUPPORTED, "%u forwarded ports: at most %u",
+			  ports->len, FORWARDS_MAX);
 		return NULL;
-	opts.forwards = (struct slirp_forward *)(void *)forwards->data;
-	opts.n_forwards = forwards->len;
+	}
+	for (unsigned i = 0; i < ports->len; i++) {
+		const struct iface_port *p = &g_array_index(ports, struct iface_port, i);
+
+		forwards[i] = (struct slirp_forward){
+			.udp = p->udp, .host_addr = p->address, .host_port = p->host,
+			.guest_port = p->guest,
+		};
+	}
 	return slirp_net_new(&opts, error);
 }
 
-static struct net_backend *tap_build(struct machine *m, const struct iface_def *def,
+static bool fd_is_socket(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/* A tap, or a cable to a network's switch: whichever vmmd has for it. */
+static struct net_backend *plug_build(struct machine *m, const struct iface_def *def,
 				     const struct machine_host *host, GError **error)
 {
 	unsigned queues = CLAMP(def->queues, 1u, (unsigned)NET_QUEUES_MAX);
@@ -550,7 +535,9 @@ static struct net_backend *tap_build(struct machine *m, const struct iface_def *
 
 	if (!host->open_tap(host->opaque, def->alias, queues, fds, &ifname, error))
 		return NULL;
-	backend = tap_net_new(fds, queues, m->ctx, error);
+	backend = def->type == IFACE_NETWORK && fd_is_socket(fds[0])
+			  ? port_net_new(fds[0], m->ctx, error)
+			  : tap_net_new(fds, queues, m->ctx, error);
 	for (unsigned i = 0; !backend && i < queues; i++)
 		close(fds[i]);
 	return backend;
@@ -568,7 +555,7 @@ static bool build_net(struct machine *m, const struct iface_def *def,
 		      const struct machine_host *host, GError **error)
 {
 	struct net_backend *backend = def->type == IFACE_USER ? slirp_build(m, def, error)
-							      : tap_build(m, def, host, error);
+							      : plug_build(m, def, host, error);
 	struct net_opts opts = { .name = def->alias, .mtu = def->mtu, .link_down = def->link_down };
 	struct machine_net *n;
 
@@ -577,6 +564,7 @@ static bool build_net(struct machine *m, const struct iface_def *def,
 	memcpy(opts.mac, def->mac, sizeof(opts.mac));
 	n = g_new0(struct machine_net, 1);
 	n->target = g_strdup(def->target ?: def->alias);
+	n->backend = backend;
 	g_ptr_array_add(m->nets, n);
 	n->dev = net_new(backend, &opts, m->mem, m->ctx, error);
 	return virtio_add(m, n->dev, error);

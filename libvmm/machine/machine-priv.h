@@ -34,6 +34,7 @@ struct machine_disk {
 struct machine_net {
 	char *target;
 	struct virtio_device *dev;	/* freed by its transport */
+	struct net_backend *backend;	/* dev's */
 };
 
 struct machine_hub {

@@ -166,6 +166,12 @@ struct machine_memory_stat {
 unsigned machine_n_disks(const struct machine *m);
 unsigned machine_n_nets(const struct machine *m);
 bool machine_set_link(struct machine *m, unsigned net, bool up, GError **error);
+/* Another cable to its network's switch, in place of one that may be dead.  Takes fd. */
+bool machine_plug(struct machine *m, unsigned net, int fd, GError **error);
+struct slirp_forward;
+/* Of user networking: a port of the host leads to the guest, or no longer. */
+bool machine_forward(struct machine *m, unsigned net, const struct slirp_forward *f, bool remove,
+		     GError **error);
 unsigned machine_n_vcpus(const struct machine *m);
 void machine_disk_stats(const struct machine *m, unsigned i, struct machine_disk_stats *ret);
 void machine_net_stats(const struct machine *m, unsigned i, struct machine_net_stats *ret);

@@ -79,3 +79,18 @@ bool slirp_forward_add(struct net_backend *b, const struct slirp_forward *f, GEr
 	g_main_context_wakeup(s->base.owner);
 	return true;
 }
+
+bool slirp_forward_remove(struct net_backend *b, const struct slirp_forward *f, GError **error)
+{
+	struct slirp_net *s = slirp_of(b);
+	struct forward_addrs a;
+
+	if (!forward_parse(f, &a, error))
+		return false;
+	if (slirp_remove_hostxfwd(s->slirp, (struct sockaddr *)&a.host, a.host_len,
+				  f->udp ? SLIRP_HOSTFWD_UDP : 0) < 0)
+		return error_set(error, VMM_ERR_OPERATION_INVALID,
+				 "Requested operation is not valid: %s port %s:%u is not forwarded",
+				 f->udp ? "UDP" : "TCP", f->host_addr ?: "0.0.0.0", f->host_port);
+	return true;
+}

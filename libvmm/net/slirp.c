@@ -329,6 +329,11 @@ static const struct net_ops slirp_net_ops = {
 	.free = slirp_net_free,
 };
 
+bool slirp_net_is(const struct net_backend *b)
+{
+	return b->ops == &slirp_net_ops;
+}
+
 /* --- making one --- */
 
 static bool config_ipv4(const struct slirp_opts *opts, SlirpConfig *c, GError **error)
@@ -339,15 +344,16 @@ static bool config_ipv4(const struct slirp_opts *opts, SlirpConfig *c, GError **
 	if (inet_pton(AF_INET, opts->network ? opts->network : "10.0.2.0", &net) != 1)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "user network: '%s' is no IPv4 address", opts->network);
-	if (prefix < 8 || prefix > 27)
+	if (prefix < 8 || prefix > (opts->host ? 30 : 27))
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 				 "user network: a prefix of %u; it can be 8 to 27", prefix);
 	c->in_enabled = true;
 	c->vnetmask.s_addr = htonl(~(UINT32_MAX >> prefix));
 	c->vnetwork.s_addr = net.s_addr & c->vnetmask.s_addr;
-	c->vhost.s_addr = c->vnetwork.s_addr | htonl(2);
-	c->vnameserver.s_addr = c->vnetwork.s_addr | htonl(3);
-	c->vdhcp_start.s_addr = c->vnetwork.s_addr | htonl(15);
+	c->vhost.s_addr = opts->host ? htonl(opts->host) : c->vnetwork.s_addr | htonl(2);
+	c->vnameserver.s_addr = opts->nameserver ? htonl(opts->nameserver)
+						 : c->vnetwork.s_addr | htonl(3);
+	c->vdhcp_start.s_addr = c->vnetwork.s_addr | (htonl(15) & ~c->vnetmask.s_addr);
 	return true;
 }
 

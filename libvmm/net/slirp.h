@@ -22,6 +22,7 @@ struct slirp_opts {
 	const char *hostname;	/* the guest's, by DHCP; may be NULL */
 	const char *network;	/* "10.0.2.0"; NULL is that */
 	unsigned prefix;	/* 24; 0 is that */
+	uint32_t host, nameserver;	/* in the host's order; 0: the second and third address */
 	bool restricted;	/* the guest sees only the host's own services and its forwards */
 	bool ipv6;
 	const char *network6;	/* "fec0::"; NULL is that */
@@ -33,5 +34,10 @@ struct slirp_opts {
 
 struct net_backend *slirp_net_new(const struct slirp_opts *opts, GError **error);
 
+/* Is it such a backend? */
+bool slirp_net_is(const struct net_backend *b);
+
 /* While it runs.  The address and port that is taken is named in the error. */
 bool slirp_forward_add(struct net_backend *b, const struct slirp_forward *f, GError **error);
+/* By protocol, host address and port. */
+bool slirp_forward_remove(struct net_backend *b, const struct slirp_forward *f, GError **error);

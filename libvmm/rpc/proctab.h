@@ -374,6 +374,7 @@ enum { REMOTE_POOL_EVENT_MSG_LIFECYCLE = 370, REMOTE_POOL_EVENT_MSG_REFRESH = 37
 	REMOTE_EVENT_##name = id, REMOTE_EVENT_MSG_##name = msg,
 enum remote_event_number {
 	REMOTE_EVENTS(REMOTE_EVENT_NUMBERS)
+	REMOTE_EVENT_MSG_NETWORK = 315,	/* event_network */
 	REMOTE_EVENT_LAST = 26	/* ids 0..26 may be registered, 5 (graphics) never happens */
 };
 #undef REMOTE_EVENT_NUMBERS

@@ -19,6 +19,10 @@
 	X(17, IMAGE_ACCEPT, vmm_image_args, remote_none, WRITE) \
 	X(18, IMAGE_WORK, vmm_image_args, remote_none, WRITE) \
 	X(19, DOMAIN_CLONE, vmm_clone_args, remote_dom_ret, WRITE) \
+	/* networks and ports */ \
+	X(32, PORT_LIST, remote_dom_flags_args, vmm_ports_ret, READ) \
+	X(33, PORT_CHANGE, vmm_port_args, remote_none, WRITE) \
+	X(34, NETWORK_USERS, remote_net_args, vmm_users_ret, READ) \
 	/* the past of definitions */ \
 	X(64, DOMAIN_HISTORY, remote_dom_args, vmm_history_ret, READ) \
 	X(65, DOMAIN_REVISION_XML, vmm_revision_args, remote_text_ret, READ) \
