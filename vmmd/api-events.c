@@ -31,15 +31,17 @@ static void register_domain(struct call *call, const void *argp)
 	add(call, EVENTS_DOMAIN, args->eventID, dom ? dom->uuid : NULL);
 }
 
-/*
- * There are no networks and devices: they have no events, and nobody needs an
- * error for that.
- */
 static void register_network(struct call *call, const void *argp)
 {
 	const remote_register_network_args *args = argp;
+	const struct network *net = NULL;
 
-	add(call, EVENTS_NETWORK, args->eventID, NULL);
+	if (args->net) {
+		net = api_network_of(call, args->net);
+		if (!net)
+			return;
+	}
+	add(call, EVENTS_NETWORK, args->eventID, net ? network_now(net)->uuid : NULL);
 }
 
 static void register_pool(struct call *call, const void *argp)
@@ -51,6 +53,7 @@ static void register_pool(struct call *call, const void *argp)
 		add(call, EVENTS_POOL, args->eventID, pool ? pool->def->uuid : NULL);
 }
 
+/* Devices have no events, and nobody needs an error for that. */
 static void register_nodedev(struct call *call, const void *argp)
 {
 	const remote_register_nodedev_args *args = argp;

@@ -9,6 +9,7 @@
 #include "libvmm/rpc/vmmtab.h"
 #include "libvmm/util/error.h"
 #include "vmmd/domain.h"
+#include "vmmd/network.h"
 #include "vmmd/pool.h"
 #include "vmmd/server.h"
 
@@ -23,17 +24,19 @@ struct api_entry {
 extern const struct api_entry api_host[], api_domain[], api_define[], api_life[], api_tune[],
 	api_stats[], api_bulk[], api_events[], api_network[], api_storage[], api_snapshot[],
 	api_block[], api_save[], api_volume[], api_iface[], api_agent[], api_cpu[], api_nodedev[],
-	api_limit[], api_pin[], api_device[];
+	api_limit[], api_pin[], api_device[],
+	api_nothing[];
 /* Of libvirt's program for QEMU. */
 extern const struct api_entry api_qemu[];
 /* Of our own program. */
-extern const struct api_entry api_doctor[], api_history[], api_image[], api_plan[];
+extern const struct api_entry api_doctor[], api_history[], api_image[], api_plan[], api_port[];
 
 /* flags of many procedures; neither: what it is now */
 enum api_affect { API_LIVE = 1, API_CONFIG = 2 };
 
 /* Each of these has answered the call when it gives NULL or false. */
 struct domain *api_domain_of(struct call *call, const remote_domain *ref);
+struct network *api_network_of(struct call *call, const remote_network *ref);
 struct pool *api_pool_of(struct call *call, const remote_pool *ref);
 struct domain *api_active_of(struct call *call, const remote_domain *ref);
 bool api_flags(struct call *call, unsigned flags, unsigned known);

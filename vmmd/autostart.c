@@ -224,6 +224,13 @@ void autostart_due(struct domain *dom)
 		step(a);
 }
 
+bool autostart_is_due(const struct daemon *daemon)
+{
+	g_autofree char *mark = g_build_filename(daemon->run_dir, MARK_NAME, NULL);
+
+	return !g_file_test(mark, G_FILE_TEST_EXISTS);
+}
+
 static void add_waiting(struct autostart *a, const struct domain *dom)
 {
 	struct waiting *w = g_new0(struct waiting, 1);

@@ -25,3 +25,5 @@ struct autostart *autostart_begin(struct daemon *daemon, const struct autostart_
 void autostart_due(struct domain *dom);
 /* Begins no more; NULL is fine. */
 void autostart_free(struct autostart *a);
+/* Is that still to come? */
+bool autostart_is_due(const struct daemon *daemon);

@@ -27,6 +27,7 @@ struct daemon {
 	struct autostart *autostart;	/* domains that are yet to start with the host; NULL */
 	struct graph *graph;		/* of images */
 	GPtrArray *pools;		/* struct pool */
+	GPtrArray *networks;		/* struct network */
 	GSList *imagejobs;		/* struct imagejob: children at work */
 	int64_t started_s;		/* real time */
 	bool ending;			/* nothing new is begun */

@@ -41,10 +41,10 @@ static const struct api_entry *const remote_tables[] = {
 	api_domain, api_life, api_stats, api_bulk, api_host, api_events, api_define, api_tune,
 	api_nodedev, api_network, api_storage, api_snapshot, api_block, api_save, api_volume,
 	api_iface, api_agent, api_cpu, api_limit, api_pin, api_device,
-	NULL
+	api_nothing, NULL
 };
 static const struct api_entry *const own_tables[] = {
-	api_doctor, api_history, api_image, api_plan, NULL
+	api_doctor, api_history, api_image, api_plan, api_port, NULL
 };
 static const struct api_entry *const qemu_tables[] = { api_qemu, NULL };
 

@@ -276,3 +276,15 @@ void event_pool_refreshed(struct pool *pool)
 		   REMOTE_POOL_EVENT_MSG_REFRESH, (xdrproc_t)xdr_remote_event_pool_refresh,
 		   &ev.callbackID);
 }
+
+/* ---- networks ---- */
+
+void event_network(struct daemon *daemon, const network_def *def, int event)
+{
+	remote_event_network ev = { .net = { .name = def->name }, .event = event };
+
+	g_info("network '%s': lifecycle event %d", def->name, event);
+	memcpy(ev.net.uuid, def->uuid, UUID_BYTES);
+	event_send(daemon->events, EVENTS_NETWORK, def->uuid, 0, REMOTE_EVENT_MSG_NETWORK,
+		   (xdrproc_t)xdr_remote_event_network, &ev.callbackID);
+}

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "libvmm/domain/network.h"
 #include "vmmd/domain.h"
 
 struct session;
@@ -76,3 +77,6 @@ enum pool_event {
 
 void event_pool(struct pool *pool, enum pool_event event);
 void event_pool_refreshed(struct pool *pool);
+/* event: LIFECYCLE_DEFINED, LIFECYCLE_UNDEFINED, LIFECYCLE_STARTED, NETWORK_STOPPED. */
+enum { NETWORK_STOPPED = 3 };
+void event_network(struct daemon *daemon, const network_def *def, int event);

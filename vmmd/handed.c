@@ -17,7 +17,8 @@ struct entry {
 
 static int list_open(const struct domain *dom, int flags)
 {
-	g_autofree char *folder = supervisor_folder(dom->daemon, dom->uuid_text);
+	g_autofree char *folder =
+		supervisor_folder(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text);
 	g_autofree char *path = g_build_filename(folder, "handed", NULL);
 
 	return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);

@@ -73,10 +73,10 @@ static void adopt(struct daemon *daemon, const char *uuid_text, unsigned *waitin
 	if (!uuid_from_text(uuid_text, uuid))
 		return;
 	dom = domain_find_uuid(daemon->domains, uuid);
-	if (!supervisor_find(daemon, uuid_text, &fd, &pidfd)) {
+	if (!supervisor_find(daemon, SUPERVISED_DOMAIN, uuid_text, &fd, &pidfd)) {
 		struct supervisor_end end;
 
-		supervisor_bury(daemon, uuid_text, &end);
+		supervisor_bury(daemon, SUPERVISED_DOMAIN, uuid_text, &end);
 		if (dom && dom->state == DOMAIN_OFF) {
 			dom->reason = state_reason(DOMAIN_OFF, end.cause ?: WORKER_CAUSE_LOST);
 			dom->detail = g_strdup(end.detail ?: "its worker died while vmmd was away");
@@ -121,7 +121,7 @@ static void adopt_rest(struct daemon *daemon)
 
 void lifecycle_adopt_all(struct daemon *daemon, unsigned wait_ms)
 {
-	g_auto(GStrv) found = supervisor_scan(daemon);
+	g_auto(GStrv) found = supervisor_scan(daemon, SUPERVISED_DOMAIN);
 	unsigned waiting = 0;
 	bool late = false;
 	guint deadline;

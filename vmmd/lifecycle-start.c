@@ -9,6 +9,7 @@
 #include "vmmd/cgroup.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
+#include "vmmd/network.h"
 #include "vmmd/save.h"
 #include "vmmd/store.h"
 #include "vmmd/supervisor.h"
@@ -169,7 +170,8 @@ static void live_fill(struct domain *dom, domain_def *live)
 {
 	for (unsigned i = 0; i < live->channels->len; i++) {
 		struct chardev_def *c = g_ptr_array_index(live->channels, i);
-		g_autofree char *folder = supervisor_folder(dom->daemon, dom->uuid_text);
+		g_autofree char *folder =
+			supervisor_folder(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text);
 		g_autofree char *file = g_strconcat(c->alias, ".sock", NULL);
 
 		if (c->backend == CHARDEV_UNIX && !c->path)
@@ -179,7 +181,7 @@ static void live_fill(struct domain *dom, domain_def *live)
 
 void lifecycle_strip(const struct daemon *daemon, domain_def *def)
 {
-	g_autofree char *folders = supervisor_folder(daemon, "");
+	g_autofree char *folders = supervisor_folder(daemon, SUPERVISED_DOMAIN, "");
 
 	for (unsigned i = 0; i < def->channels->len; i++) {
 		struct chardev_def *c = g_ptr_array_index(def->channels, i);
@@ -198,6 +200,7 @@ static domain_def *live_new(struct domain *dom, const domain_def *def, GError **
 		def = domain_need_saved(dom, error);
 	if (!def || !domain_def_check_start(def, error) ||
 	    !graph_check_start(dom->daemon, def, error) ||
+	    !networks_check_start(dom->daemon, def, error) ||
 	    !store_next_id(dom->daemon->store, &id, error))
 		return NULL;
 	live = domain_def_copy(def);
@@ -216,11 +219,12 @@ static bool start_begin(struct domain *dom, const domain_def *def, bool paused, 
 	live = live_new(dom, def, error);
 	if (!live)
 		return false;
-	if (!supervisor_spawn(dom->daemon, dom->name, dom->uuid_text, &fd, &pidfd, error)) {
+	if (!supervisor_spawn(dom->daemon, SUPERVISED_DOMAIN, dom->name, dom->uuid_text, &fd,
+			      &pidfd, error)) {
 		struct supervisor_end end;
 
 		domain_def_free(live);
-		supervisor_bury(dom->daemon, dom->uuid_text, &end);
+		supervisor_bury(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text, &end);
 		g_free(end.detail);
 		return false;
 	}

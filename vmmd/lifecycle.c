@@ -19,6 +19,7 @@
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
 #include "vmmd/handed.h"
+#include "vmmd/network.h"
 #include "vmmd/save.h"
 #include "vmmd/store.h"
 #include "vmmd/supervisor.h"
@@ -169,26 +170,40 @@ static int on_open(const char *path, unsigned flags, void *opaque, GError **erro
 	return fd >= 0 && handed_note(dom, fd, error) ? TAKE_FD(fd) : -1;
 }
 
-static bool on_open_tap(const char *alias, unsigned queues, int *fds, char **ret_ifname,
-			void *opaque, GError **error)
+static struct iface_def *iface_of(struct domain *dom, const char *alias)
 {
-	struct domain *dom = opaque;
-
-	if (!dom->life->permit)
-		return error_set(error, VMM_ERR_ACCESS_DENIED,
-				 "interfaces are opened only while the domain starts");
-	if (!permit_open_tap(dom->life->permit, alias, queues, fds, ret_ifname, error))
-		return false;
-	for (unsigned i = 0; i < dom->live->ifaces->len; i++) {
+	for (unsigned i = 0; dom->live && i < dom->live->ifaces->len; i++) {
 		struct iface_def *iface = g_ptr_array_index(dom->live->ifaces, i);
 
-		if (g_strcmp0(iface->alias, alias) == 0) {
-			g_free(iface->target);
-			iface->target = g_strdup(*ret_ifname);
-		}
+		if (g_strcmp0(iface->alias, alias) == 0)
+			return iface;
 	}
-	domain_refresh_live(dom);
-	return true;
+	return NULL;
+}
+
+static enum link_tap on_open_tap(const char *alias, unsigned queues, int *fds, char **ret_ifname,
+				 const struct frame_header *call, void *opaque, GError **error)
+{
+	struct domain *dom = opaque;
+	struct iface_def *iface = iface_of(dom, alias);
+	enum link_tap tap;
+
+	if (!dom->life->permit || !iface) {
+		error_set(error, VMM_ERR_ACCESS_DENIED,
+			  "a domain's own interfaces are opened, and only while it starts");
+		return LINK_TAP_FAILED;
+	}
+	if (iface->type == IFACE_NETWORK)
+		tap = network_open_tap(dom, iface, fds, ret_ifname, call, error);
+	else
+		tap = permit_open_tap(dom->life->permit, alias, queues, fds, ret_ifname, error)
+			      ? LINK_TAP_DONE : LINK_TAP_FAILED;
+	if (tap == LINK_TAP_DONE) {
+		g_free(iface->target);
+		iface->target = g_strdup(*ret_ifname);
+		domain_refresh_live(dom);
+	}
+	return tap;
 }
 
 /* ---- the end ---- */
@@ -264,7 +279,7 @@ static void on_gone(const char *how, void *opaque)
 	int cause;
 
 	life_answered(dom);
-	supervisor_bury(dom->daemon, dom->uuid_text, &end);
+	supervisor_bury(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text, &end);
 	cause = end_cause(dom, &end, how, &detail);
 	g_free(end.detail);
 	g_message("domain '%s' has ended (cause %d)%s%s", dom->name, cause, detail ? ": " : "",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The control channel to one worker: calls out, events and requests for descriptors in. */
 #include "config.h"
-#include "vmmd/link.h"
+#include "vmmd/link-priv.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -207,19 +207,34 @@ static void link_open_tap(struct link *l, struct rpc_message *msg)
 	g_autofree char *ifname = NULL;
 	int fds[TAP_QUEUES_MAX];
 	bool ok = rpc_message_decode(msg, (xdrproc_t)xdr_worker_tap_args, &args, &error);
+	enum link_tap tap = LINK_TAP_FAILED;
 	unsigned queues = args.queues;
 
 	if (ok && (queues < 1 || queues > TAP_QUEUES_MAX))
 		ok = error_set(&error, VMM_ERR_INVALID_ARG, "%u queues", queues);
-	ok = ok && l->ops->open_tap(args.alias, queues, fds, &ifname, l->opaque, &error);
+	if (ok)
+		tap = l->ops->open_tap(args.alias, queues, fds, &ifname, &msg->hdr, l->opaque,
+				       &error);
 	frame_free((xdrproc_t)xdr_worker_tap_args, &args);
-	if (ok) {
+	if (tap == LINK_TAP_DONE) {
 		worker_tap_ret ret = { .ifname = ifname };
 
 		rpc_reply_fds(l->conn, &msg->hdr, (xdrproc_t)xdr_worker_tap_ret, &ret, fds, queues);
-	} else {
+	} else if (tap == LINK_TAP_FAILED) {
 		rpc_reply_error(l->conn, &msg->hdr, error);
 	}
+}
+
+void link_reply_tap(struct link *l, const struct frame_header *call, int fd, const GError *error)
+{
+	worker_tap_ret ret = { .ifname = (char *)"" };
+
+	if (!l->conn)
+		fd_close(&fd);
+	else if (error)
+		rpc_reply_error(l->conn, call, error);
+	else
+		rpc_reply_fds(l->conn, call, (xdrproc_t)xdr_worker_tap_ret, &ret, &fd, 1);
 }
 
 static gboolean on_rested(void *opaque)
@@ -248,8 +263,8 @@ static void on_message(struct rpc_conn *conn, struct rpc_message *msg, void *opa
 	struct link *l = opaque;
 
 	link_spend(l);
-	if (msg->hdr.program != WORKER_PROGRAM)
-		return;
+	if (msg->hdr.program != WORKER_PROGRAM || !l->ops->state)
+		return;		/* a switch has nothing to say unasked */
 	if (msg->hdr.type == FRAME_MESSAGE)
 		link_event(l, msg);
 	else if (msg->hdr.type == FRAME_CALL && msg->hdr.procedure == WORKER_PROC_OPEN)
@@ -304,18 +319,12 @@ void link_free(struct link *l)
 
 /* ---- calls ---- */
 
-struct pending {
-	xdrproc_t proc;			/* of the result */
-	link_done *done;
-	link_fd_done *fd_done;
-	void *opaque;
-};
-
 union result {
 	worker_hello_ret hello;
 	worker_stats_ret stats;
 	worker_save_progress progress;
 	worker_job_info_ret job;
+	worker_net_info_ret net;
 	remote_none none;
 };
 
@@ -331,7 +340,7 @@ static const GError *told_plainly(const GError *error, GError **ret)
 static void on_reply(struct rpc_conn *conn, struct rpc_message *reply, const GError *error,
 		     void *opaque)
 {
-	g_autofree struct pending *p = opaque;
+	g_autofree struct link_pending *p = opaque;
 	g_autoptr(GError) bad = NULL;
 	union result ret = { 0 };
 
@@ -346,7 +355,7 @@ static void on_reply(struct rpc_conn *conn, struct rpc_message *reply, const GEr
 static void on_fd_reply(struct rpc_conn *conn, struct rpc_message *reply, const GError *error,
 			void *opaque)
 {
-	g_autofree struct pending *p = opaque;
+	g_autofree struct link_pending *p = opaque;
 	g_autoptr(GError) bad = NULL;
 
 	error = told_plainly(error, &bad);
@@ -358,7 +367,7 @@ static void on_fd_reply(struct rpc_conn *conn, struct rpc_message *reply, const 
 	p->fd_done(error ? -1 : TAKE_FD(reply->fds[0]), error, p->opaque);
 }
 
-static void no_connection(struct pending *p)
+static void no_connection(struct link_pending *p)
 {
 	g_autoptr(GError) error = g_error_new_literal(VMM_ERROR, VMM_ERR_OPERATION_FAILED,
 						      NO_ANSWER);
@@ -369,35 +378,36 @@ static void no_connection(struct pending *p)
 		p->fd_done(-1, error, p->opaque);
 }
 
-static void link_call(struct link *l, int procedure, xdrproc_t proc, const void *args,
-		      unsigned timeout_ms, struct pending pending)
+void link_call(struct link *l, int procedure, xdrproc_t proc, const void *args, const int *fds,
+	       unsigned n_fds, unsigned timeout_ms, struct link_pending pending)
 {
 	if (!l->conn)
 		no_connection(&pending);
 	else
-		rpc_conn_call(l->conn, WORKER_PROGRAM, procedure, proc, args, NULL, 0, timeout_ms,
-			      pending.done ? on_reply : on_fd_reply,
+		rpc_conn_call(l->conn, WORKER_PROGRAM, procedure, proc, args, fds, n_fds,
+			      timeout_ms, pending.done ? on_reply : on_fd_reply,
 			      g_memdup2(&pending, sizeof(pending)));
 }
 
-#define NONE (xdrproc_t)xdr_remote_none, &(remote_none){ 0 }
-#define VOID_RESULT { .proc = (xdrproc_t)xdr_remote_none, .done = done, .opaque = opaque }
+/* With no descriptors, and a time-out. */
+static void call_plain(struct link *l, int procedure, xdrproc_t proc, const void *args,
+		       unsigned timeout_ms, struct link_pending pending)
+{
+	link_call(l, procedure, proc, args, NULL, 0, timeout_ms, pending);
+}
+
 
 void link_hello(struct link *l, unsigned timeout_ms, link_done *done, void *opaque)
 {
-	link_call(l, WORKER_PROC_HELLO, NONE, timeout_ms,
-		  (struct pending){ (xdrproc_t)xdr_worker_hello_ret, done, NULL, opaque });
+	call_plain(l, WORKER_PROC_HELLO, LINK_NONE, timeout_ms,
+		  (struct link_pending){ (xdrproc_t)xdr_worker_hello_ret, done, NULL, opaque });
 }
 
 /* Waits as long as it takes: for a disk, say. */
-static void link_call_fds(struct link *l, int procedure, xdrproc_t proc, const void *args,
-			  const int *fds, unsigned n_fds, struct pending pending)
+static void call_fds(struct link *l, int procedure, xdrproc_t proc, const void *args,
+		     const int *fds, unsigned n_fds, struct link_pending pending)
 {
-	if (!l->conn)
-		no_connection(&pending);
-	else
-		rpc_conn_call(l->conn, WORKER_PROGRAM, procedure, proc, args, fds, n_fds, 0,
-			      on_reply, g_memdup2(&pending, sizeof(pending)));
+	link_call(l, procedure, proc, args, fds, n_fds, 0, pending);
 }
 
 void link_start(struct link *l, const char *xml, int id, unsigned flags, int state_fd,
@@ -408,97 +418,97 @@ void link_start(struct link *l, const char *xml, int id, unsigned flags, int sta
 		.flags = flags | (state_fd >= 0 ? WORKER_START_RESTORE : 0),
 	};
 
-	link_call_fds(l, WORKER_PROC_START, (xdrproc_t)xdr_worker_start_args, &args, &state_fd,
-		      state_fd >= 0, (struct pending)VOID_RESULT);
+	call_fds(l, WORKER_PROC_START, (xdrproc_t)xdr_worker_start_args, &args, &state_fd,
+		      state_fd >= 0, LINK_VOID_RESULT);
 }
 
 void link_save(struct link *l, const worker_save_args *args, int fd, link_done *done, void *opaque)
 {
-	link_call_fds(l, WORKER_PROC_SAVE, (xdrproc_t)xdr_worker_save_args, args, &fd, 1,
-		      (struct pending)VOID_RESULT);
+	call_fds(l, WORKER_PROC_SAVE, (xdrproc_t)xdr_worker_save_args, args, &fd, 1,
+		      LINK_VOID_RESULT);
 }
 
 void link_save_progress(struct link *l, link_done *done, void *opaque)
 {
-	link_call(l, WORKER_PROC_SAVE_PROGRESS, NONE, STATS_TIMEOUT_MS,
-		  (struct pending){ (xdrproc_t)xdr_worker_save_progress, done, NULL, opaque });
+	call_plain(l, WORKER_PROC_SAVE_PROGRESS, LINK_NONE, STATS_TIMEOUT_MS,
+		  (struct link_pending){ (xdrproc_t)xdr_worker_save_progress, done, NULL, opaque });
 }
 
 void link_command(struct link *l, int procedure, unsigned timeout_ms, link_done *done, void *opaque)
 {
-	link_call(l, procedure, NONE, timeout_ms ?: CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
+	call_plain(l, procedure, LINK_NONE, timeout_ms ?: CALL_TIMEOUT_MS, LINK_VOID_RESULT);
 }
 
 void link_powerdown(struct link *l, bool restart, link_done *done, void *opaque)
 {
 	worker_powerdown_args args = { .flags = restart ? WORKER_POWERDOWN_RESTART : 0 };
 
-	link_call(l, WORKER_PROC_POWERDOWN, (xdrproc_t)xdr_worker_powerdown_args, &args,
-		  CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
+	call_plain(l, WORKER_PROC_POWERDOWN, (xdrproc_t)xdr_worker_powerdown_args, &args,
+		  CALL_TIMEOUT_MS, LINK_VOID_RESULT);
 }
 
 void link_stats(struct link *l, link_done *done, void *opaque)
 {
-	link_call(l, WORKER_PROC_STATS, NONE, STATS_TIMEOUT_MS,
-		  (struct pending){ (xdrproc_t)xdr_worker_stats_ret, done, NULL, opaque });
+	call_plain(l, WORKER_PROC_STATS, LINK_NONE, STATS_TIMEOUT_MS,
+		  (struct link_pending){ (xdrproc_t)xdr_worker_stats_ret, done, NULL, opaque });
 }
 
 void link_set_balloon(struct link *l, uint64_t kib, link_done *done, void *opaque)
 {
 	worker_balloon_args args = { .kib = kib };
 
-	link_call(l, WORKER_PROC_SET_BALLOON, (xdrproc_t)xdr_worker_balloon_args, &args,
-		  CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
+	call_plain(l, WORKER_PROC_SET_BALLOON, (xdrproc_t)xdr_worker_balloon_args, &args,
+		  CALL_TIMEOUT_MS, LINK_VOID_RESULT);
 }
 
 void link_set_stats_period(struct link *l, int seconds, link_done *done, void *opaque)
 {
 	worker_period_args args = { .seconds = seconds };
 
-	link_call(l, WORKER_PROC_SET_STATS_PERIOD, (xdrproc_t)xdr_worker_period_args, &args,
-		  CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
+	call_plain(l, WORKER_PROC_SET_STATS_PERIOD, (xdrproc_t)xdr_worker_period_args, &args,
+		  CALL_TIMEOUT_MS, LINK_VOID_RESULT);
 }
 
 void link_set_actions(struct link *l, const worker_actions *actions, link_done *done, void *opaque)
 {
-	link_call(l, WORKER_PROC_SET_ACTIONS, (xdrproc_t)xdr_worker_actions, actions,
-		  CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
+	call_plain(l, WORKER_PROC_SET_ACTIONS, (xdrproc_t)xdr_worker_actions, actions,
+		  CALL_TIMEOUT_MS, LINK_VOID_RESULT);
 }
 
 void link_switch_heads(struct link *l, const worker_heads_args *args, const int *fds,
 		       link_done *done, void *opaque)
 {
-	link_call_fds(l, WORKER_PROC_SWITCH_HEADS, (xdrproc_t)xdr_worker_heads_args, args, fds,
-		      2 * args->heads.heads_len, (struct pending)VOID_RESULT);
+	call_fds(l, WORKER_PROC_SWITCH_HEADS, (xdrproc_t)xdr_worker_heads_args, args, fds,
+		      2 * args->heads.heads_len, LINK_VOID_RESULT);
 }
 
 void link_job_start(struct link *l, const worker_job_args *args, const int *fds, unsigned n_fds,
 		    link_done *done, void *opaque)
 {
-	link_call_fds(l, WORKER_PROC_JOB_START, (xdrproc_t)xdr_worker_job_args, args, fds, n_fds,
-		      (struct pending)VOID_RESULT);
+	call_fds(l, WORKER_PROC_JOB_START, (xdrproc_t)xdr_worker_job_args, args, fds, n_fds,
+		      LINK_VOID_RESULT);
 }
 
 void link_job_control(struct link *l, const worker_job_control_args *args, link_done *done,
 		      void *opaque)
 {
-	link_call_fds(l, WORKER_PROC_JOB_CONTROL, (xdrproc_t)xdr_worker_job_control_args, args,
-		      NULL, 0, (struct pending)VOID_RESULT);
+	call_fds(l, WORKER_PROC_JOB_CONTROL, (xdrproc_t)xdr_worker_job_control_args, args,
+		      NULL, 0, LINK_VOID_RESULT);
 }
 
 void link_job_info(struct link *l, const char *target, link_done *done, void *opaque)
 {
-	link_call(l, WORKER_PROC_JOB_INFO, (xdrproc_t)xdr_worker_target_args,
+	call_plain(l, WORKER_PROC_JOB_INFO, (xdrproc_t)xdr_worker_target_args,
 		  &(worker_target_args){ (char *)target }, CALL_TIMEOUT_MS,
-		  (struct pending){ (xdrproc_t)xdr_worker_job_info_ret, done, NULL, opaque });
+		  (struct link_pending){ (xdrproc_t)xdr_worker_job_info_ret, done, NULL, opaque });
 }
 
 void link_disk_resize(struct link *l, const char *target, uint64_t bytes, link_done *done,
 		      void *opaque)
 {
-	link_call_fds(l, WORKER_PROC_DISK_RESIZE, (xdrproc_t)xdr_worker_resize_args,
+	call_fds(l, WORKER_PROC_DISK_RESIZE, (xdrproc_t)xdr_worker_resize_args,
 		      &(worker_resize_args){ (char *)target, bytes }, NULL, 0,
-		      (struct pending)VOID_RESULT);
+		      LINK_VOID_RESULT);
 }
 
 void link_set_iotune(struct link *l, const char *target, const uint64_t *values, const char *xml,
@@ -509,8 +519,8 @@ void link_set_iotune(struct link *l, const char *target, const uint64_t *values,
 		.values = { N_IOTUNES, (uint64_t *)values },
 	};
 
-	link_call(l, WORKER_PROC_SET_IOTUNE, (xdrproc_t)xdr_worker_iotune_args, &args,
-		  CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
+	call_plain(l, WORKER_PROC_SET_IOTUNE, (xdrproc_t)xdr_worker_iotune_args, &args,
+		  CALL_TIMEOUT_MS, LINK_VOID_RESULT);
 }
 
 void link_set_link(struct link *l, unsigned index, bool up, const char *xml, link_done *done,
@@ -518,18 +528,18 @@ void link_set_link(struct link *l, unsigned index, bool up, const char *xml, lin
 {
 	worker_link_args args = { .index = index, .up = up, .xml = (char *)xml };
 
-	link_call(l, WORKER_PROC_SET_LINK, (xdrproc_t)xdr_worker_link_args, &args,
-		  CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
+	call_plain(l, WORKER_PROC_SET_LINK, (xdrproc_t)xdr_worker_link_args, &args,
+		  CALL_TIMEOUT_MS, LINK_VOID_RESULT);
 }
 
 void link_set_xml(struct link *l, const char *xml, link_done *done, void *opaque)
 {
-	link_call(l, WORKER_PROC_SET_XML, (xdrproc_t)xdr_worker_xml_args,
-		  &(worker_xml_args){ (char *)xml }, CALL_TIMEOUT_MS, (struct pending)VOID_RESULT);
+	call_plain(l, WORKER_PROC_SET_XML, (xdrproc_t)xdr_worker_xml_args,
+		   &(worker_xml_args){ (char *)xml }, CALL_TIMEOUT_MS, LINK_VOID_RESULT);
 }
 
 void link_console(struct link *l, const worker_console_args *args, link_fd_done *done, void *opaque)
 {
-	link_call(l, WORKER_PROC_CONSOLE_OPEN, (xdrproc_t)xdr_worker_console_args, args,
-		  CALL_TIMEOUT_MS, (struct pending){ .fd_done = done, .opaque = opaque });
+	call_plain(l, WORKER_PROC_CONSOLE_OPEN, (xdrproc_t)xdr_worker_console_args, args,
+		  CALL_TIMEOUT_MS, (struct link_pending){ .fd_done = done, .opaque = opaque });
 }

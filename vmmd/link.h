@@ -14,6 +14,9 @@
 
 struct link;
 
+enum link_tap { LINK_TAP_FAILED, LINK_TAP_DONE, LINK_TAP_LATER };
+
+/* Of a switch: gone alone, the others are NULL. */
 struct link_ops {
 	void (*state)(int state, int cause, const char *detail, void *opaque);
 	void (*rebooted)(void *opaque);
@@ -22,8 +25,9 @@ struct link_ops {
 	void (*job)(const worker_event_job *ev, void *opaque);
 	/* What START asks for: descriptors, or an error. */
 	int (*open)(const char *path, unsigned flags, void *opaque, GError **error);
-	bool (*open_tap)(const char *alias, unsigned queues, int *fds, char **ret_ifname,
-			 void *opaque, GError **error);
+	/* call: kept by one that is answered LATER, by link_reply_tap(). */
+	enum link_tap (*open_tap)(const char *alias, unsigned queues, int *fds, char **ret_ifname,
+				  const struct frame_header *call, void *opaque, GError **error);
 	/* how: "was killed by signal 9", "exited with status 1". */
 	void (*gone)(const char *how, void *opaque);
 };
@@ -79,6 +83,22 @@ void link_job_control(struct link *link, const worker_job_control_args *args, li
 /* worker_job_info_ret */
 void link_job_info(struct link *link, const char *target, link_done *done, void *opaque);
 void link_disk_resize(struct link *link, const char *target, uint64_t bytes, link_done *done,
+		      void *opaque);
+/* The answer to open_tap; fd is taken, -1 with an error. */
+void link_reply_tap(struct link *link, const struct frame_header *call, int fd,
+		    const GError *error);
+/* Of a machine: another cable, a port of user networking. */
+void link_plug(struct link *link, unsigned index, int fd, link_done *done, void *opaque);
+void link_forward(struct link *link, const worker_forward_args *args, link_done *done,
+		  void *opaque);
+/* Of a network's switch (link-net.c). */
+void link_net_start(struct link *link, const char *xml, int id, int leases_fd, link_done *done,
+		    void *opaque);
+void link_net_update(struct link *link, const char *xml, link_done *done, void *opaque);
+void link_net_port(struct link *link, const worker_port_args *args, int fd, link_done *done,
+		   void *opaque);
+void link_net_info(struct link *link, link_done *done, void *opaque);	/* worker_net_info_ret */
+void link_net_forward(struct link *link, const worker_forward_args *args, link_done *done,
 		      void *opaque);
 void link_console(struct link *link, const worker_console_args *args, link_fd_done *done,
 		  void *opaque);

@@ -26,6 +26,7 @@
 #include "vmmd/imagework.h"
 #include "vmmd/journal.h"
 #include "vmmd/lifecycle.h"
+#include "vmmd/network.h"
 #include "vmmd/pool.h"
 #include "vmmd/recover.h"
 #include "vmmd/save.h"
@@ -264,9 +265,11 @@ static bool daemon_open(struct daemon *d, GError **error)
 	d->events = event_hub_new(d);
 	d->server = server_new(d);
 	d->graph = graph_open(d, error);
-	if (!d->graph || !domain_table_load(d->domains, d, error) || !pools_load(d, error))
+	if (!d->graph || !domain_table_load(d->domains, d, error) || !pools_load(d, error) ||
+	    !networks_load(d, error))
 		return false;
 	lifecycle_adopt_all(d, ADOPT_WAIT_MS);
+	networks_adopt(d);
 	journal_resume_all(d, intent_kinds);
 	snapshot_sweep_all(d);
 	return listen_all(d, error);
@@ -279,6 +282,7 @@ static void daemon_close(struct daemon *d)
 	g_clear_pointer(&d->server, server_free);
 	if (d->domains)
 		lifecycle_leave_all(d);
+	g_clear_pointer(&d->networks, networks_free);
 	g_clear_pointer(&d->events, event_hub_free);
 	g_clear_pointer(&d->domains, domain_table_free);
 	g_clear_pointer(&d->autostart, autostart_free);

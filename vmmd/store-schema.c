@@ -101,5 +101,12 @@ const char *const store_migrations[] = {
 	" uuid BLOB NOT NULL PRIMARY KEY REFERENCES domains(uuid) ON DELETE CASCADE,"
 	" source TEXT NOT NULL) STRICT, WITHOUT ROWID;",
 	"ALTER TABLE images ADD COLUMN unsettled INTEGER NOT NULL DEFAULT 0;",
+	"CREATE TABLE networks("
+	" uuid BLOB NOT NULL PRIMARY KEY CHECK(length(uuid) = 16),"
+	" name TEXT NOT NULL UNIQUE,"
+	" saved TEXT,"				/* NULL: transient */
+	" live TEXT,"				/* NULL: not active */
+	" autostart INTEGER NOT NULL CHECK(autostart IN (0, 1))) STRICT, WITHOUT ROWID;"
+	"INSERT INTO counters VALUES('default-network', 0);",	/* 1: it was made once */
 };
 static_assert(ARRAY_SIZE(store_migrations) == STORE_VERSION, "one migration for each version");

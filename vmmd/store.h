@@ -12,7 +12,7 @@
 
 #include "libvmm/util/uuid.h"
 
-#define STORE_VERSION 7			/* PRAGMA user_version of what we write */
+#define STORE_VERSION 8			/* PRAGMA user_version of what we write */
 #define STORE_EVENTS_MAX 10000		/* how much history is kept */
 
 struct store;

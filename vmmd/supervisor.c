@@ -25,9 +25,13 @@
 
 #define STATUS_MAX_BYTES 8192
 
-char *supervisor_folder(const struct daemon *daemon, const char *uuid_text)
+static const char *const folder_names[] = {
+	[SUPERVISED_DOMAIN] = "domains", [SUPERVISED_NETWORK] = "networks",
+};
+
+char *supervisor_folder(const struct daemon *daemon, enum supervised what, const char *uuid_text)
 {
-	return g_build_filename(daemon->run_dir, "domains", uuid_text, NULL);
+	return g_build_filename(daemon->run_dir, folder_names[what], uuid_text, NULL);
 }
 
 /* By way of the folder's descriptor: a run folder may be deeper than sun_path is long. */
@@ -38,10 +42,10 @@ static bool socket_address(int folder, struct sockaddr_un *ret)
 			  folder) < (int)sizeof(ret->sun_path);
 }
 
-static int folder_open(const struct daemon *daemon, const char *uuid_text, bool make,
-		       GError **error)
+static int folder_open(const struct daemon *daemon, enum supervised what, const char *uuid_text,
+		       bool make, GError **error)
 {
-	g_autofree char *path = supervisor_folder(daemon, uuid_text);
+	g_autofree char *path = supervisor_folder(daemon, what, uuid_text);
 	int fd;
 
 	if (make && g_mkdir_with_parents(path, 0700) < 0) {
@@ -81,9 +85,11 @@ static int control_connect(int folder, GError **error)
 	return TAKE_FD(fd);
 }
 
-static int log_open(const struct daemon *daemon, const char *name, GError **error)
+static int log_open(const struct daemon *daemon, enum supervised what, const char *name,
+		    GError **error)
 {
-	g_autofree char *file = g_strconcat(name, ".log", NULL);
+	g_autofree char *file =
+		g_strconcat(what == SUPERVISED_NETWORK ? "network-" : "", name, ".log", NULL);
 	g_autofree char *path = g_build_filename(daemon->log_dir, file, NULL);
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 
@@ -112,18 +118,19 @@ static bool pid_write(int folder, pid_t pid, GError **error)
 	return true;
 }
 
-static bool spawn(const struct daemon *daemon, const char *name, const char *uuid_text, int folder,
-		  pid_t *ret, GError **error)
+static bool spawn(const struct daemon *daemon, enum supervised what, const char *name,
+		  const char *uuid_text, int folder, pid_t *ret, GError **error)
 {
 	const char *argv[] = { daemon->worker_path, "--control-fd=3", "--status-fd=4",
-			       "--name", name, "--uuid", uuid_text, NULL };
+			       "--name", name, "--uuid", uuid_text,
+			       what == SUPERVISED_NETWORK ? "--network" : NULL, NULL };
 	auto_close int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	auto_close int control = control_listen(folder, error);
 	auto_close int status = -1, log = -1;
 	int sources[] = { -1, -1 }, targets[] = { 3, 4 };
 	g_autoptr(GError) why = NULL;
 
-	if (control < 0 || (log = log_open(daemon, name, error)) < 0)
+	if (control < 0 || (log = log_open(daemon, what, name, error)) < 0)
 		return false;
 	status = openat(folder, "status", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (status < 0 || null < 0)
@@ -143,14 +150,14 @@ static int pidfd_of(pid_t pid)
 	return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-bool supervisor_spawn(const struct daemon *daemon, const char *name, const char *uuid_text,
-		      int *ret_fd, int *ret_pidfd, GError **error)
+bool supervisor_spawn(const struct daemon *daemon, enum supervised what, const char *name,
+		      const char *uuid_text, int *ret_fd, int *ret_pidfd, GError **error)
 {
-	auto_close int folder = folder_open(daemon, uuid_text, true, error);
+	auto_close int folder = folder_open(daemon, what, uuid_text, true, error);
 	auto_close int fd = -1, pidfd = -1;
 	pid_t pid;
 
-	if (folder < 0 || !spawn(daemon, name, uuid_text, folder, &pid, error))
+	if (folder < 0 || !spawn(daemon, what, name, uuid_text, folder, &pid, error))
 		return false;
 	/* a child is not reaped before we do it: the pid is still its own */
 	pidfd = pidfd_of(pid);
@@ -212,16 +219,16 @@ static pid_t pid_search(const char *uuid_text)
 
 pid_t supervisor_pid(const struct daemon *daemon, const char *uuid_text)
 {
-	auto_close int folder = folder_open(daemon, uuid_text, false, NULL);
+	auto_close int folder = folder_open(daemon, SUPERVISED_DOMAIN, uuid_text, false, NULL);
 	pid_t pid = folder < 0 ? 0 : pid_read(folder);
 
 	return pid > 0 && pid_is_worker(pid, uuid_text) ? pid : 0;
 }
 
-bool supervisor_find(const struct daemon *daemon, const char *uuid_text, int *ret_fd,
-		     int *ret_pidfd)
+bool supervisor_find(const struct daemon *daemon, enum supervised what, const char *uuid_text,
+		     int *ret_fd, int *ret_pidfd)
 {
-	auto_close int folder = folder_open(daemon, uuid_text, false, NULL);
+	auto_close int folder = folder_open(daemon, what, uuid_text, false, NULL);
 	auto_close int pidfd = -1;
 	pid_t pid;
 
@@ -237,9 +244,9 @@ bool supervisor_find(const struct daemon *daemon, const char *uuid_text, int *re
 	return true;
 }
 
-char **supervisor_scan(const struct daemon *daemon)
+char **supervisor_scan(const struct daemon *daemon, enum supervised what)
 {
-	g_autofree char *path = g_build_filename(daemon->run_dir, "domains", NULL);
+	g_autofree char *path = g_build_filename(daemon->run_dir, folder_names[what], NULL);
 	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
 	GPtrArray *found = g_ptr_array_new();
 	const char *name;
@@ -253,7 +260,7 @@ char **supervisor_scan(const struct daemon *daemon)
 
 bool supervisor_mark(const struct daemon *daemon, const char *uuid_text, const char *mark)
 {
-	auto_close int folder = folder_open(daemon, uuid_text, false, NULL);
+	auto_close int folder = folder_open(daemon, SUPERVISED_DOMAIN, uuid_text, false, NULL);
 	auto_close int fd =
 		folder < 0 ? -1 : openat(folder, mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
@@ -262,7 +269,7 @@ bool supervisor_mark(const struct daemon *daemon, const char *uuid_text, const c
 
 bool supervisor_marked(const struct daemon *daemon, const char *uuid_text, const char *mark)
 {
-	auto_close int folder = folder_open(daemon, uuid_text, false, NULL);
+	auto_close int folder = folder_open(daemon, SUPERVISED_DOMAIN, uuid_text, false, NULL);
 
 	return folder >= 0 && faccessat(folder, mark, F_OK, 0) == 0;
 }
@@ -284,10 +291,11 @@ static void status_read(int folder, struct supervisor_end *ret)
 	ret->detail = g_utf8_make_valid(g_strchomp(text + at), -1);
 }
 
-void supervisor_bury(const struct daemon *daemon, const char *uuid_text, struct supervisor_end *ret)
+void supervisor_bury(const struct daemon *daemon, enum supervised what, const char *uuid_text,
+		     struct supervisor_end *ret)
 {
-	g_autofree char *path = supervisor_folder(daemon, uuid_text);
-	auto_close int folder = folder_open(daemon, uuid_text, false, NULL);
+	g_autofree char *path = supervisor_folder(daemon, what, uuid_text);
+	auto_close int folder = folder_open(daemon, what, uuid_text, false, NULL);
 	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
 	const char *name;
 

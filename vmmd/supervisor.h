@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Worker processes and their run folders, RUN_DIR/domains/UUID:
+ * Worker processes and their run folders, RUN_DIR/domains/UUID, and likewise
+ * switches of networks in RUN_DIR/networks/UUID:
  *
  *	control.sock	listened on by vmmd for the worker, which inherits it
  *	status		"STATE CAUSE detail": a worker's last words
@@ -25,19 +26,21 @@ struct supervisor_end {			/* how a worker ended, as far as it could say */
 	char *detail;
 };
 
-char *supervisor_folder(const struct daemon *daemon, const char *uuid_text);
+enum supervised { SUPERVISED_DOMAIN, SUPERVISED_NETWORK };
+
+char *supervisor_folder(const struct daemon *daemon, enum supervised what, const char *uuid_text);
 /* Makes the folder, starts a worker, connects to it.  The descriptors are the caller's. */
-bool supervisor_spawn(const struct daemon *daemon, const char *name, const char *uuid_text,
-		      int *ret_fd, int *ret_pidfd, GError **error);
+bool supervisor_spawn(const struct daemon *daemon, enum supervised what, const char *name,
+		      const char *uuid_text, int *ret_fd, int *ret_pidfd, GError **error);
 /* To a worker that another vmmd has started; *ret_fd is -1 when it does not take connections. */
-bool supervisor_find(const struct daemon *daemon, const char *uuid_text, int *ret_fd,
-		     int *ret_pidfd);
+bool supervisor_find(const struct daemon *daemon, enum supervised what, const char *uuid_text,
+		     int *ret_fd, int *ret_pidfd);
 /* Of its worker; 0: there is none. */
 pid_t supervisor_pid(const struct daemon *daemon, const char *uuid_text);
 /* The uuids that have a folder: NULL-terminated. */
-char **supervisor_scan(const struct daemon *daemon);
+char **supervisor_scan(const struct daemon *daemon, enum supervised what);
 bool supervisor_mark(const struct daemon *daemon, const char *uuid_text, const char *mark);
 bool supervisor_marked(const struct daemon *daemon, const char *uuid_text, const char *mark);
 /* Reads the last words, then removes the folder. */
-void supervisor_bury(const struct daemon *daemon, const char *uuid_text,
+void supervisor_bury(const struct daemon *daemon, enum supervised what, const char *uuid_text,
 		     struct supervisor_end *ret);

@@ -19,6 +19,7 @@ static const struct command *const tables[] = {
 	commands_history,
 	commands_plan,
 	commands_graph,
+	commands_network,
 	commands_pool,
 	commands_vol,
 	commands_stat,

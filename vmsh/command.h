@@ -38,6 +38,7 @@ enum opt_complete {
 	COMPLETE_SNAPSHOT,	/* of the domain that the line names */
 	COMPLETE_DISK,		/* likewise */
 	COMPLETE_IFACE,
+	COMPLETE_NETWORK,
 	COMPLETE_POOL,
 	COMPLETE_VOLUME,	/* of the pool that the line names; or a file */
 	COMPLETE_FILE,

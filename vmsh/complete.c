@@ -146,6 +146,15 @@ static void add_pools(GPtrArray *list, struct shell *sh, const char *text)
 		add(list, text, vmm_pool_name(all->pdata[i]));
 }
 
+static void add_networks(GPtrArray *list, struct shell *sh, const char *text)
+{
+	vmm_connect *conn = shell_connect(sh, NULL);
+	g_autoptr(GPtrArray) all = conn ? vmm_network_list(conn, 0, NULL) : NULL;
+
+	for (unsigned i = 0; all && i < all->len; i++)
+		add(list, text, vmm_network_name(all->pdata[i]));
+}
+
 static void add_volumes(GPtrArray *list, struct shell *sh, const char *pool, const char *text)
 {
 	vmm_connect *conn = pool ? shell_connect(sh, NULL) : NULL;
@@ -216,6 +225,9 @@ static void add_values(GPtrArray *list, struct shell *sh, const struct option_de
 	case COMPLETE_DISK:
 	case COMPLETE_IFACE:
 		add_devices(list, sh, opt->complete, context->domain, text);
+		break;
+	case COMPLETE_NETWORK:
+		add_networks(list, sh, text);
 		break;
 	case COMPLETE_POOL:
 		add_pools(list, sh, text);

@@ -286,6 +286,8 @@ static const struct {
 	[WORKER_PROC_JOB_INFO] = { control_job_info },
 	[WORKER_PROC_DISK_RESIZE] = { control_disk_resize },
 	[WORKER_PROC_SET_XML] = { do_set_xml, .while_saving = true },
+	[WORKER_PROC_PLUG] = { control_plug, .while_saving = true },
+	[WORKER_PROC_FORWARD] = { control_forward },
 };
 
 void control_message(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)

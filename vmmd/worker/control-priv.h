@@ -37,6 +37,10 @@ void control_job_control(struct control *c, struct rpc_message *msg);
 void control_job_info(struct control *c, struct rpc_message *msg);
 void control_disk_resize(struct control *c, struct rpc_message *msg);
 
+/* control-net.c */
+void control_plug(struct control *c, struct rpc_message *msg);
+void control_forward(struct control *c, struct rpc_message *msg);
+
 /* control-save.c */
 void control_save(struct control *c, struct rpc_message *msg);
 void control_save_cancel(struct control *c, struct rpc_message *msg);

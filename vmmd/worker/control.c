@@ -111,23 +111,32 @@ static const struct rpc_conn_ops link_ops = {
 	.message = control_message, .closed = on_closed, .drained = on_drained,
 };
 
-static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
+int control_accept(int fd)
 {
-	struct control *c = opaque;
 	auto_close int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 	socklen_t len = sizeof(struct ucred);
 	struct ucred cred;
 
 	if (peer < 0)
-		return G_SOURCE_CONTINUE;
+		return -1;
 	if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 ||
 	    (cred.uid != 0 && cred.uid != geteuid())) {
 		g_warning("refused a control connection of uid %u", cred.uid);
-		return G_SOURCE_CONTINUE;
+		return -1;
 	}
+	return TAKE_FD(peer);
+}
+
+static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
+{
+	struct control *c = opaque;
+	int peer = control_accept(fd);
+
+	if (peer < 0)
+		return G_SOURCE_CONTINUE;
 	if (c->link)
 		rpc_conn_close(g_steal_pointer(&c->link));
-	c->link = rpc_conn_new(TAKE_FD(peer), NULL, &link_ops, c);
+	c->link = rpc_conn_new(peer, NULL, &link_ops, c);
 	c->link_nr++;
 	return G_SOURCE_CONTINUE;
 }

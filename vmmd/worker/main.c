@@ -16,7 +16,7 @@
 static struct {
 	int control_fd, status_fd;
 	char *name, *uuid, *foreground;
-	gboolean version;
+	gboolean network, version;
 } opts = { .control_fd = -1, .status_fd = -1 };
 
 static const GOptionEntry entries[] = {
@@ -26,6 +26,8 @@ static const GOptionEntry entries[] = {
 	  "Listening socket for vmmd", "N" },
 	{ "status-fd", 0, 0, G_OPTION_ARG_INT, &opts.status_fd,
 	  "File for the last state", "N" },
+	{ "network", 0, 0, G_OPTION_ARG_NONE, &opts.network,
+	  "Be a network's switch; vmmd gives the rest", NULL },
 	{ "name", 0, 0, G_OPTION_ARG_STRING, &opts.name, "Shown by ps", "NAME" },
 	{ "uuid", 0, 0, G_OPTION_ARG_STRING, &opts.uuid, "Shown by ps", "UUID" },
 	{ "version", 0, 0, G_OPTION_ARG_NONE, &opts.version, "Print the version", NULL },
@@ -68,7 +70,8 @@ int main(int argc, char **argv)
 	if (opts.foreground && argc == 1)
 		return foreground_run(opts.foreground);
 	if (opts.control_fd >= 0 && argc == 1)
-		return control_run(opts.control_fd, opts.status_fd);
+		return opts.network ? network_run(opts.control_fd)
+				    : control_run(opts.control_fd, opts.status_fd);
 	fprintf(stderr, "vmm-worker: give --foreground DOMAIN.xml; vmmd gives --control-fd\n");
 	return 2;
 }

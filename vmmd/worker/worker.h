@@ -72,6 +72,11 @@ void worker_done(struct worker *w);
 /* Blocks the signals that ask a process to end, and one more (0: none); here is their signalfd. */
 int worker_signals_new(int one_more);
 
+/* vmmd, connecting to a control socket; -1: nobody, or somebody else. */
+int control_accept(int listen_fd);
+
 /* Fronts: each runs the worker to its end and returns the process's exit status. */
 int control_run(int listen_fd, int status_fd);
 int foreground_run(const char *xml_path);
+/* A switch instead of a machine (network.c). */
+int network_run(int listen_fd);
