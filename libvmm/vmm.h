@@ -706,6 +706,7 @@ enum vmm_console_flags {
 	VMM_CONSOLE_FORCE = 1 << 0,	/* take the place of the one that writes now */
 	VMM_CONSOLE_SAFE = 1 << 1,
 	VMM_CONSOLE_WATCH = 1 << 8,	/* write nothing, be in nobody's way; not libvirt's */
+	VMM_CONSOLE_NEW = 1 << 9,	/* replay nothing; of vmm_domain_attach_console() */
 };
 
 struct vmm_stream_ops {
@@ -722,6 +723,30 @@ struct vmm_stream_ops {
 vmm_stream *vmm_domain_open_console(vmm_domain *dom, const char *device, unsigned flags,
 				    GMainContext *context, const struct vmm_stream_ops *ops,
 				    void *opaque, GError **error);
+
+/* Where an attached console's output begins. */
+struct vmm_console_place {
+	char device[64];		/* alias */
+	uint64_t run, position;		/* as in the journal's entries; run 0: none is kept */
+};
+
+/*
+ * The same by a call of ours, which tells where in the journal the stream
+ * begins.  Flags: FORCE or WATCH, and NEW.
+ */
+vmm_stream *vmm_domain_attach_console(vmm_domain *dom, const char *device, unsigned flags,
+				      GMainContext *context, const struct vmm_stream_ops *ops,
+				      void *opaque, struct vmm_console_place *ret, GError **error);
+/*
+ * The journal of the domain's consoles: a copy of its file, whose form is the
+ * project's own; nothing if there is none.  Then the stream is closed.
+ */
+vmm_stream *vmm_domain_open_console_log(vmm_domain *dom, GMainContext *context,
+					const struct vmm_stream_ops *ops, void *opaque,
+					GError **error);
+/* The size of the writer's window; only virtio consoles have one. */
+bool vmm_domain_resize_console(vmm_domain *dom, const char *device, unsigned columns,
+			       unsigned rows, GError **error);
 /* Queues and returns; false once the stream has ended. */
 bool vmm_stream_write(vmm_stream *stream, const void *data, size_t bytes, GError **error);
 /* Bytes that have not left yet. */

@@ -248,7 +248,8 @@ static void open_console(struct call *call, const void *argp)
 	if (!dom || !api_flags(call, args->flags, CONSOLE_FORCE | CONSOLE_SAFE | CONSOLE_WATCH))
 		return;
 	console_open(call, dom, device, args->flags & CONSOLE_WATCH ? WORKER_CONSOLE_READ :
-		     args->flags & CONSOLE_FORCE ? WORKER_CONSOLE_TAKE_OVER : WORKER_CONSOLE_WRITE);
+		     args->flags & CONSOLE_FORCE ? WORKER_CONSOLE_TAKE_OVER : WORKER_CONSOLE_WRITE,
+		     true);
 }
 
 static void open_channel(struct call *call, const void *argp)
@@ -266,7 +267,8 @@ static void open_channel(struct call *call, const void *argp)
 	}
 	first = g_ptr_array_index(dom->live->channels, 0);
 	console_open(call, dom, args->text ? *args->text : first->alias,
-		     args->flags & CONSOLE_FORCE ? WORKER_CONSOLE_TAKE_OVER : WORKER_CONSOLE_WRITE);
+		     args->flags & CONSOLE_FORCE ? WORKER_CONSOLE_TAKE_OVER : WORKER_CONSOLE_WRITE,
+		     true);
 }
 
 const struct api_entry api_life[] = {

@@ -14,6 +14,7 @@
 #include <glib-unix.h>
 #include <unistd.h>
 
+#include "libvmm/rpc/vmm.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "vmmd/link.h"
@@ -164,7 +165,15 @@ static const struct stream_ops console_ops = {
 
 /* ---- opening ---- */
 
-static void on_opened(int fd, const GError *error, void *opaque)
+/* Our own program's clients are told where in the journal the stream begins. */
+static void open_reply(struct call *call, const worker_console_ret *place)
+{
+	vmm_console_ret ret = { place->device, place->run, place->position };
+
+	call_reply(call, call->hdr.program == FRAME_PROGRAM_VMM ? &ret : NULL);
+}
+
+static void on_opened(int fd, const void *place, const GError *error, void *opaque)
 {
 	struct call *call = opaque;
 	struct session *session = call->session;
@@ -175,7 +184,7 @@ static void on_opened(int fd, const GError *error, void *opaque)
 		call_fail(call, error);
 		return;
 	}
-	call_reply(call, NULL);		/* before any data */
+	open_reply(call, place);	/* before any data */
 	if (!session) {
 		close(fd);
 		return;
@@ -190,11 +199,12 @@ static void on_opened(int fd, const GError *error, void *opaque)
 	console_drained(&c->stream);
 }
 
-void console_open(struct call *call, struct domain *dom, const char *device, unsigned mode)
+void console_open(struct call *call, struct domain *dom, const char *device, unsigned mode,
+		  bool replay)
 {
 	worker_console_args args = {
 		.device = (char *)device, .mode = mode, .who = (char *)session_who(call->session),
-		.replay_bytes = REPLAY_BYTES,
+		.replay_bytes = replay ? REPLAY_BYTES : 0,
 	};
 
 	link_console(dom->link, &args, on_opened, call);

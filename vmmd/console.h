@@ -9,4 +9,5 @@
 #define CONSOLE_WATCH 0x100
 
 /* mode: WORKER_CONSOLE_*.  Answers the call, now or later; what was written before is replayed. */
-void console_open(struct call *call, struct domain *dom, const char *device, unsigned mode);
+void console_open(struct call *call, struct domain *dom, const char *device, unsigned mode,
+		  bool replay);

@@ -15,6 +15,7 @@ struct daemon {
 	char *cgroup_dir;		/* cgroup.c's; NULL until it is needed */
 	char *worker_path;		/* the program vmm-worker */
 	const char *save_format;	/* of saved memory: a name that save.h knows; NULL: raw */
+	uint64_t console_log_bytes;	/* bound of each domain's journal of consoles; 0: none */
 	unsigned start_timeout_ms;	/* for a worker's answer to START */
 	unsigned stop_timeout_ms;	/* and to STOP, before it is killed */
 	unsigned powerdown_timeout_ms;	/* after which a guest has ignored the button */

@@ -44,7 +44,7 @@ static const struct api_entry *const remote_tables[] = {
 	api_nothing, NULL
 };
 static const struct api_entry *const own_tables[] = {
-	api_doctor, api_history, api_image, api_plan, api_port, NULL
+	api_console, api_doctor, api_history, api_image, api_plan, api_port, NULL
 };
 static const struct api_entry *const qemu_tables[] = { api_qemu, NULL };
 

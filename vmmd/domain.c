@@ -5,6 +5,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/console-log.h"
 #include "vmmd/graph.h"
 #include "vmmd/save.h"
 #include "vmmd/snapshot-tree.h"
@@ -84,6 +85,7 @@ void domain_drop(struct domain *dom)
 {
 	struct domain_table *t = dom->daemon->domains;
 
+	console_log_remove(dom);
 	if (dom->id >= 0)
 		g_hash_table_remove(t->by_id, GINT_TO_POINTER(dom->id));
 	g_hash_table_remove(t->by_name, dom->name);

@@ -7,6 +7,7 @@
 #include "libvmm/util/error.h"
 #include "libvmm/util/fault.h"
 #include "vmmd/cgroup.h"
+#include "vmmd/console-log.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
 #include "vmmd/network.h"
@@ -139,6 +140,14 @@ static unsigned start_flags(const struct lifecycle *life)
 	return life->managed ? WORKER_START_HELD : 0;
 }
 
+static void worker_start(struct domain *dom)
+{
+	auto_close int log_fd = console_log_open(dom);
+
+	link_start(dom->link, dom->live_xml, dom->id, start_flags(dom->life), dom->life->state_fd,
+		   log_fd, dom->daemon->console_log_bytes, on_started, dom);
+}
+
 static void on_hello(const void *ret, const GError *error, void *opaque)
 {
 	struct domain *dom = opaque;
@@ -161,8 +170,7 @@ static void on_hello(const void *ret, const GError *error, void *opaque)
 			       &why))
 		start_fail(dom, g_steal_pointer(&why));
 	else if (dom->state == DOMAIN_STARTING)
-		link_start(dom->link, dom->live_xml, dom->id, start_flags(dom->life),
-			   dom->life->state_fd, on_started, dom);
+		worker_start(dom);
 }
 
 /* Sockets of channels that name none are in the run folder, and end with it. */

@@ -325,6 +325,7 @@ union result {
 	worker_save_progress progress;
 	worker_job_info_ret job;
 	worker_net_info_ret net;
+	worker_console_ret console;
 	remote_none none;
 };
 
@@ -357,6 +358,7 @@ static void on_fd_reply(struct rpc_conn *conn, struct rpc_message *reply, const 
 {
 	g_autofree struct link_pending *p = opaque;
 	g_autoptr(GError) bad = NULL;
+	union result ret = { 0 };
 
 	error = told_plainly(error, &bad);
 	if (!error && reply->n_fds != 1) {
@@ -364,7 +366,11 @@ static void on_fd_reply(struct rpc_conn *conn, struct rpc_message *reply, const 
 			  reply->n_fds);
 		error = bad;
 	}
-	p->fd_done(error ? -1 : TAKE_FD(reply->fds[0]), error, p->opaque);
+	if (!error && !rpc_message_decode(reply, p->proc, &ret, &bad))
+		error = bad;
+	p->fd_done(error ? -1 : TAKE_FD(reply->fds[0]), error ? NULL : &ret, error, p->opaque);
+	if (!error)
+		frame_free(p->proc, &ret);
 }
 
 static void no_connection(struct link_pending *p)
@@ -375,7 +381,7 @@ static void no_connection(struct link_pending *p)
 	if (p->done)
 		p->done(NULL, error, p->opaque);
 	else
-		p->fd_done(-1, error, p->opaque);
+		p->fd_done(-1, NULL, error, p->opaque);
 }
 
 void link_call(struct link *l, int procedure, xdrproc_t proc, const void *args, const int *fds,
@@ -411,15 +417,22 @@ static void call_fds(struct link *l, int procedure, xdrproc_t proc, const void *
 }
 
 void link_start(struct link *l, const char *xml, int id, unsigned flags, int state_fd,
-		link_done *done, void *opaque)
+		int log_fd, uint64_t log_bytes, link_done *done, void *opaque)
 {
 	worker_start_args args = {
-		.xml = (char *)xml, .id = id,
-		.flags = flags | (state_fd >= 0 ? WORKER_START_RESTORE : 0),
+		.xml = (char *)xml, .id = id, .log_bytes = log_bytes,
+		.flags = flags | (state_fd >= 0 ? WORKER_START_RESTORE : 0) |
+			 (log_fd >= 0 ? WORKER_START_LOG : 0),
 	};
+	int fds[2];
+	unsigned n = 0;
 
-	call_fds(l, WORKER_PROC_START, (xdrproc_t)xdr_worker_start_args, &args, &state_fd,
-		      state_fd >= 0, LINK_VOID_RESULT);
+	if (state_fd >= 0)
+		fds[n++] = state_fd;
+	if (log_fd >= 0)
+		fds[n++] = log_fd;
+	call_fds(l, WORKER_PROC_START, (xdrproc_t)xdr_worker_start_args, &args, fds, n,
+		 LINK_VOID_RESULT);
 }
 
 void link_save(struct link *l, const worker_save_args *args, int fd, link_done *done, void *opaque)
@@ -541,5 +554,13 @@ void link_set_xml(struct link *l, const char *xml, link_done *done, void *opaque
 void link_console(struct link *l, const worker_console_args *args, link_fd_done *done, void *opaque)
 {
 	call_plain(l, WORKER_PROC_CONSOLE_OPEN, (xdrproc_t)xdr_worker_console_args, args,
-		  CALL_TIMEOUT_MS, (struct link_pending){ .fd_done = done, .opaque = opaque });
+		   CALL_TIMEOUT_MS,
+		   (struct link_pending){ (xdrproc_t)xdr_worker_console_ret, NULL, done, opaque });
+}
+
+void link_console_resize(struct link *l, const worker_window_args *args, link_done *done,
+			 void *opaque)
+{
+	call_plain(l, WORKER_PROC_CONSOLE_RESIZE, (xdrproc_t)xdr_worker_window_args, args,
+		   CALL_TIMEOUT_MS, LINK_VOID_RESULT);
 }

@@ -43,13 +43,16 @@ void link_kill(struct link *link);
  */
 typedef void link_done(const void *ret, const GError *error, void *opaque);
 /* the descriptor is taken */
-typedef void link_fd_done(int fd, const GError *error, void *opaque);
+typedef void link_fd_done(int fd, const void *ret, const GError *error, void *opaque);
 
 /* worker_hello_ret */
 void link_hello(struct link *link, unsigned timeout_ms, link_done *done, void *opaque);
-/* flags: WORKER_START_...; state_fd: of a saved machine (the caller's), or -1. */
+/*
+ * flags: WORKER_START_...; state_fd: of a saved machine, log_fd: of the consoles' journal; the
+ * caller's, or -1.
+ */
 void link_start(struct link *link, const char *xml, int id, unsigned flags, int state_fd,
-		link_done *done, void *opaque);
+		int log_fd, uint64_t log_bytes, link_done *done, void *opaque);
 void link_save(struct link *link, const worker_save_args *args, int fd, link_done *done,
 	       void *opaque);
 /* worker_save_progress */
@@ -100,5 +103,8 @@ void link_net_port(struct link *link, const worker_port_args *args, int fd, link
 void link_net_info(struct link *link, link_done *done, void *opaque);	/* worker_net_info_ret */
 void link_net_forward(struct link *link, const worker_forward_args *args, link_done *done,
 		      void *opaque);
+/* worker_console_ret */
 void link_console(struct link *link, const worker_console_args *args, link_fd_done *done,
 		  void *opaque);
+void link_console_resize(struct link *link, const worker_window_args *args, link_done *done,
+			 void *opaque);

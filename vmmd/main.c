@@ -16,9 +16,11 @@
 #include <sys/stat.h>
 
 #include "libvmm/util/cleanup.h"
+#include "libvmm/util/conlog.h"
 #include "libvmm/util/error.h"
 #include "vmmd/autostart.h"
 #include "vmmd/clone.h"
+#include "vmmd/console-log.h"
 #include "vmmd/copies.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
@@ -45,11 +47,13 @@
 
 static struct {
 	char *state_dir, *run_dir, *log_dir, *save_format;
-	int autostart_parallel;
+	int autostart_parallel, console_log_mib;
 	double autostart_delay_s;
 	gboolean session, daemonize, foreground, verbose, version, libvirt_compat;
 	gboolean recover, replace;
-} opts = { .autostart_parallel = AUTOSTART_PARALLEL };
+} opts = {
+	.autostart_parallel = AUTOSTART_PARALLEL, .console_log_mib = CONSOLE_LOG_MIB,
+};
 
 static const GOptionEntry entries[] = {
 	{ "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.state_dir, "Keep the database here",
@@ -59,6 +63,9 @@ static const GOptionEntry entries[] = {
 	{ "log-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.log_dir, "Workers' logs", "DIR" },
 	{ "save-image-format", 0, 0, G_OPTION_ARG_STRING, &opts.save_format,
 	  "How memory is saved: raw, or packed by zstd", "FORMAT" },
+	{ "console-log", 0, 0, G_OPTION_ARG_INT, &opts.console_log_mib,
+	  "Keep up to this much, packed, of what each domain's consoles say (16; 0: nothing)",
+	  "MIB" },
 	{ "session", 0, 0, G_OPTION_ARG_NONE, &opts.session,
 	  "Serve this user only, in the XDG folders", NULL },
 	{ "libvirt-compat", 0, 0, G_OPTION_ARG_NONE, &opts.libvirt_compat,
@@ -252,6 +259,7 @@ static bool daemon_open(struct daemon *d, GError **error)
 
 	d->started_s = g_get_real_time() / G_USEC_PER_SEC;
 	d->worker_path = worker_find();
+	d->console_log_bytes = (uint64_t)opts.console_log_mib << 20;
 	d->start_timeout_ms = env_ms("VMM_START_TIMEOUT_MS", START_TIMEOUT_MS);
 	d->stop_timeout_ms = env_ms("VMM_STOP_TIMEOUT_MS", STOP_TIMEOUT_MS);
 	d->powerdown_timeout_ms = env_ms("VMM_POWERDOWN_TIMEOUT_MS", POWERDOWN_TIMEOUT_MS);
@@ -410,6 +418,9 @@ static bool options_parse(int *argc, char ***argv, GError **error)
 	if (opts.recover && opts.daemonize)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "--recover and --daemon exclude each other");
+	if (opts.console_log_mib < 0 || opts.console_log_mib > (int)(CONLOG_BYTES_MAX >> 20))
+		return error_set(error, VMM_ERR_INVALID_ARG, "--console-log: 0 to %d MiB",
+				 (int)(CONLOG_BYTES_MAX >> 20));
 	if (opts.daemonize && opts.foreground)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "--daemon and --foreground exclude each other");

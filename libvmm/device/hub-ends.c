@@ -30,7 +30,7 @@ static bool hub_attach_mode(struct hub *hub, enum hub_mode mode, const char *who
 }
 
 int hub_attach(struct hub *hub, enum hub_mode mode, const char *who, uint64_t replay_bytes,
-	       GError **error)
+	       uint64_t *ret_pos, GError **error)
 {
 	struct hub_reader *r;
 	int fds[2];
@@ -42,6 +42,8 @@ int hub_attach(struct hub *hub, enum hub_mode mode, const char *who, uint64_t re
 		return -1;
 	}
 	r = hub_reader_add(hub, who, fds[0], fds[0], replay_bytes);
+	if (ret_pos)
+		*ret_pos = r->pos;
 	if (mode != HUB_READ)
 		hub_writer_set(hub, r, true, NULL);
 	return fds[1];

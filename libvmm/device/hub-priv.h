@@ -50,6 +50,9 @@ struct hub {
 	uint64_t total;
 	bool hungry;		/* somebody waits for the next byte: wake the owner */
 
+	struct recorder *recorder;	/* NULL: none; set before the machine runs */
+	unsigned recorder_device;
+
 	/* The rest is the owner's. */
 	const struct hub_ops *ops;
 	void *dev;

@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "libvmm/device/recorder.h"
 #include "libvmm/util/cleanup.h"
 
 #define COALESCE_US 3000	/* 35 bytes of a real 115200 baud line */
@@ -59,6 +60,8 @@ void hub_put(struct hub *hub, const uint8_t *data, size_t len)
 	bool wake;
 
 	pthread_mutex_lock(&hub->lock);
+	if (hub->recorder)
+		recorder_put(hub->recorder, hub->recorder_device, hub->total, data, len);
 	if (len > HUB_RING_BYTES) {
 		hub->total += len - HUB_RING_BYTES;
 		data += len - HUB_RING_BYTES;
@@ -179,6 +182,17 @@ void hub_set_device(struct hub *hub, const struct hub_ops *ops, void *dev)
 	hub->dev = dev;
 	atomic_store(&hub->starved, false);
 	hub_wake(hub);
+}
+
+void hub_record(struct hub *hub, struct recorder *recorder)
+{
+	hub->recorder_device = recorder_add(recorder, hub->name);
+	hub->recorder = recorder;
+}
+
+const char *hub_name(const struct hub *hub)
+{
+	return hub->name;
 }
 
 void hub_set_escape(struct hub *hub, uint8_t byte, void (*fn)(void *arg), void *arg)

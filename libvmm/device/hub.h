@@ -22,6 +22,7 @@
 #define HUB_RING_BYTES (256 * 1024)
 
 struct hub;
+struct recorder;
 
 struct hub_ops {
 	size_t (*room)(void *dev);				/* bytes of input it takes now */
@@ -34,6 +35,9 @@ void hub_free(struct hub *hub);
 
 /* The device end; called once, before the machine runs. */
 void hub_set_device(struct hub *hub, const struct hub_ops *ops, void *dev);
+/* Output goes to the journal too; likewise. */
+void hub_record(struct hub *hub, struct recorder *recorder);
+const char *hub_name(const struct hub *hub);
 
 /* Guest output.  Any thread; does not block. */
 void hub_put(struct hub *hub, const uint8_t *data, size_t len);
@@ -47,9 +51,11 @@ enum hub_mode { HUB_READ, HUB_WRITE, HUB_TAKE_OVER };
  * first gives the replay, then what comes.  The last `replay_bytes` of the
  * ring are replayed (UINT64_MAX: all).  HUB_WRITE fails when there is a writer
  * (its name is in the error); HUB_TAKE_OVER closes that one's stream.
+ * *ret_pos (may be NULL): how many bytes the guest had written before the first
+ * that is replayed.
  */
 int hub_attach(struct hub *hub, enum hub_mode mode, const char *who, uint64_t replay_bytes,
-	       GError **error);
+	       uint64_t *ret_pos, GError **error);
 
 /* The same with a descriptor of the caller's (a tty, a file); taken, closed with the hub. */
 bool hub_attach_fd(struct hub *hub, enum hub_mode mode, const char *who, int in_fd, int out_fd,

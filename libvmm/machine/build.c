@@ -268,6 +268,8 @@ static struct hub *hub_build(struct machine *m, const struct chardev_def *def,
 				   .name = g_strdup(def->name),
 				   .hub = hub_new(def->alias, m->ctx) };
 	g_ptr_array_add(m->hubs, h);
+	if (host->recorder && !def->name)	/* channels carry no text */
+		hub_record(h->hub, host->recorder);
 	if (def->backend == CHARDEV_FILE)
 		ok = hub_to_file(h->hub, def, host, error);
 	else if (def->backend == CHARDEV_UNIX && def->path)

@@ -17,6 +17,7 @@
 struct domain_def;
 struct hub;
 struct machine;
+struct recorder;
 
 /* What the machine needs from outside its process; opaque comes back in each call. */
 struct machine_host {
@@ -29,6 +30,7 @@ struct machine_host {
 	 */
 	bool (*open_tap)(void *opaque, const char *alias, unsigned queues, int *ret_fds,
 			 char **ret_ifname, GError **error);
+	struct recorder *recorder;	/* of what consoles say, outlives the machine; NULL */
 	void *opaque;
 };
 

@@ -347,9 +347,11 @@ struct rpc_stream *rpc_stream_open(struct rpc_client *client, const struct rpc_c
 	s->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	g_mutex_init(&s->lock);
 	g_queue_init(&s->in);
-	opening.ret_proc = (xdrproc_t)xdr_remote_none;
-	opening.ret = &none;
-	opening.ret_bytes = sizeof(none);
+	if (!opening.ret) {
+		opening.ret_proc = (xdrproc_t)xdr_remote_none;
+		opening.ret = &none;
+		opening.ret_bytes = sizeof(none);
+	}
 	opening.replied = stream_replied;
 	opening.opaque = s;
 	if (s->end_fd < 0)

@@ -15,7 +15,10 @@ struct rpc_stream_ops {
 	void (*closed)(const GError *error, void *opaque);
 };
 
-/* Makes the call that opens the stream; its replied, opaque and ret (void) are set here. */
+/*
+ * Makes the call that opens the stream; its replied, opaque and, unless it has one, ret (void)
+ * are set here.
+ */
 struct rpc_stream *rpc_stream_open(struct rpc_client *client, const struct rpc_call *call,
 				   GMainContext *ctx, const struct rpc_stream_ops *ops,
 				   void *opaque, GError **error);

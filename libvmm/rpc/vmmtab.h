@@ -23,6 +23,10 @@
 	X(32, PORT_LIST, remote_dom_flags_args, vmm_ports_ret, READ) \
 	X(33, PORT_CHANGE, vmm_port_args, remote_none, WRITE) \
 	X(34, NETWORK_USERS, remote_net_args, vmm_users_ret, READ) \
+	/* consoles; the first two open streams */ \
+	X(48, CONSOLE_ATTACH, vmm_console_args, vmm_console_ret, WRITE) \
+	X(49, CONSOLE_LOG, remote_dom_args, remote_none, WRITE) \
+	X(50, CONSOLE_RESIZE, vmm_window_args, remote_none, WRITE) \
 	/* the past of definitions */ \
 	X(64, DOMAIN_HISTORY, remote_dom_args, vmm_history_ret, READ) \
 	X(65, DOMAIN_REVISION_XML, vmm_revision_args, remote_text_ret, READ) \

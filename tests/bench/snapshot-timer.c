@@ -134,7 +134,7 @@ static double save(struct machine *m, int fd)
 /* What is typed comes back. */
 static void ask(struct machine *m, const char *text)
 {
-	auto_close int line = hub_attach(machine_hub(m, ""), HUB_WRITE, "bench", 0, NULL);
+	auto_close int line = hub_attach(machine_hub(m, ""), HUB_WRITE, "bench", 0, NULL, NULL);
 	char buf[256];
 	size_t n = 0;
 

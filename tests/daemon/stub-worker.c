@@ -26,6 +26,7 @@
 #include <sys/socket.h>
 
 #include "libvmm/device/hub.h"
+#include "libvmm/device/recorder.h"
 #include "libvmm/domain/domain.h"
 #include "libvmm/rpc/conn.h"
 #include "libvmm/rpc/worker.h"
@@ -40,6 +41,7 @@ struct stub {
 	GMainLoop *loop;
 	struct rpc_conn *link;
 	struct hub *hub;
+	struct recorder *recorder;
 	int status_fd, state, cause, id;
 	char *xml;
 	domain_def *def;
@@ -74,6 +76,8 @@ static void stop(struct stub *s, int cause, const char *detail)
 	g_autofree char *line = g_strdup_printf("%d %d %s\n", WORKER_STOPPED, cause, detail);
 
 	hub_drain(s->hub, 100);
+	hub_free(g_steal_pointer(&s->hub));
+	g_clear_pointer(&s->recorder, recorder_free);
 	state_set(s, WORKER_STOPPED, cause);
 	if (ftruncate(s->status_fd, 0) < 0 || pwrite(s->status_fd, line, strlen(line), 0) < 0)
 		exit(3);
@@ -86,7 +90,7 @@ static gboolean on_tick(void *opaque)
 	g_autofree char *line = g_strdup_printf("count %u\n", s->count);
 	static const uint8_t flood[FLOOD_BYTES];
 
-	if (s->state != WORKER_RUNNING)
+	if (s->state != WORKER_RUNNING || !s->hub)
 		return G_SOURCE_CONTINUE;
 	if (told_to(s, "stub:flood")) {
 		hub_put(s->hub, flood, sizeof(flood));
@@ -112,6 +116,8 @@ static gboolean on_chatter(void *opaque)
 static void restart(struct stub *s)
 {
 	s->restart_at_poweroff = false;
+	if (s->recorder)
+		recorder_boot(s->recorder, CONLOG_REBOOTED);
 	state_set(s, WORKER_RUNNING, WORKER_CAUSE_BOOTED);
 	if (s->link)
 		rpc_event(s->link, WORKER_PROGRAM, WORKER_PROC_EVENT_REBOOT,
@@ -194,6 +200,15 @@ static void on_opened(struct rpc_conn *conn, struct rpc_message *reply, const GE
 	start_answer(s);
 }
 
+static void log_begin(struct stub *s, struct rpc_message *msg, uint64_t bytes)
+{
+	s->recorder = recorder_new(TAKE_FD(msg->fds[msg->n_fds - 1]), bytes, NULL);
+	if (!s->recorder)
+		return;
+	hub_record(s->hub, s->recorder);
+	recorder_boot(s->recorder, CONLOG_STARTED);
+}
+
 static void do_start(struct stub *s, struct rpc_message *msg)
 {
 	worker_start_args args = { 0 };
@@ -203,6 +218,8 @@ static void do_start(struct stub *s, struct rpc_message *msg)
 	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_start_args, &args, &error))
 		exit(4);
 	s->start = msg->hdr;
+	if (args.flags & WORKER_START_LOG)
+		log_begin(s, msg, args.log_bytes);
 	s->xml = g_strdup(args.xml);
 	s->id = args.id;
 	s->started_us = g_get_real_time();
@@ -263,6 +280,7 @@ static void do_console(struct stub *s, struct rpc_message *msg)
 {
 	static const enum hub_mode modes[] = { HUB_READ, HUB_WRITE, HUB_TAKE_OVER };
 	worker_console_args args = { 0 };
+	worker_console_ret ret = { .device = (char *)"serial0" };
 	g_autoptr(GError) error = NULL;
 	int fd = -1;
 
@@ -270,13 +288,26 @@ static void do_console(struct stub *s, struct rpc_message *msg)
 	if (*args.device && !g_str_equal(args.device, "serial0"))
 		error_set(&error, VMM_ERR_INVALID_ARG, "there is no console '%s'", args.device);
 	else
-		fd = hub_attach(s->hub, modes[args.mode % 3], args.who, args.replay_bytes, &error);
+		fd = hub_attach(s->hub, modes[args.mode % 3], args.who, args.replay_bytes,
+				&ret.position, &error);
+	ret.run = s->recorder ? recorder_run(s->recorder) : 0;
 	frame_free((xdrproc_t)xdr_worker_console_args, &args);
 	if (fd < 0)
 		rpc_reply_error(s->link, &msg->hdr, error);
 	else
-		rpc_reply_fds(s->link, &msg->hdr, (xdrproc_t)xdr_remote_none, &(remote_none){ 0 },
-			      &fd, 1);
+		rpc_reply_fds(s->link, &msg->hdr, (xdrproc_t)xdr_worker_console_ret, &ret, &fd, 1);
+}
+
+static void do_window(struct stub *s, struct rpc_message *msg)
+{
+	worker_window_args args = { 0 };
+	g_autofree char *line = NULL;
+
+	rpc_message_decode(msg, (xdrproc_t)xdr_worker_window_args, &args, NULL);
+	line = g_strdup_printf("window %ux%u\n", args.columns, args.rows);
+	hub_put(s->hub, (const uint8_t *)line, strlen(line));
+	frame_free((xdrproc_t)xdr_worker_window_args, &args);
+	rpc_reply_none(s->link, &msg->hdr);
 }
 
 static void do_stats(struct stub *s, struct rpc_message *msg)
@@ -327,6 +358,9 @@ static void on_message(struct rpc_conn *conn, struct rpc_message *msg, void *opa
 		return;
 	case WORKER_PROC_CONSOLE_OPEN:
 		do_console(s, msg);
+		return;
+	case WORKER_PROC_CONSOLE_RESIZE:
+		do_window(s, msg);
 		return;
 	case WORKER_PROC_STATS:
 		do_stats(s, msg);

@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_quiet();
 	for (unsigned i = 0; i < 2; i++)
 		ports[i].hub = g.hubs[i] = hub_new("hub", NULL);
-	g.fd = hub_attach(g.hubs[0], HUB_WRITE, "fuzz", 0, NULL);
+	g.fd = hub_attach(g.hubs[0], HUB_WRITE, "fuzz", 0, NULL, NULL);
 	driver_attach(g.d, console_new(&opts, g.d->mem, NULL, NULL));
 	driver_init(g.d, fuzz_take(&in, 1) & 7, 16);
 	while (in.left)

@@ -88,7 +88,7 @@ static struct guest *guest_of(const char *elf, const char *xml, int state_fd)
 	g->said = g_string_new(NULL);
 	g->m = build(g, elf, xml, state_fd, &error);
 	g_assert_no_error(error);
-	g->line = hub_attach(machine_hub(g->m, ""), HUB_WRITE, "test", 0, &error);
+	g->line = hub_attach(machine_hub(g->m, ""), HUB_WRITE, "test", 0, NULL, &error);
 	g_assert_no_error(error);
 	return g;
 }

@@ -173,7 +173,7 @@ static void a_flood_of_output_needs_no_reader(struct guest *g, const void *arg)
 
 static void input_waits_for_open_port_and_buffers(struct guest *g, const void *arg)
 {
-	auto_close int fd = hub_attach(g->console, HUB_WRITE, "ann", 0, NULL);
+	auto_close int fd = hub_attach(g->console, HUB_WRITE, "ann", 0, NULL, NULL);
 	uint64_t gpa;
 	uint32_t len;
 
@@ -208,7 +208,7 @@ static void the_state_of_a_channel_is_known(struct guest *g, const void *arg)
 
 static void without_multiport_there_is_one_open_console(struct guest *g, const void *arg)
 {
-	auto_close int fd = hub_attach(g->console, HUB_WRITE, "ann", 0, NULL);
+	auto_close int fd = hub_attach(g->console, HUB_WRITE, "ann", 0, NULL, NULL);
 	uint64_t gpa;
 	uint32_t len;
 

@@ -81,7 +81,7 @@ static void put(struct guest *g, const char *text)
 static int attach(struct guest *g, enum hub_mode mode, const char *who)
 {
 	g_autoptr(GError) error = NULL;
-	int fd = hub_attach(g->hub, mode, who, UINT64_MAX, &error);
+	int fd = hub_attach(g->hub, mode, who, UINT64_MAX, NULL, &error);
 
 	g_assert_no_error(error);
 	return fd;
@@ -129,7 +129,7 @@ static void the_replay_can_be_shortened(struct guest *g, const void *arg)
 	auto_close int fd = -1;
 
 	put(g, "0123456789");
-	fd = hub_attach(g->hub, HUB_READ, "bob", 4, NULL);
+	fd = hub_attach(g->hub, HUB_READ, "bob", 4, NULL, NULL);
 	expect(g, fd, "6789");
 }
 
@@ -179,7 +179,7 @@ static void there_is_one_writer(struct guest *g, const void *arg)
 	auto_close int ann = attach(g, HUB_WRITE, "ann");
 	g_autoptr(GError) error = NULL;
 
-	g_assert_cmpint(hub_attach(g->hub, HUB_WRITE, "bob", 0, &error), ==, -1);
+	g_assert_cmpint(hub_attach(g->hub, HUB_WRITE, "bob", 0, NULL, &error), ==, -1);
 	g_assert_error(error, VMM_ERROR, VMM_ERR_OPERATION_FAILED);
 	g_assert_nonnull(strstr(error->message, "ann"));
 	type(ann, "hello");

@@ -26,7 +26,7 @@ static void port_open(struct port *p, const void *arg)
 	p->hub = hub_new("serial0", p->ctx);
 	p->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->s = serial_new("serial0", p->hub, p->irq_fd);
-	p->line = hub_attach(p->hub, HUB_WRITE, "ann", 0, NULL);
+	p->line = hub_attach(p->hub, HUB_WRITE, "ann", 0, NULL, NULL);
 }
 
 static void port_close(struct port *p, const void *arg)

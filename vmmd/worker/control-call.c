@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "libvmm/device/hub.h"
+#include "libvmm/device/recorder.h"
 #include "libvmm/util/cleanup.h"
 
 typedef void handler(struct control *c, struct rpc_message *msg);
@@ -98,29 +99,58 @@ static void do_stop(struct control *c, struct rpc_message *msg)
 		rpc_reply_none(c->link, &call);
 }
 
+static struct hub *hub_find(struct control *c, const char *device, GError **error)
+{
+	struct hub *hub = machine_hub(c->w.machine, device);
+
+	if (!hub)
+		error_set(error, VMM_ERR_INVALID_ARG, "there is no console '%s'", device);
+	return hub;
+}
+
 static void do_console_open(struct control *c, struct rpc_message *msg)
 {
 	static const enum hub_mode modes[] = { HUB_READ, HUB_WRITE, HUB_TAKE_OVER };
 	worker_console_args args = { 0 };
+	worker_console_ret ret = { 0 };
 	g_autoptr(GError) error = NULL;
 	struct hub *hub = NULL;
 	int fd = -1;
 
 	if (rpc_message_decode(msg, (xdrproc_t)xdr_worker_console_args, &args, &error)) {
-		hub = machine_hub(c->w.machine, args.device);
-		if (!hub)
-			error_set(&error, VMM_ERR_INVALID_ARG, "there is no console '%s'",
-				  args.device);
-		else if (args.mode >= ARRAY_SIZE(modes))
+		hub = hub_find(c, args.device, &error);
+		if (hub && args.mode >= ARRAY_SIZE(modes))
 			error_set(&error, VMM_ERR_INVALID_ARG, "console mode %u", args.mode);
-		else
-			fd = hub_attach(hub, modes[args.mode], args.who, args.replay_bytes, &error);
+		else if (hub)
+			fd = hub_attach(hub, modes[args.mode], args.who, args.replay_bytes,
+					&ret.position, &error);
 		frame_free((xdrproc_t)xdr_worker_console_args, &args);
 	}
-	if (fd < 0)
+	if (fd < 0) {
 		rpc_reply_error(c->link, &msg->hdr, error);
+		return;
+	}
+	ret.device = (char *)hub_name(hub);
+	ret.run = c->w.recorder ? recorder_run(c->w.recorder) : 0;
+	rpc_reply_fds(c->link, &msg->hdr, (xdrproc_t)xdr_worker_console_ret, &ret, &fd, 1);
+}
+
+static void do_console_resize(struct control *c, struct rpc_message *msg)
+{
+	worker_window_args args = { 0 };
+	g_autoptr(GError) error = NULL;
+	struct hub *hub = NULL;
+
+	if (rpc_message_decode(msg, (xdrproc_t)xdr_worker_window_args, &args, &error)) {
+		hub = hub_find(c, args.device, &error);
+		if (hub)
+			hub_resize(hub, args.columns, args.rows);
+		frame_free((xdrproc_t)xdr_worker_window_args, &args);
+	}
+	if (hub)
+		rpc_reply_none(c->link, &msg->hdr);
 	else
-		rpc_reply_fds(c->link, &msg->hdr, (xdrproc_t)xdr_remote_none, NULL, &fd, 1);
+		rpc_reply_error(c->link, &msg->hdr, error);
 }
 
 static uint64_t timeval_ns(const struct timeval *t)
@@ -271,6 +301,7 @@ static const struct {
 	[WORKER_PROC_RESET] = { do_reset },
 	[WORKER_PROC_STOP] = { do_stop, true, true },
 	[WORKER_PROC_CONSOLE_OPEN] = { do_console_open, .while_saving = true },
+	[WORKER_PROC_CONSOLE_RESIZE] = { do_console_resize },
 	[WORKER_PROC_STATS] = { do_stats, .while_saving = true },
 	[WORKER_PROC_SET_BALLOON] = { do_set_balloon },
 	[WORKER_PROC_SET_STATS_PERIOD] = { do_set_stats_period },

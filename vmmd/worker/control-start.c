@@ -103,7 +103,8 @@ static bool uses_host_network(const struct domain_def *def)
 	return false;
 }
 
-static bool start(struct control *c, const worker_start_args *args, int state_fd, GError **error)
+static bool start(struct control *c, const worker_start_args *args, int state_fd, int log_fd,
+		  GError **error)
 {
 	const struct machine_host host = {
 		.opener = { .open = host_open, .opaque = c },
@@ -111,6 +112,7 @@ static bool start(struct control *c, const worker_start_args *args, int state_fd
 		.open_tap = host_open_tap,
 		.opaque = c,
 	};
+	const struct worker_log log = { log_fd, args->log_bytes };
 	uid_t uid = WORKER_UID_BASE + (unsigned)args->id % WORKER_UID_COUNT;
 	g_autoptr(domain_def) def = domain_def_parse(args->xml, DOMAIN_PARSE_LIVE, error);
 
@@ -119,8 +121,9 @@ static bool start(struct control *c, const worker_start_args *args, int state_fd
 	if (!sandbox_enter(&(struct sandbox_opts){ .uid = uid, .gid = uid,
 						   .host_network = uses_host_network(def) }, error))
 		return false;
-	if (state_fd < 0 ? !worker_build(&c->w, g_steal_pointer(&def), &host, error)
-			 : !worker_restore(&c->w, g_steal_pointer(&def), &host, state_fd, error))
+	if (state_fd < 0 ? !worker_build(&c->w, g_steal_pointer(&def), &host, &log, error)
+			 : !worker_restore(&c->w, g_steal_pointer(&def), &host, &log, state_fd,
+			     error))
 		return false;
 	return sandbox_lock(error);
 }
@@ -139,6 +142,7 @@ struct start {
 	struct frame_header call;
 	worker_start_args args;
 	int state_fd;		/* -1: a cold boot */
+	int log_fd;		/* of the consoles' journal, or -1 */
 };
 
 static gboolean on_start(void *opaque)
@@ -146,7 +150,7 @@ static gboolean on_start(void *opaque)
 	struct start *st = opaque;
 	struct control *c = st->c;
 	g_autoptr(GError) error = NULL;
-	bool ok = start(c, &st->args, st->state_fd, &error);
+	bool ok = start(c, &st->args, st->state_fd, TAKE_FD(st->log_fd), &error);
 	enum worker_cause cause = st->state_fd < 0 ? WORKER_CAUSE_BOOTED : WORKER_CAUSE_RESTORED;
 
 	c->building = false;
@@ -175,6 +179,7 @@ void control_start(struct control *c, struct rpc_message *msg)
 {
 	g_autoptr(GError) error = NULL;
 	struct start *st;
+	bool restores, logs;
 
 	if (c->w.state != WORKER_EMPTY || c->building) {
 		control_refuse(c, msg, VMM_ERR_OPERATION_INVALID,
@@ -187,13 +192,17 @@ void control_start(struct control *c, struct rpc_message *msg)
 		g_free(st);
 		return;
 	}
-	if (!(st->args.flags & WORKER_START_RESTORE) != !msg->n_fds) {
-		control_refuse(c, msg, VMM_ERR_RPC, "a restore comes with a descriptor");
+	restores = st->args.flags & WORKER_START_RESTORE;
+	logs = st->args.flags & WORKER_START_LOG;
+	if (msg->n_fds != 0u + restores + logs) {
+		control_refuse(c, msg, VMM_ERR_RPC,
+			       "a restore, and a journal, come with a descriptor each");
 		frame_free((xdrproc_t)xdr_worker_start_args, &st->args);
 		g_free(st);
 		return;
 	}
-	st->state_fd = msg->n_fds ? TAKE_FD(msg->fds[0]) : -1;
+	st->state_fd = restores ? TAKE_FD(msg->fds[0]) : -1;
+	st->log_fd = logs ? TAKE_FD(msg->fds[msg->n_fds - 1]) : -1;
 	st->c = c;
 	st->call = msg->hdr;
 	c->xml = g_strdup(st->args.xml);

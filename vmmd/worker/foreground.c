@@ -146,6 +146,7 @@ static bool attach(struct foreground *f, GError **error)
 
 static bool begin(struct foreground *f, const char *path, GError **error)
 {
+	const struct worker_log no_log = { .fd = -1 };
 	const struct machine_host host = { .opener = { .open = host_open }, .listen = host_listen,
 					   .open_tap = host_open_tap, .opaque = f };
 	g_autofree char *xml = NULL;
@@ -158,7 +159,7 @@ static bool begin(struct foreground *f, const char *path, GError **error)
 		g_prefix_error(error, "%s: ", path);
 		return false;
 	}
-	if (!worker_build(&f->w, g_steal_pointer(&def), &host, error) || !attach(f, error))
+	if (!worker_build(&f->w, g_steal_pointer(&def), &host, &no_log, error) || !attach(f, error))
 		return false;
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	return sandbox_lock(error);

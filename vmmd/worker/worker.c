@@ -14,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "libvmm/device/recorder.h"
 #include "libvmm/domain/domain.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
@@ -52,6 +53,8 @@ static void restart_ready(void *opaque, const GError *error)
 		return;
 	}
 	w->last_restart_us = g_get_monotonic_time();
+	if (w->recorder)
+		recorder_boot(w->recorder, CONLOG_REBOOTED);
 	machine_resume(w->machine);
 	state_set(w, WORKER_RUNNING, WORKER_CAUSE_BOOTED, NULL);
 	if (w->front->rebooted)
@@ -171,9 +174,21 @@ static bool pin(const struct domain_def *def, GError **error)
 				     def->cpuset);
 }
 
-static bool build(struct worker *w, struct domain_def *def, const struct machine_host *host,
-		  int state_fd, GError **error)
+/* Without a journal a guest runs all the same. */
+static void record(struct worker *w, const struct worker_log *log)
 {
+	g_autoptr(GError) error = NULL;
+
+	if (log->fd >= 0)
+		w->recorder = recorder_new(log->fd, log->bytes, &error);
+	if (error)
+		g_warning("the consoles' output is not kept: %s", error->message);
+}
+
+static bool build(struct worker *w, struct domain_def *def, const struct machine_host *opts,
+		  const struct worker_log *log, int state_fd, GError **error)
+{
+	struct machine_host host = *opts;
 	const struct machine_events events = {
 		.ended = on_ended,
 		.io_error = on_io_error,
@@ -189,23 +204,27 @@ static bool build(struct worker *w, struct domain_def *def, const struct machine
 		.on_reboot = (int)def->on_reboot,
 		.on_crash = (int)def->on_crash,
 	};
+	record(w, log);
 	if (def->cpuset && !pin(def, error))
 		return false;
-	w->machine = state_fd < 0 ? machine_build(def, host, &events, error)
-				  : machine_build_saved(def, host, &events, state_fd, error);
+	host.recorder = w->recorder;
+	w->machine = state_fd < 0 ? machine_build(def, &host, &events, error)
+				  : machine_build_saved(def, &host, &events, state_fd, error);
+	if (w->machine && w->recorder)
+		recorder_boot(w->recorder, state_fd < 0 ? CONLOG_STARTED : CONLOG_RESTORED);
 	return w->machine != NULL;
 }
 
 bool worker_build(struct worker *w, struct domain_def *def, const struct machine_host *host,
-		  GError **error)
+		  const struct worker_log *log, GError **error)
 {
-	return build(w, def, host, -1, error);
+	return build(w, def, host, log, -1, error);
 }
 
 bool worker_restore(struct worker *w, struct domain_def *def, const struct machine_host *host,
-		    int state_fd, GError **error)
+		    const struct worker_log *log, int state_fd, GError **error)
 {
-	return build(w, def, host, state_fd, error);
+	return build(w, def, host, log, state_fd, error);
 }
 
 void worker_resume(struct worker *w, enum worker_cause cause)
@@ -313,6 +332,7 @@ void worker_stop(struct worker *w, enum worker_cause cause, const char *detail)
 	if (m)
 		machine_drain_hubs(m, LAST_WORDS_MS);
 	machine_free(m);
+	g_clear_pointer(&w->recorder, recorder_free);
 	state_set(w, WORKER_STOPPED, cause, kept);
 	w->exit_status = cause == WORKER_CAUSE_CRASHED || cause == WORKER_CAUSE_FAILED;
 	status_write(w);
@@ -322,6 +342,7 @@ void worker_stop(struct worker *w, enum worker_cause cause, const char *detail)
 void worker_done(struct worker *w)
 {
 	machine_free(g_steal_pointer(&w->machine));
+	g_clear_pointer(&w->recorder, recorder_free);
 	g_clear_pointer(&w->def, domain_def_free);
 	g_clear_pointer(&w->detail, g_free);
 	g_clear_pointer(&w->loop, g_main_loop_unref);

@@ -36,6 +36,7 @@ struct worker {
 
 	struct domain_def *def;		/* owned; NULL before start */
 	struct machine *machine;	/* owned; NULL before start and after the end */
+	struct recorder *recorder;	/* owned; NULL: what the consoles say is not kept */
 	struct worker_actions actions;
 	bool restart_at_poweroff;	/* a reboot by the power button */
 	bool restarting;
@@ -50,12 +51,18 @@ struct worker {
 	int exit_status;
 };
 
-/* Builds the machine of def (taken, also on failure); paused. */
+/* The journal of the consoles. */
+struct worker_log {
+	int fd;				/* -1: none */
+	uint64_t bytes;			/* its bound */
+};
+
+/* Builds the machine of def (taken, as log's descriptor is, also on failure); paused. */
 bool worker_build(struct worker *w, struct domain_def *def, const struct machine_host *host,
-		  GError **error);
+		  const struct worker_log *log, GError **error);
 /* The same of a saved machine; state_fd stays the caller's. */
 bool worker_restore(struct worker *w, struct domain_def *def, const struct machine_host *host,
-		    int state_fd, GError **error);
+		    const struct worker_log *log, int state_fd, GError **error);
 void worker_resume(struct worker *w, enum worker_cause cause);
 /* done() when the guest stands still. */
 void worker_pause(struct worker *w, enum worker_cause cause, void (*done)(void *opaque),
