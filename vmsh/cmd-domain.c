@@ -55,7 +55,7 @@ static bool cmd_define(struct shell *sh, struct command_args *args, GError **err
 static bool attach_if_asked(struct shell *sh, struct command_args *args, vmm_domain *dom,
 			    GError **error)
 {
-	return !args_given(args, "console") || console_run(sh, dom, NULL, 0, error);
+	return !args_given(args, "console") || console_run(sh, dom, NULL, error);
 }
 
 static bool cmd_create(struct shell *sh, struct command_args *args, GError **error)
@@ -278,16 +278,6 @@ static bool cmd_autostart(struct shell *sh, struct command_args *args, GError **
 	return fleet_run(sh, args, VMM_LIST_PERSISTENT, &job, error);
 }
 
-static bool cmd_console(struct shell *sh, struct command_args *args, GError **error)
-{
-	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
-	unsigned flags = (args_given(args, "force") ? CONSOLE_FORCE : 0) |
-			 (args_given(args, "safe") ? CONSOLE_SAFE : 0) |
-			 (args_given(args, "read-only") ? CONSOLE_READ_ONLY : 0);
-
-	return dom && console_run(sh, dom, args_text(args, "devname"), flags, error);
-}
-
 /* ---- tables ---- */
 
 #define OPTION_XML(many) { \
@@ -361,16 +351,6 @@ static const struct option_def options_autostart[] = {
 	OPTION_DOMAINS(DOMAIN), OPTION_FLAG("disable", "no longer start it"), { 0 },
 };
 
-static const struct option_def options_console[] = {
-	OPTION_DOMAIN(ACTIVE),
-	{ .name = "devname", .kind = OPT_STRING, .value = "DEVICE",
-	  .help = "alias of a serial port or console; the first one if not given" },
-	OPTION_FLAG("force", "take it from whoever is attached now"),
-	OPTION_FLAG("safe", "only if nobody else is attached"),
-	OPTION_FLAG("read-only", "watch, send nothing"),
-	{ 0 },
-};
-
 #define GROUP "Domains"
 
 const struct command commands_domain[] = {
@@ -392,9 +372,5 @@ const struct command commands_domain[] = {
 	{ "resume", GROUP, "let paused domains run", options_active, 0, cmd_resume },
 	{ "autostart", GROUP, "start domains with the daemon, or no longer", options_autostart, 0,
 	  cmd_autostart },
-	{ "console", GROUP, "attach to a serial console; Ctrl-] leaves", options_console, 0,
-	  cmd_console,
-	  "What the guest wrote before is shown first. One can write, others watch; --force takes "
-	  "the keyboard over." },
 	{ 0 },
 };

@@ -13,6 +13,8 @@
 
 static const struct command *const tables[] = {
 	commands_domain,
+	commands_console,
+	commands_console_log,
 	commands_create,
 	commands_save,
 	commands_info,

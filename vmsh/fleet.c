@@ -128,8 +128,8 @@ static vmm_domain *lookup(vmm_connect *conn, const char *text, GError **error)
  * select (0: all), so that "shutdown web-*" does not fail for those that are
  * off.  NULL and *error when the daemon cannot be asked or nothing matches.
  */
-static GPtrArray *fleet_select(struct shell *sh, const GPtrArray *words, unsigned list_flags,
-			       GError **error)
+GPtrArray *fleet_select(struct shell *sh, const GPtrArray *words, unsigned list_flags,
+			GError **error)
 {
 	g_autoptr(GPtrArray) targets = g_ptr_array_new_with_free_func(target_free);
 	vmm_connect *conn = shell_connect(sh, error);

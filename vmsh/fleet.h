@@ -11,6 +11,14 @@ struct target {
 	GError *error;
 };
 
+/*
+ * Those that words name, each once (struct target), in the order written; a
+ * glob takes only domains that list_flags select.  NULL and *error when the
+ * daemon can't be asked or nothing matches.
+ */
+GPtrArray *fleet_select(struct shell *sh, const GPtrArray *words, unsigned list_flags,
+			GError **error);
+
 /* The single domain of option "domain". */
 vmm_domain *fleet_domain(struct shell *sh, const struct command_args *args, GError **error);
 

@@ -28,6 +28,11 @@
 }, \
 OPTION_FLAG("dry-run", "only print which domains they would be")
 
+#define OPTION_DEVNAME { \
+	.name = "devname", .kind = OPT_STRING, .value = "DEVICE", \
+	.help = "alias of a serial port or console; the first one if not given", \
+}
+
 #define OPTION_FLAG(option, text) { .name = option, .kind = OPT_FLAG, .help = text }
 
 #define OPTION_HIDDEN_FLAG(option) { \

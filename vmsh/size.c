@@ -80,7 +80,8 @@ bool duration_parse(const char *text, uint64_t *ret_ms)
 	static const struct {
 		const char *suffix;
 		double ms;
-	} units[] = { { "", 1e3 }, { "ms", 1 }, { "s", 1e3 }, { "m", 6e4 }, { "h", 36e5 } };
+	} units[] = { { "", 1e3 }, { "ms", 1 }, { "s", 1e3 }, { "m", 6e4 }, { "h", 36e5 },
+		      { "d", 864e5 } };
 	char *end;
 	double n = g_ascii_strtod(text, &end);
 
