@@ -203,7 +203,9 @@ void rc_load(struct shell *sh)
 	g_auto(GStrv) lines = NULL;
 
 	if (!g_file_get_contents(path, &text, NULL, &error)) {
-		if (!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+		/* A home that is somebody else's, under sudo or su, has none for us. */
+		if (!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) &&
+		    !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_ACCES))
 			shell_print_error(sh, error);
 		return;
 	}

@@ -14,6 +14,7 @@
  *	stub:crash		crash 200 ms after the start
  *	stub:open=PATH		ask for PATH before answering START
  *	stub:flood		write to the console as fast as it goes
+ *	stub:window		write the size of the window that it is told
  *	stub:chatter		tell of one state after the other as fast as it goes
  */
 #include "config.h"
@@ -305,7 +306,8 @@ static void do_window(struct stub *s, struct rpc_message *msg)
 
 	rpc_message_decode(msg, (xdrproc_t)xdr_worker_window_args, &args, NULL);
 	line = g_strdup_printf("window %ux%u\n", args.columns, args.rows);
-	hub_put(s->hub, (const uint8_t *)line, strlen(line));
+	if (told_to(s, "stub:window"))
+		hub_put(s->hub, (const uint8_t *)line, strlen(line));
 	frame_free((xdrproc_t)xdr_worker_window_args, &args);
 	rpc_reply_none(s->link, &msg->hdr);
 }
