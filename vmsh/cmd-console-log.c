@@ -117,7 +117,8 @@ static void on_bit(const struct feed_bit *bit, void *opaque)
 		r->boot = bit->boot ? bit->boot : r->boot;
 		if (bit->missed)
 			put_missed(r, bit->missed);
-		fwrite(bit->data, 1, bit->len, stdout);
+		if (bit->len > 0)
+			fwrite(bit->data, 1, bit->len, stdout);
 	}
 	if (!r->table)
 		fflush(stdout);

@@ -200,7 +200,8 @@ static void on_bit(const struct feed_bit *bit, void *opaque)
 	t->heard |= bit->len > 0;
 	if (!t->show)
 		return;
-	fwrite(bit->data, 1, bit->len, stdout);
+	if (bit->len > 0)
+		fwrite(bit->data, 1, bit->len, stdout);
 	fflush(stdout);
 }
 
