@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "libvmm/net/frame.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 
@@ -193,6 +194,7 @@ static int on_get_revents(int i, void *opaque)
 static gboolean slirp_prepare(GSource *source, gint *timeout_ms)
 {
 	struct slirp_net *s = container_of(source, struct slirp_source, base)->net;
+	int64_t now_us = g_get_monotonic_time(), due_us;
 	uint32_t wait_ms = UINT32_MAX;
 
 	s->n_polls = 0;
@@ -200,10 +202,12 @@ static gboolean slirp_prepare(GSource *source, gint *timeout_ms)
 	for (guint i = s->n_polls; i < s->polls->len; i++)
 		poll_drop(s, s->polls->pdata[i]);
 	/* It always asks to be called in a second; with no socket there is nothing to time out. */
-	if (s->n_polls == 0)
-		wait_ms = UINT32_MAX;
-	s->deadline_us = wait_ms > INT_MAX ? -1 : g_get_monotonic_time() + (int64_t)wait_ms * 1000;
-	*timeout_ms = wait_ms > INT_MAX ? -1 : (gint)wait_ms;
+	due_us = s->n_polls == 0 || wait_ms > INT_MAX ? -1 : now_us + (int64_t)wait_ms * 1000;
+	/* Asked again it counts from then: a loop that others keep awake must not put it off. */
+	if (due_us < 0 || s->deadline_us < 0 || due_us < s->deadline_us)
+		s->deadline_us = due_us;
+	*timeout_ms = s->deadline_us < 0 ? -1
+					 : (gint)(MAX(s->deadline_us - now_us + 999, 0) / 1000);
 	return has_frame(s);
 }
 
@@ -226,6 +230,7 @@ static gboolean slirp_dispatch(GSource *source, GSourceFunc fn, void *arg)
 {
 	struct slirp_net *s = container_of(source, struct slirp_source, base)->net;
 
+	s->deadline_us = -1;
 	slirp_pollfds_poll(s->slirp, 0, on_get_revents, s);
 	if (has_frame(s) && s->base.calls)
 		s->base.calls->readable(s->base.card, 0);
@@ -253,6 +258,9 @@ static int slirp_net_send(struct net_backend *b, unsigned queue, const struct io
 		len += iov[i].iov_len;
 	}
 	slirp_input(s->slirp, s->frame, (int)len);
+	/* What waited for a guest's address goes when libslirp is polled next: now. */
+	if (len > ETH_BYTES && get16(s->frame + ETH_TYPE) == ETH_ARP)
+		s->deadline_us = 0;
 	return 0;
 }
 

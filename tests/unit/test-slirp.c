@@ -314,6 +314,33 @@ static void a_tcp_forward_knocks_at_the_guest(struct guest *g, const void *arg)
 	g_assert_cmpuint(ntohs(tcp->dest), ==, 22);
 }
 
+/* libslirp asks for its address and waits; here the loop never sleeps as long as it wants to. */
+static void a_forward_finds_a_guest_that_has_said_nothing_yet(struct guest *g, const void *arg)
+{
+	struct slirp_forward f = { .host_addr = "127.0.0.1", .host_port = free_port(SOCK_STREAM),
+				   .guest_port = 22 };
+	struct ether_arp *a = (void *)(g->frame + 14);
+	auto_close int fd = -1;
+
+	g_assert_true(slirp_forward_add(g->b, &f, NULL));
+	fd = dial(SOCK_STREAM, f.host_port);
+	g_assert_true(receive(g, 0));
+	g_assert_cmpuint(ntohs(a->ea_hdr.ar_op), ==, ARPOP_REQUEST);
+	a->ea_hdr.ar_op = htons(ARPOP_REPLY);
+	memcpy(a->arp_tha, a->arp_sha, 6);
+	memcpy(a->arp_sha, guest_mac, 6);
+	for (unsigned i = 0; i < 4; i++) {
+		uint8_t gateway = a->arp_spa[i];
+
+		a->arp_spa[i] = a->arp_tpa[i];
+		a->arp_tpa[i] = gateway;
+	}
+	memcpy(g->frame, gateway_mac, 6);
+	memcpy(g->frame + 6, guest_mac, 6);
+	send_frame(g, g->frame, 42);
+	g_assert_true(receive(g, IPPROTO_TCP));
+}
+
 static void a_udp_forward_brings_the_datagram(struct guest *g, const void *arg)
 {
 	struct slirp_forward f = { .udp = true, .host_addr = "127.0.0.1",
@@ -399,6 +426,7 @@ int main(int argc, char **argv)
 	STORY(the_guest_reaches_a_server_of_the_host);
 	STORY(a_restricted_guest_does_not);
 	STORY(a_tcp_forward_knocks_at_the_guest);
+	STORY(a_forward_finds_a_guest_that_has_said_nothing_yet);
 	STORY(a_udp_forward_brings_the_datagram);
 	STORY(a_port_that_is_taken_is_named);
 	STORY(nonsense_is_refused);
