@@ -18,7 +18,7 @@ check() { what=$1; shift; if "$@" >$work/check.out 2>&1; then pass "$what"; else
 # workers [NAME]: process ids of running workers (there is no pgrep here)
 workers() {
 	for p in /proc/[0-9]*; do
-		c=$(tr '\0' ' ' <$p/cmdline 2>/dev/null)
+		c=$(tr '\0' ' ' 2>/dev/null <$p/cmdline)
 		case "$c" in */vmm-worker*"${1:-}"*) echo ${p#/proc/} ;; esac
 	done
 }
