@@ -9,6 +9,7 @@
 
 /* More than any journal has: a copy that grows on is not one. */
 #define COPY_BYTES_MAX (CONLOG_BYTES_MAX + (1u << 20))
+#define COPY_STILL_S 30		/* without a byte: it will not come any more */
 
 struct feed {
 	struct feed_opts opts;
@@ -27,9 +28,21 @@ struct feed {
 
 struct copy {
 	GByteArray *bytes;
+	size_t told;			/* of bytes, when on_still() last looked */
 	bool closed;
 	GError *error;
 };
+
+static gboolean on_still(void *opaque)
+{
+	struct copy *c = opaque;
+
+	if (c->told == c->bytes->len && !c->error)
+		error_set(&c->error, VMM_ERR_TIMEOUT,
+			  "the journal of the console did not come within %d s", COPY_STILL_S);
+	c->told = c->bytes->len;
+	return G_SOURCE_CONTINUE;
+}
 
 static void copy_data(vmm_stream *stream, const void *data, size_t len, void *opaque)
 {
@@ -55,11 +68,16 @@ static struct conlog *journal_read(vmm_domain *dom, GMainContext *context, GErro
 	static const struct vmm_stream_ops ops = { .data = copy_data, .closed = copy_closed };
 	struct copy copy = { .bytes = g_byte_array_new() };
 	vmm_stream *stream = vmm_domain_open_console_log(dom, context, &ops, &copy, error);
+	GSource *still = g_timeout_source_new_seconds(COPY_STILL_S);
 	g_autoptr(GBytes) bytes = NULL;
 	struct conlog *log = NULL;
 
+	g_source_set_callback(still, on_still, &copy, NULL);
+	g_source_attach(still, context);
 	while (stream && !copy.closed && !copy.error)
 		g_main_context_iteration(context, TRUE);
+	g_source_destroy(still);
+	g_source_unref(still);
 	vmm_stream_free(stream);
 	bytes = g_byte_array_free_to_bytes(copy.bytes);
 	if (copy.error)
