@@ -59,7 +59,10 @@ static void list(struct call *call, const void *argp)
 
 struct change {
 	struct call *call;
-	struct domain *dom;
+	struct daemon *daemon;
+	struct domain *dom;		/* found again after a switch has answered */
+	uint8_t uuid[UUID_BYTES];
+	int id;
 	unsigned index;
 	struct iface_port port;
 	char *address;			/* the port's */
@@ -123,14 +126,21 @@ static void saved_keep(struct change *c)
 static void on_live_done(const void *ret, const GError *error, void *opaque)
 {
 	struct change *c = opaque;
+	g_autoptr(GError) gone = NULL;
 
+	c->dom = domain_find_uuid(c->daemon->domains, c->uuid);
+	if (!error && !c->dom) {
+		error_set(&gone, VMM_ERR_NO_DOMAIN,
+			  "Domain not found: it went while its port was being changed");
+		error = gone;
+	}
 	if (error) {
 		call_fail(c->call, error);
 		change_free(c);
 		return;
 	}
 	/* it may have ended meanwhile */
-	if (c->dom->live && c->index < c->dom->live->ifaces->len) {
+	if (c->dom->live && c->dom->id == c->id && c->index < c->dom->live->ifaces->len) {
 		struct iface_def *iface = c->dom->live->ifaces->pdata[c->index];
 
 		if (c->remove)
@@ -203,7 +213,9 @@ static void change(struct call *call, const void *argp)
 	    !api_affect(call, dom, args->flags, &affect))
 		return;
 	c = g_new0(struct change, 1);
-	*c = (struct change){ .call = call, .dom = dom, .remove = args->remove };
+	*c = (struct change){ .call = call, .daemon = dom->daemon, .dom = dom, .id = dom->id,
+			      .remove = args->remove };
+	memcpy(c->uuid, dom->uuid, sizeof(c->uuid));
 	if (!change_read(c, args, &error) ||
 	    (affect & API_LIVE &&
 	     !(c->live = changed(c, dom->live, args->port.iface, &c->index, &error))) ||
