@@ -185,6 +185,10 @@ def until(what, condition, seconds=PATIENCE):
         time.sleep(0.01)
 
 
+class Skip(Exception):
+    """Raised by a story that can't be told here: why."""
+
+
 def run(stories, need=()):
     """TAP: each story is a function whose name is a sentence; its argument is a daemon that runs."""
     for program in need:
@@ -199,9 +203,13 @@ def run(stories, need=()):
         try:
             if getattr(story, "started", True):
                 daemon.start()
-            story(daemon)
+            why = ""
+            try:
+                story(daemon)
+            except Skip as reason:
+                why = f" # SKIP {reason}"
             daemon.done()
-            print(f"ok {n} {story.__name__}", flush=True)
+            print(f"ok {n} {story.__name__}{why}", flush=True)
         except Exception:                   # pylint: disable=broad-except
             failed = True
             for line in (traceback.format_exc() + daemon_log(daemon)).splitlines():
