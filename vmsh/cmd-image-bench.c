@@ -24,16 +24,18 @@ static bool cache_from_name(const char *name, enum block_cache *ret, GError **er
 	return !name || usage_error(error, "image bench: there is no cache mode '%s'", name);
 }
 
-static void bench_json(const struct image_bench_opts *o, double seconds)
+static void bench_json(const struct image_bench_opts *o, const struct image_bench_figures *f)
 {
+	double seconds = MAX(f->seconds, 1e-6);
 	struct json *j = json_new();
 	g_autofree char *text = NULL;
 
 	json_begin_object(j, NULL);
 	json_number(j, "requests", o->count);
-	json_double(j, "seconds", seconds);
-	json_double(j, "requests-per-second", o->count / MAX(seconds, 1e-6));
-	json_double(j, "bytes-per-second", o->count * (double)o->buffer_bytes / MAX(seconds, 1e-6));
+	json_double(j, "seconds", f->seconds);
+	json_double(j, "cpu-seconds", f->cpu_seconds);
+	json_double(j, "requests-per-second", o->count / seconds);
+	json_double(j, "bytes-per-second", o->count * (double)o->buffer_bytes / seconds);
 	json_end(j);
 	text = json_finish(j);
 	fputs(text, stdout);
@@ -55,15 +57,15 @@ static bool cmd_bench(struct shell *sh, struct command_args *args, GError **erro
 		.pattern = args_number(args, "pattern", 0),
 		.share = args_given(args, "force-share"),
 	};
-	double seconds;
+	struct image_bench_figures figures;
 
 	if (!cache_from_name(args_text(args, "cache"), &o.cache, error) ||
-	    !image_bench(&o, &seconds, error))
+	    !image_bench(&o, &figures, error))
 		return false;
 	if (args_json(args))
-		bench_json(&o, seconds);
+		bench_json(&o, &figures);
 	else if (!args_given(args, "quiet"))
-		shell_say(sh, "Run completed in %.3f seconds.", seconds);
+		shell_say(sh, "Run completed in %.3f seconds.", figures.seconds);
 	return true;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "libvmm/block/image-priv.h"
 #include "libvmm/block/request-priv.h"
@@ -140,15 +141,28 @@ static bool bench_open(struct bench *n, GError **error)
 	return true;
 }
 
-bool image_bench(const struct image_bench_opts *o, double *ret_seconds, GError **error)
+/* Seconds of processor time of this process until now. */
+static double cpu_now(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return u.ru_utime.tv_sec + u.ru_stime.tv_sec +
+	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+bool image_bench(const struct image_bench_opts *o, struct image_bench_figures *ret, GError **error)
 {
 	struct bench n = { .o = o };
 	bool ok = bench_check(o, error) && bench_open(&n, error);
 	gint64 start = g_get_monotonic_time();
+	double cpu = cpu_now();
 
 	if (ok) {
 		bench_run(&n);
-		*ret_seconds = (g_get_monotonic_time() - start) / 1e6;
+		*ret = (struct image_bench_figures){
+			(g_get_monotonic_time() - start) / 1e6, cpu_now() - cpu,
+		};
 		ok = n.result == 0 || error_errno(error, n.result, "image '%s'", o->path);
 	}
 	block_close(n.b);

@@ -295,4 +295,11 @@ struct image_bench_opts {
 	enum block_cache cache;
 };
 
-bool image_bench(const struct image_bench_opts *opts, double *ret_seconds, GError **error);
+/* Of the requests alone: opening, and the last flush of closing, are not in it. */
+struct image_bench_figures {
+	double seconds;
+	double cpu_seconds;		/* of this process, the kernel's part and all threads */
+};
+
+bool image_bench(const struct image_bench_opts *opts, struct image_bench_figures *ret,
+		 GError **error);
