@@ -759,6 +759,32 @@ bool vmm_stream_finish(vmm_stream *stream, GError **error);
  */
 void vmm_stream_free(vmm_stream *stream);
 
+/* ---- logbooks ---- */
+
+#define VMM_LOG_READ_MAX 4096
+
+enum vmm_log_level { VMM_LOG_ERROR, VMM_LOG_WARNING, VMM_LOG_NOTE };
+
+struct vmm_log_entry {
+	uint64_t number;		/* rises by one from entry to entry */
+	int64_t at_us;			/* real time */
+	enum vmm_log_level level;
+	char *event;			/* "started", "failed", "worker" */
+	char *who;			/* "uid 0, vmsh (pid 4711)"; "": vmmd */
+	char *text;
+};
+
+struct vmm_log_query {
+	uint64_t after;			/* entries with a higher number */
+	int64_t since_us;		/* and not older */
+	unsigned max;			/* so many at most; VMM_LOG_READ_MAX can be */
+	bool newest;			/* those at the end, not those after "after" */
+};
+
+/* Of struct vmm_log_entry, oldest first.  dom NULL: what the daemon itself has to say. */
+GPtrArray *vmm_log_read(vmm_connect *conn, vmm_domain *dom, const struct vmm_log_query *query,
+			GError **error);
+
 /* ---- the doctor ---- */
 
 struct vmm_finding {

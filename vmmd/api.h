@@ -29,8 +29,8 @@ extern const struct api_entry api_host[], api_domain[], api_define[], api_life[]
 /* Of libvirt's program for QEMU. */
 extern const struct api_entry api_qemu[];
 /* Of our own program. */
-extern const struct api_entry api_console[], api_doctor[], api_history[], api_image[], api_plan[],
-	api_port[];
+extern const struct api_entry api_console[], api_doctor[], api_history[], api_image[], api_log[],
+	api_plan[], api_port[];
 
 /* flags of many procedures; neither: what it is now */
 enum api_affect { API_LIVE = 1, API_CONFIG = 2 };

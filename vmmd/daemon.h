@@ -21,6 +21,7 @@ struct daemon {
 	unsigned powerdown_timeout_ms;	/* after which a guest has ignored the button */
 
 	struct store *store;
+	struct logbook *logbook;
 	struct copies *copies;		/* of definitions, beside the database */
 	struct domain_table *domains;
 	struct event_hub *events;
@@ -31,6 +32,8 @@ struct daemon {
 	GPtrArray *networks;		/* struct network */
 	GSList *imagejobs;		/* struct imagejob: children at work */
 	int64_t started_s;		/* real time */
+	bool in_background;		/* stderr is nobody's */
+	bool verbose;
 	bool ending;			/* nothing new is begun */
 	bool asked_to_end;		/* by a signal, perhaps before the loop runs */
 };

@@ -8,6 +8,7 @@
 #include "libvmm/util/cleanup.h"
 #include "vmmd/api.h"
 #include "vmmd/lifecycle.h"
+#include "vmmd/logbook.h"
 #include "vmmd/owner.h"
 #include "vmmd/refusal.h"
 #include "vmmd/store.h"
@@ -44,7 +45,7 @@ static const struct api_entry *const remote_tables[] = {
 	api_nothing, NULL
 };
 static const struct api_entry *const own_tables[] = {
-	api_console, api_doctor, api_history, api_image, api_plan, api_port, NULL
+	api_console, api_doctor, api_history, api_image, api_log, api_plan, api_port, NULL
 };
 static const struct api_entry *const qemu_tables[] = { api_qemu, NULL };
 
@@ -153,6 +154,57 @@ static bool permitted(struct call *call, const struct procedure *p)
 	return true;
 }
 
+/* ---- who did what ---- */
+
+/* They change nothing that anybody would look for later, and come often. */
+static bool is_noted(const struct frame_header *hdr, const struct procedure *p)
+{
+	if (p->need != REMOTE_WRITE)
+		return false;
+	return hdr->program != FRAME_PROGRAM_VMM ||
+	       (hdr->procedure != VMM_PROC_CONSOLE_RESIZE &&
+		hdr->procedure != VMM_PROC_CONSOLE_LOG && hdr->procedure != VMM_PROC_DOMAIN_PLAN);
+}
+
+static void cut_suffix(char *text, const char *suffix)
+{
+	if (g_str_has_suffix(text, suffix))
+		text[strlen(text) - strlen(suffix)] = 0;
+}
+
+/* As people say it: "DOMAIN_DESTROY_FLAGS" is "destroy", what libvirt calls create is "start". */
+static char *call_name(const struct call *call)
+{
+	const char *name = procedure_find(&call->hdr)->name;
+	bool of_domain = g_str_has_prefix(name, "DOMAIN_");
+	g_autofree char *text = g_ascii_strdown(of_domain ? name + strlen("DOMAIN_") : name, -1);
+
+	cut_suffix(text, "_flags");
+	cut_suffix(text, "_with");
+	g_strdelimit(text, "_", '-');
+	return of_domain && g_str_equal(text, "create") ? g_strdup("start") :
+							  g_steal_pointer(&text);
+}
+
+void dispatch_log(const struct call *call, const GError *error)
+{
+	const struct domain *dom =
+		call->has_domain ? domain_find_uuid(call->daemon->domains, call->about) : NULL;
+	enum log_level level = error ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTE;
+	const char *event = error ? "failed" : "done";
+	g_autofree char *name = call_name(call);
+	g_autofree char *text = error ? g_strdup_printf("%s: %s", name, error->message) :
+					g_strdup(name);
+
+	if (dom)
+		logbook_domain(dom, level, event, call->who, "%s", text);
+	else
+		logbook_add(call->daemon->logbook, call->has_domain ? call->about : NULL, level,
+			    event, call->who, text);
+}
+
+/* ---- a call ---- */
+
 void dispatch(struct call *call, struct rpc_message *msg)
 {
 	const struct procedure *p = procedure_find(&msg->hdr);
@@ -176,6 +228,8 @@ void dispatch(struct call *call, struct rpc_message *msg)
 		return;
 	}
 	call->ret_proc = p->ret;
+	if (is_noted(&msg->hdr, p))
+		call->who = g_strdup(session_who(call->session));
 	/* The call, and its client, may be gone when it returns. */
 	store = call->daemon->store;
 	store_set_author(store, session_who(call->session));
@@ -191,8 +245,11 @@ struct domain *api_domain_of(struct call *call, const remote_domain *ref)
 	struct domain *dom = domain_find_uuid(call->daemon->domains, (const uint8_t *)ref->uuid);
 	char uuid[UUID_TEXT_BYTES];
 
-	if (dom)
+	if (dom) {
+		memcpy(call->about, dom->uuid, UUID_BYTES);
+		call->has_domain = true;
 		return dom;
+	}
 	uuid_to_text((const uint8_t *)ref->uuid, uuid);
 	call_fail_text(call, VMM_ERR_NO_DOMAIN,
 		       "Domain not found: no domain with matching uuid '%s' (%s)", uuid, ref->name);

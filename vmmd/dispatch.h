@@ -6,5 +6,7 @@
 
 /* Takes the call: it is answered here or by its handler. */
 void dispatch(struct call *call, struct rpc_message *msg);
+/* Into a logbook: call->who did it, or what went wrong. */
+void dispatch_log(const struct call *call, const GError *error);
 /* Of which programs it takes calls. */
 bool dispatch_knows(uint32_t program);

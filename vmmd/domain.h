@@ -13,6 +13,13 @@
 
 struct link;
 struct lifecycle;
+struct said;
+
+/* Of entries in the logbook that a guest can cause (said.h). */
+struct said_budget {
+	int64_t paid_us;
+	unsigned left_out;
+};
 
 struct domain {
 	struct daemon *daemon;
@@ -37,6 +44,8 @@ struct domain {
 
 	struct link *link;		/* to its worker; NULL while off */
 	struct lifecycle *life;		/* lifecycle.c's */
+	struct said *said;		/* its worker's stderr; NULL while off */
+	struct said_budget said_budget;
 	void *autodestroy;		/* the session with which it ends; NULL */
 	/*
 	 * What is being done to its images: "a snapshot of it is being made".

@@ -8,6 +8,7 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "vmmd/pool.h"
+#include "vmmd/said.h"
 #include "vmmd/server.h"
 #include "vmmd/store.h"
 
@@ -89,6 +90,61 @@ static void history_add(struct event_hub *hub, const struct domain *dom, int eve
 		history_write(hub);
 	} else if (!hub->history_source) {
 		hub->history_source = g_timeout_add(HISTORY_DELAY_MS, history_write, hub);
+	}
+}
+
+/* ---- the logbooks ---- */
+
+#define DETAILS_MAX 8
+
+static const struct {
+	const char *event;
+	enum log_level level;
+	const char *details[DETAILS_MAX];
+} log_words[] = {
+	[LIFECYCLE_DEFINED] = { "defined", LOG_LEVEL_NOTE,
+				{ "new", "changed", "renamed", "from a snapshot" } },
+	[LIFECYCLE_UNDEFINED] = { "undefined", LOG_LEVEL_NOTE, { "removed", "renamed" } },
+	[LIFECYCLE_STARTED] = { "started", LOG_LEVEL_NOTE,
+				{ "booted", NULL, "from saved memory" } },
+	[LIFECYCLE_SUSPENDED] = { "suspended", LOG_LEVEL_NOTE, { "paused", NULL, "disk error" } },
+	[LIFECYCLE_RESUMED] = { "resumed", LOG_LEVEL_NOTE,
+				{ "runs", NULL, "from saved memory" } },
+	[LIFECYCLE_STOPPED] = { "stopped", LOG_LEVEL_NOTE,
+				{ "shut down", "destroyed", "the guest crashed", NULL, "saved",
+				  "failed" } },
+	[LIFECYCLE_SHUTDOWN] = { "shutdown", LOG_LEVEL_NOTE,
+				 { "done", "by the guest", "asked for by the host" } },
+	[LIFECYCLE_CRASHED] = { "crashed", LOG_LEVEL_ERROR, { "the guest panicked" } },
+};
+
+static bool is_bad_end(int event, int detail)
+{
+	return event == LIFECYCLE_STOPPED && (detail == LIFECYCLE_STOPPED_CRASHED ||
+					      detail == LIFECYCLE_STOPPED_FAILED);
+}
+
+/* A definition's coming and going is the daemon's matter, too: its domain's book goes some day. */
+static void log_lifecycle(struct domain *dom, int event, int detail)
+{
+	const char *who = store_author(dom->daemon->store);
+	const char *why = event == LIFECYCLE_STOPPED || event == LIFECYCLE_SUSPENDED ||
+					  event == LIFECYCLE_CRASHED ? dom->detail : NULL;
+	const char *word = detail < DETAILS_MAX ? log_words[event].details[detail] : NULL;
+	g_autofree char *text = g_strdup_printf("%s%s%s", word ?: "", why ? ": " : "", why ?: "");
+
+	/* a worker may tell of one state after the other */
+	if (!who && (event == LIFECYCLE_SUSPENDED || event == LIFECYCLE_RESUMED ||
+		     event == LIFECYCLE_CRASHED))
+		said_note(dom, log_words[event].level, log_words[event].event, text);
+	else
+		logbook_domain(dom, is_bad_end(event, detail) ? LOG_LEVEL_ERROR :
+			       log_words[event].level, log_words[event].event, who, "%s", text);
+	if (event == LIFECYCLE_DEFINED || event == LIFECYCLE_UNDEFINED) {
+		g_autofree char *both = g_strdup_printf("domain '%s': %s", dom->name, text);
+
+		logbook_add(dom->daemon->logbook, NULL, LOG_LEVEL_NOTE, log_words[event].event, who,
+			    both);
 	}
 }
 
@@ -188,6 +244,7 @@ void event_lifecycle(struct domain *dom, enum lifecycle_event event, enum lifecy
 
 	g_info("domain '%s': lifecycle event %d, detail %d", dom->name, event, detail);
 	history_add(dom->daemon->events, dom, (int)event, (int)detail);
+	log_lifecycle(dom, (int)event, (int)detail);
 	EVENT_SEND(dom, LIFECYCLE, event_lifecycle, &ev);
 }
 
@@ -195,6 +252,7 @@ void event_reboot(struct domain *dom)
 {
 	remote_event_dom ev = { 0, event_domain(dom) };
 
+	said_note(dom, LOG_LEVEL_NOTE, "rebooted", "its machine was reset");
 	EVENT_SEND(dom, REBOOT, event_dom, &ev);
 }
 
@@ -217,6 +275,12 @@ void event_io_error(struct domain *dom, const char *path, const char *alias, boo
 					     action,
 					     (char *)(no_space ? "enospc" : "") };
 
+	g_autofree char *text =
+		g_strdup_printf("disk '%s': %s: %s", path,
+				no_space ? "no space is left" : "input/output error",
+				paused ? "the guest is paused" : "the guest was told");
+
+	said_note(dom, LOG_LEVEL_ERROR, "disk-error", text);
 	EVENT_SEND(dom, IO_ERROR, event_io_error, &ev);
 	EVENT_SEND(dom, IO_ERROR_REASON, event_io_error_reason, &why);
 }

@@ -5,6 +5,7 @@
 
 #include "libvmm/util/error.h"
 #include "vmmd/disk-job.h"
+#include "vmmd/said.h"
 #include "vmmd/save.h"
 #include "vmmd/store.h"
 #include "vmmd/supervisor.h"
@@ -60,6 +61,8 @@ static void on_adopted(const void *ret, const GError *error, void *opaque)
 		return;
 	disk_job_adopt(dom);
 	g_message("domain '%s' goes on, %s, id %d", dom->name, state_name(dom->state), dom->id);
+	logbook_domain(dom, LOG_LEVEL_NOTE, "found", NULL, "it goes on, %s: vmmd was started",
+		       state_name(dom->state));
 	if (supervisor_marked(dom->daemon, dom->uuid_text, SUPERVISOR_AUTODESTROY))
 		lifecycle_destroy(dom, false, destroyed_orphan, NULL);
 }
@@ -81,6 +84,7 @@ static void adopt(struct daemon *daemon, const char *uuid_text, unsigned *waitin
 			dom->reason = state_reason(DOMAIN_OFF, end.cause ?: WORKER_CAUSE_LOST);
 			dom->detail = g_strdup(end.detail ?: "its worker died while vmmd was away");
 			life_store_state(dom);
+			logbook_domain(dom, LOG_LEVEL_ERROR, "stopped", NULL, "%s", dom->detail);
 		}
 		g_free(end.detail);
 		return;
@@ -92,6 +96,7 @@ static void adopt(struct daemon *daemon, const char *uuid_text, unsigned *waitin
 	++*waiting;
 	domain_step(dom, EV_START, WORKER_CAUSE_NONE, NULL, NULL);
 	dom->link = link_new(fd, pidfd, &life_link_ops, dom);
+	life_hear(dom);
 	link_hello(dom->link, 0, on_adopted, dom);
 }
 
@@ -147,6 +152,7 @@ static void leave(struct domain *dom)
 	life_tell_starter(dom, error);
 	life_tell_enders(dom, error);
 	g_clear_pointer(&dom->link, link_free);
+	g_clear_pointer(&dom->said, said_free);
 	g_clear_pointer(&dom->life, life_free);
 }
 

@@ -40,6 +40,8 @@ void life_free(struct lifecycle *life);
 /* Each tells whoever waits, once. */
 void life_tell_starter(struct domain *dom, const GError *error);
 void life_tell_enders(struct domain *dom, const GError *error);
+/* Listens to what its worker says on stderr. */
+void life_hear(struct domain *dom);
 /* An adopted worker has answered, or never will. */
 void life_answered(struct domain *dom);
 /* The state that a domain has ended in goes into the database. */

@@ -40,8 +40,8 @@ static void start_fail_by(struct domain *dom, const GError *error)
 		error_set(
 			&why, VMM_ERR_OPERATION_FAILED,
 			"operation failed: the worker of domain '%s' ended before its machine was "
-			"built (%s): see %s/%s.log",
-			dom->name, error->message, dom->daemon->log_dir, dom->name);
+			"built (%s): \"vmsh log %s\" may know why",
+			dom->name, error->message, dom->name);
 	else
 		why = g_error_copy(error);
 	start_fail(dom, why);
@@ -57,8 +57,8 @@ static gboolean on_start_timeout(void *opaque)
 		g_error_new(
 			VMM_ERROR, VMM_ERR_TIMEOUT,
 			"operation timed out: the worker of domain '%s' did not answer within %u "
-			"ms: see %s/%s.log",
-			dom->name, dom->daemon->start_timeout_ms, dom->daemon->log_dir, dom->name));
+			"ms: \"vmsh log %s\" may know why",
+			dom->name, dom->daemon->start_timeout_ms, dom->name));
 	return G_SOURCE_REMOVE;
 }
 
@@ -242,6 +242,7 @@ static bool start_begin(struct domain *dom, const domain_def *def, bool paused, 
 	dom->life->permit = permit_new(live);
 	domain_set_live(dom, live);
 	dom->link = link_new(fd, pidfd, &life_link_ops, dom);
+	life_hear(dom);
 	return true;
 }
 

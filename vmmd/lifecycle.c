@@ -20,6 +20,7 @@
 #include "vmmd/graph.h"
 #include "vmmd/handed.h"
 #include "vmmd/network.h"
+#include "vmmd/said.h"
 #include "vmmd/save.h"
 #include "vmmd/store.h"
 #include "vmmd/supervisor.h"
@@ -71,6 +72,13 @@ void life_answered(struct domain *dom)
 	if (dom->life->adopting)
 		--*dom->life->adopting;
 	dom->life->adopting = NULL;
+}
+
+void life_hear(struct domain *dom)
+{
+	int fd = supervisor_hear(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text);
+
+	dom->said = said_new(fd, said_domain_line, dom);
 }
 
 void life_store_state(struct domain *dom)
@@ -279,6 +287,7 @@ static void on_gone(const char *how, void *opaque)
 	int cause;
 
 	life_answered(dom);
+	g_clear_pointer(&dom->said, said_free);
 	supervisor_bury(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text, &end);
 	cause = end_cause(dom, &end, how, &detail);
 	g_free(end.detail);
@@ -296,6 +305,8 @@ static void on_gone(const char *how, void *opaque)
 	life_store_state(dom);
 	if (had_started)
 		tell_end(dom, cause, life->by_host);
+	else
+		logbook_domain(dom, LOG_LEVEL_ERROR, "start-failed", NULL, "%s", detail ?: how);
 	tell_waiters(dom);
 	g_clear_pointer(&dom->life, life_free);
 	if (!dom->persistent)

@@ -28,6 +28,8 @@
 #include "vmmd/imagework.h"
 #include "vmmd/journal.h"
 #include "vmmd/lifecycle.h"
+#include "vmmd/log-writer.h"
+#include "vmmd/logbook.h"
 #include "vmmd/network.h"
 #include "vmmd/pool.h"
 #include "vmmd/recover.h"
@@ -42,6 +44,7 @@
 /* so that clients are served within a second, whatever the workers do */
 #define ADOPT_WAIT_MS 700
 #define AUTOSTART_PARALLEL 8
+#define LOG_DAYS_MAX 30			/* of the logbook of a domain that is gone */
 #define SOCKET_GROUP "vmm"
 #define LIBVIRT_FOLDER "/run/libvirt"	/* where clients look when no socket is named */
 
@@ -60,7 +63,7 @@ static const GOptionEntry entries[] = {
 	  "DIR" },
 	{ "run-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.run_dir, "Sockets and workers' folders",
 	  "DIR" },
-	{ "log-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.log_dir, "Workers' logs", "DIR" },
+	{ "log-dir", 0, 0, G_OPTION_ARG_FILENAME, &opts.log_dir, "Logbooks", "DIR" },
 	{ "save-image-format", 0, 0, G_OPTION_ARG_STRING, &opts.save_format,
 	  "How memory is saved: raw, or packed by zstd", "FORMAT" },
 	{ "console-log", 0, 0, G_OPTION_ARG_INT, &opts.console_log_mib,
@@ -253,6 +256,14 @@ static const struct journal_kind intent_kinds[] = {
 	{ NULL, NULL },
 };
 
+static bool uuid_is_known(const char *uuid_text, void *opaque)
+{
+	const struct daemon *d = opaque;
+	uint8_t uuid[UUID_BYTES];
+
+	return uuid_from_text(uuid_text, uuid) && domain_find_uuid(d->domains, uuid);
+}
+
 static bool daemon_open(struct daemon *d, GError **error)
 {
 	g_autofree char *database = g_build_filename(d->state_dir, "vmmd.sqlite", NULL);
@@ -277,6 +288,7 @@ static bool daemon_open(struct daemon *d, GError **error)
 	    !networks_load(d, error))
 		return false;
 	lifecycle_adopt_all(d, ADOPT_WAIT_MS);
+	logbook_sweep(d->logbook, LOG_DAYS_MAX, uuid_is_known, d);
 	networks_adopt(d);
 	journal_resume_all(d, intent_kinds);
 	snapshot_sweep_all(d);
@@ -337,26 +349,6 @@ static int background(int *ret_fd)
 	return 0;
 }
 
-static void background_log(struct daemon *d)
-{
-	g_autofree char *path = g_build_filename(d->log_dir, "vmmd.log", NULL);
-	auto_close int fd =
-		open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd >= 0)
-		dup2(fd, STDERR_FILENO);
-}
-
-static GLogWriterOutput log_write(GLogLevelFlags level, const GLogField *fields, gsize n,
-				  void *opaque)
-{
-	if (level & (G_LOG_LEVEL_INFO | G_LOG_LEVEL_DEBUG) && !opts.verbose)
-		return G_LOG_WRITER_HANDLED;
-	if (g_log_writer_is_journald(STDERR_FILENO))
-		return g_log_writer_journald(level, fields, n, NULL);
-	return g_log_writer_standard_streams(level, fields, n, NULL);
-}
-
 /* Each worker and each client is a descriptor or two. */
 static void descriptors_allow(void)
 {
@@ -380,6 +372,8 @@ static int run(struct daemon *d, int ready_fd, GError **error)
 	sources[1] = g_unix_signal_add(SIGINT, on_signal, d);
 	ok = folders_make(d, error);
 	if (ok)
+		d->logbook = logbook_open(d->log_dir);
+	if (ok)
 		run_lock = lock_take(d->run_dir, error);
 	if (run_lock >= 0)
 		state_lock = lock_take(d->state_dir, error);
@@ -387,7 +381,7 @@ static int run(struct daemon *d, int ready_fd, GError **error)
 	     (opts.recover ? recover(d, opts.replace, error) : daemon_open(d, error));
 	if (ok && !opts.recover) {
 		if (opts.daemonize)
-			background_log(d);
+			log_writer_background(d);
 		g_message("vmmd %s serves %s/vmmd.sock", PACKAGE_VERSION, d->run_dir);
 		ready_tell(&ready_fd);
 		d->autostart = autostart_begin(
@@ -400,6 +394,8 @@ static int run(struct daemon *d, int ready_fd, GError **error)
 	g_source_remove(sources[0]);
 	g_source_remove(sources[1]);
 	daemon_close(d);
+	/* no other thread is left that could write into it */
+	g_clear_pointer(&d->logbook, logbook_close);
 	return ok ? 0 : 1;
 }
 
@@ -451,7 +447,8 @@ int main(int argc, char **argv)
 		printf("vmmd %s\n", PACKAGE_VERSION);
 		return 0;
 	}
-	g_log_set_writer_func(log_write, NULL, NULL);
+	daemon.verbose = opts.verbose;
+	log_writer_set(&daemon);
 	if (opts.daemonize && background(&ready_fd) != 0) {
 		fprintf(stderr, "vmmd: can't go to the background: %s\n", g_strerror(errno));
 		return 1;

@@ -15,6 +15,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/said.h"
 #include "vmmd/store.h"
 #include "vmmd/supervisor.h"
 
@@ -26,6 +27,8 @@
 struct netswitch {
 	struct network *net;		/* NULL: it is told to end */
 	struct link *link;
+	struct said *said;		/* its stderr */
+	struct said_budget said_budget;
 	int64_t since_us;
 };
 
@@ -100,14 +103,20 @@ static gboolean on_revival(void *opaque)
 	return G_SOURCE_REMOVE;
 }
 
+static void netswitch_free(struct netswitch *sw)
+{
+	said_free(sw->said);
+	link_free(sw->link);
+	g_free(sw);
+}
+
 static void on_gone(const char *how, void *opaque)
 {
 	struct netswitch *sw = opaque;
 	struct network *net = sw->net;
 	bool quick = g_get_monotonic_time() - sw->since_us < QUICK_US;
 
-	link_free(sw->link);
-	g_free(sw);
+	netswitch_free(sw);
 	if (!net)
 		return;
 	net->sw = NULL;
@@ -122,13 +131,24 @@ static void on_gone(const char *how, void *opaque)
 
 static const struct link_ops switch_ops = { .gone = on_gone };
 
-static struct netswitch *netswitch_new(struct network *net, int fd, int pidfd)
+static void on_line(const char *line, void *opaque)
+{
+	struct netswitch *sw = opaque;
+	g_autofree char *harmless = logbook_clean(line);
+	unsigned left_out;
+
+	if (sw->net && said_may(&sw->said_budget, &left_out))
+		g_warning("network '%s': its switch says: %s", sw->net->live->name, harmless);
+}
+
+static struct netswitch *netswitch_new(struct network *net, const char *uuid, int fd, int pidfd)
 {
 	struct netswitch *sw = g_new0(struct netswitch, 1);
 
 	sw->net = net;
 	sw->since_us = g_get_monotonic_time();
 	sw->link = link_new(fd, pidfd, &switch_ops, sw);
+	sw->said = said_new(supervisor_hear(net->daemon, SUPERVISED_NETWORK, uuid), on_line, sw);
 	return sw;
 }
 
@@ -164,7 +184,7 @@ struct link *network_link(struct network *net, GError **error)
 	    !supervisor_spawn(net->daemon, SUPERVISED_NETWORK, net->live->name, uuid, &fd, &pidfd,
 			      error))
 		return NULL;
-	net->sw = netswitch_new(net, fd, pidfd);
+	net->sw = netswitch_new(net, uuid, fd, pidfd);
 	/* Calls are done in their order: whoever comes next need not wait for this. */
 	link_net_start(net->sw->link, xml, id, leases, on_started, net->sw);
 	g_message("network '%s': its switch has started", net->live->name);
@@ -190,9 +210,7 @@ void netswitch_leave(struct network *net)
 
 	if (!sw)
 		return;
-	sw->net = NULL;
-	link_free(sw->link);
-	g_free(sw);
+	netswitch_free(sw);
 }
 
 /* ---- those of an earlier vmmd ---- */
@@ -224,6 +242,6 @@ void netswitch_adopt(struct network *net)
 		revive(net);
 		return;
 	}
-	net->sw = netswitch_new(net, fd, pidfd);
+	net->sw = netswitch_new(net, uuid, fd, pidfd);
 	link_hello(net->sw->link, HELLO_TIMEOUT_MS, on_adopted, net->sw);
 }

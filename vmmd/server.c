@@ -126,11 +126,14 @@ static void call_end(struct call *call)
 			rpc_conn_resume(s->conn);
 		}
 	}
+	g_free(call->who);
 	g_free(call);
 }
 
 void call_reply(struct call *call, const void *ret)
 {
+	if (call->who)
+		dispatch_log(call, NULL);
 	if (call->session && ret)
 		rpc_reply(call->session->conn, &call->hdr, call->ret_proc, ret);
 	else if (call->session)
@@ -141,6 +144,8 @@ void call_reply(struct call *call, const void *ret)
 void call_fail(struct call *call, const GError *error)
 {
 	g_info("procedure %d: %s", call->hdr.procedure, error->message);
+	if (call->who)
+		dispatch_log(call, error);
 	if (call->session)
 		rpc_reply_error(call->session->conn, &call->hdr, error);
 	call_end(call);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "libvmm/rpc/conn.h"
+#include "libvmm/util/uuid.h"
 #include "vmmd/daemon.h"
 
 #define SESSION_CALLS_MAX 8		/* in work; then the client is not read */
@@ -20,6 +21,9 @@ struct call {
 	struct session *session;	/* NULL when it has ended */
 	struct frame_header hdr;
 	xdrproc_t ret_proc;
+	char *who;			/* of a call that goes into a logbook; else NULL */
+	uint8_t about[UUID_BYTES];	/* the domain whose book that is, if has_domain */
+	bool has_domain;
 };
 
 struct server *server_new(struct daemon *daemon);

@@ -20,7 +20,7 @@
 
 enum statement {
 	ST_DOMAINS, ST_PUT_DOMAIN, ST_REMOVE_DOMAIN, ST_SET_AUTOSTART, ST_SET_STATE, ST_NEXT_ID,
-	ST_ADD_EVENT, ST_TRIM_EVENTS, N_STATEMENTS,
+	N_STATEMENTS,
 };
 
 static const char *const statements[] = {
@@ -33,9 +33,6 @@ static const char *const statements[] = {
 	[ST_SET_STATE] = "UPDATE domains SET state = ?2, reason = ?3 WHERE uuid = ?1",
 	[ST_NEXT_ID] =
 		"UPDATE counters SET value = value + 1 WHERE name = 'domain-id' RETURNING value",
-	[ST_ADD_EVENT] =
-		"INSERT INTO events(at, uuid, name, event, detail) VALUES(?1, ?2, ?3, ?4, ?5)",
-	[ST_TRIM_EVENTS] = "DELETE FROM events WHERE seq <= (SELECT max(seq) FROM events) - ?1",
 };
 static_assert(ARRAY_SIZE(statements) == N_STATEMENTS, "each statement has its text");
 
@@ -242,6 +239,11 @@ static bool store_functions(struct store *s, GError **error)
 void store_set_author(struct store *s, const char *who)
 {
 	s->author = who;
+}
+
+const char *store_author(const struct store *s)
+{
+	return s->author;
 }
 
 void store_set_restored(struct store *s, unsigned number)
@@ -467,32 +469,4 @@ void store_note_id(struct store *s, int id)
 			 "UPDATE counters SET value = ?1 WHERE name = 'domain-id' AND value < ?1",
 			 "i", (int64_t)id))
 		g_warning("%s", error->message);
-}
-
-static bool store_add_event(struct store *s, const struct store_event *ev, GError **error)
-{
-	sqlite3_stmt *st = s->st[ST_ADD_EVENT];
-
-	sqlite3_bind_int64(st, 1, ev->at_us);
-	store_bind_uuid(st, 2, ev->uuid);
-	sqlite3_bind_text(st, 3, ev->name, -1, SQLITE_TRANSIENT);
-	sqlite3_bind_int(st, 4, ev->event);
-	sqlite3_bind_int(st, 5, ev->detail);
-	return store_step(s, ST_ADD_EVENT, "store an event", error);
-}
-
-bool store_add_events(struct store *s, const struct store_event *events, size_t n, GError **error)
-{
-	bool ok = store_begin(s, error);
-
-	for (size_t i = 0; ok && i < n; i++)
-		ok = store_add_event(s, &events[i], error);
-	if (ok) {
-		sqlite3_bind_int(s->st[ST_TRIM_EVENTS], 1, STORE_EVENTS_MAX);
-		ok = store_step(s, ST_TRIM_EVENTS, "store an event", error) &&
-		     store_commit(s, error);
-	}
-	if (!ok)
-		store_rollback(s);
-	return ok;
 }

@@ -60,6 +60,7 @@ bool store_set_state(struct store *store, const uint8_t uuid[UUID_BYTES], int st
  * the daemon itself.  who must last until the next call.
  */
 void store_set_author(struct store *store, const char *who);
+const char *store_author(const struct store *store);
 /* What changes a definition until it is 0 again brings back revision number. */
 void store_set_restored(struct store *store, unsigned number);
 /*

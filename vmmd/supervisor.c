@@ -85,17 +85,27 @@ static int control_connect(int folder, GError **error)
 	return TAKE_FD(fd);
 }
 
-static int log_open(const struct daemon *daemon, enum supervised what, const char *name,
-		    GError **error)
+/* Open for reading as well: it stays open, whoever listens or does not. */
+static int said_open(int folder, GError **error)
 {
-	g_autofree char *file =
-		g_strconcat(what == SUPERVISED_NETWORK ? "network-" : "", name, ".log", NULL);
-	g_autofree char *path = g_build_filename(daemon->log_dir, file, NULL);
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = -1;
 
+	unlinkat(folder, "said", 0);
+	if (mkfifoat(folder, "said", 0600) == 0)
+		fd = openat(folder, "said", O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		error_errno(error, errno, "open log '%s'", path);
+		error_errno(error, errno, "make the worker's stderr");
 	return fd;
+}
+
+int supervisor_hear(const struct daemon *daemon, enum supervised what, const char *uuid_text)
+{
+	auto_close int folder = folder_open(daemon, what, uuid_text, false, NULL);
+	struct stat st;
+	auto_close int fd = folder < 0 ? -1 : openat(folder, "said", O_RDONLY | O_NONBLOCK |
+						     O_CLOEXEC | O_NOFOLLOW);
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) ? TAKE_FD(fd) : -1;
 }
 
 /* Its own session: no signal of vmmd's terminal or service ends a guest. */
@@ -126,11 +136,11 @@ static bool spawn(const struct daemon *daemon, enum supervised what, const char 
 			       what == SUPERVISED_NETWORK ? "--network" : NULL, NULL };
 	auto_close int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	auto_close int control = control_listen(folder, error);
-	auto_close int status = -1, log = -1;
+	auto_close int status = -1, said = -1;
 	int sources[] = { -1, -1 }, targets[] = { 3, 4 };
 	g_autoptr(GError) why = NULL;
 
-	if (control < 0 || (log = log_open(daemon, what, name, error)) < 0)
+	if (control < 0 || (said = said_open(folder, error)) < 0)
 		return false;
 	status = openat(folder, "status", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (status < 0 || null < 0)
@@ -138,7 +148,7 @@ static bool spawn(const struct daemon *daemon, enum supervised what, const char 
 	sources[0] = control;
 	sources[1] = status;
 	if (g_spawn_async_with_pipes_and_fds(daemon->run_dir, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
-					     child_set_up, NULL, null, log, log, sources, targets,
+					     child_set_up, NULL, null, said, said, sources, targets,
 					     2, ret, NULL, NULL, NULL, &why))
 		return true;
 	return error_set(error, VMM_ERR_SYSTEM, "start '%s': %s", daemon->worker_path,

@@ -5,6 +5,7 @@
  *
  *	control.sock	listened on by vmmd for the worker, which inherits it
  *	status		"STATE CAUSE detail": a worker's last words
+ *	said		a FIFO: its stderr (said.h)
  *	pid		written by vmmd; a pid counts only while that process's
  *			arguments still name the uuid, so a reused one does not
  *	handed		which files the worker was given (handed.h)
@@ -35,6 +36,8 @@ bool supervisor_spawn(const struct daemon *daemon, enum supervised what, const c
 /* To a worker that another vmmd has started; *ret_fd is -1 when it does not take connections. */
 bool supervisor_find(const struct daemon *daemon, enum supervised what, const char *uuid_text,
 		     int *ret_fd, int *ret_pidfd);
+/* What a worker says on its stderr, for said_new(); -1: it can't be heard. */
+int supervisor_hear(const struct daemon *daemon, enum supervised what, const char *uuid_text);
 /* Of its worker; 0: there is none. */
 pid_t supervisor_pid(const struct daemon *daemon, const char *uuid_text);
 /* The uuids that have a folder: NULL-terminated. */

@@ -19,6 +19,7 @@ static const struct command *const tables[] = {
 	commands_save,
 	commands_info,
 	commands_history,
+	commands_log,
 	commands_plan,
 	commands_graph,
 	commands_network,

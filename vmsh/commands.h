@@ -12,6 +12,7 @@ extern const struct command commands_save[];	/* cmd-save.c: domains in files */
 extern const struct command commands_info[];	/* cmd-info.c: looking at domains */
 extern const struct command commands_graph[];	/* cmd-graph.c: images the daemon knows */
 extern const struct command commands_history[];	/* cmd-history.c: definitions as they were */
+extern const struct command commands_log[];	/* cmd-log.c: what happened */
 extern const struct command commands_network[];	/* cmd-network.c: networks, ports */
 extern const struct command commands_plan[];	/* cmd-plan.c: definitions before they are made */
 extern const struct command commands_pool[];	/* cmd-pool.c: storage pools */

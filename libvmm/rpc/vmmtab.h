@@ -33,7 +33,9 @@
 	X(66, DOMAIN_UNDO, vmm_revision_args, vmm_number_ret, WRITE) \
 	X(67, DOMAIN_PLAN, vmm_plan_args, vmm_plan_ret, WRITE) \
 	X(68, DOMAIN_APPLY, vmm_apply_args, vmm_apply_ret, WRITE) \
-	X(69, DOMAINS_APPLIED, vmm_applied_args, vmm_applied_ret, READ)
+	X(69, DOMAINS_APPLIED, vmm_applied_args, vmm_applied_ret, READ) \
+	/* what happened */ \
+	X(80, LOG, vmm_log_args, vmm_log_ret, READ)
 
 #define VMM_PROC_NUMBER(nr, name, args, ret, need) VMM_PROC_##name = nr,
 enum vmm_procedure {

@@ -15,6 +15,7 @@
  *	stub:open=PATH		ask for PATH before answering START
  *	stub:flood		write to the console as fast as it goes
  *	stub:window		write the size of the window that it is told
+ *	stub:mutter		write 1000 lines to stderr, with what moves a terminal's cursor
  *	stub:chatter		tell of one state after the other as fast as it goes
  */
 #include "config.h"
@@ -114,6 +115,12 @@ static gboolean on_chatter(void *opaque)
 	return s->state == WORKER_STOPPED ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
 }
 
+static void mutter(void)
+{
+	for (unsigned i = 0; i < 1000; i++)
+		fprintf(stderr, "\033[2J\r\xff mutter %u\n", i);
+}
+
 static void restart(struct stub *s)
 {
 	s->restart_at_poweroff = false;
@@ -179,6 +186,8 @@ static void start_answer(struct stub *s)
 	rpc_reply_none(s->link, &s->start);
 	if (told_to(s, "stub:off"))
 		g_timeout_add(END_MS, on_poweroff, s);
+	if (told_to(s, "stub:mutter"))
+		mutter();
 	if (told_to(s, "stub:chatter"))
 		g_timeout_add(TICK_MS, on_chatter, s);
 	if (told_to(s, "stub:crash"))
