@@ -316,9 +316,12 @@ domain_def *domain_def_parse(const char *xml, unsigned flags, GError **error)
 
 static bool needs_namespace(const struct domain_def *def)
 {
-	for (unsigned i = 0; i < def->ifaces->len; i++)
-		if (((const struct iface_def *)def->ifaces->pdata[i])->restricted)
+	for (unsigned i = 0; i < def->ifaces->len; i++) {
+		const struct iface_def *iface = def->ifaces->pdata[i];
+
+		if (iface->restricted || iface->link_bounces)
 			return true;
+	}
 	return def->os.kernel_unpack;
 }
 

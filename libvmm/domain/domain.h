@@ -181,6 +181,7 @@ struct iface_def {
 	unsigned mtu;			/* 0: not given */
 	bool link_down;
 	unsigned queues;		/* pairs; 0: one */
+	bool link_bounces; /* <vmm:restored link='bounce'/>: it goes down and up after a restore */
 	bool restricted; /* USER, <vmm:user restricted='yes'/>: guest reaches nobody */
 	GPtrArray *forwards;		/* USER, NETWORK: of struct forward_def */
 	unsigned boot_order;

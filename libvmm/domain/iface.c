@@ -266,14 +266,15 @@ static bool parse_one(const xmlNode *iface, const char *name, const char *attr,
 
 static bool parse_small(const xmlNode *iface, struct iface_def *i, GError **error)
 {
-	const xmlNode *model, *mtu, *link, *backend, *user;
+	const xmlNode *model, *mtu, *link, *backend, *user, *restored;
 	unsigned ignored = 0;
 
 	if (!parse_one(iface, "model", "type", &model, error) ||
 	    !parse_one(iface, "mtu", "size", &mtu, error) ||
 	    !parse_one(iface, "link", "state", &link, error) ||
 	    !parse_one(iface, "backend", "type", &backend, error) ||
-	    !parse_one(iface, "vmm:user", "restricted", &user, error))
+	    !parse_one(iface, "vmm:user", "restricted", &user, error) ||
+	    !parse_one(iface, "vmm:restored", "link", &restored, error))
 		return false;
 	if (user && i->type != IFACE_USER)
 		return xml_error(user, VMM_ERR_XML, error, "only for type='user'");
@@ -281,7 +282,8 @@ static bool parse_small(const xmlNode *iface, struct iface_def *i, GError **erro
 	       XML_ATTR_ENUM(backend, "type", backend_names, &ignored, error) &&
 	       xml_attr_uint(mtu, "size", MTU_MIN, MTU_MAX, &i->mtu, error) &&
 	       xml_attr_bool(link, "state", "down", "up", &i->link_down, error) &&
-	       xml_attr_bool(user, "restricted", "yes", "no", &i->restricted, error);
+	       xml_attr_bool(user, "restricted", "yes", "no", &i->restricted, error) &&
+	       xml_attr_bool(restored, "link", "bounce", "keep", &i->link_bounces, error);
 }
 
 static bool parse_type(const xmlNode *node, enum iface_type *ret, GError **error)
@@ -299,7 +301,8 @@ struct iface_def *iface_def_parse(const xmlNode *node, unsigned flags, GError **
 	i->line = xmlGetLineNo(node);
 	i->mac_given = xml_child(node, "mac");
 	if (!xml_expect(node, "type",
-			"mac source target model mtu link driver backend portForward* boot vmm:user"
+			"mac source target model mtu link driver backend portForward* boot "
+			"vmm:user vmm:restored"
 			DEVICE_CHILDREN, error) ||
 	    !parse_type(node, &i->type, error) ||
 	    !xml_go_on(node, mac_parse(xml_child(node, "mac"), i->mac, error), error) ||
@@ -381,6 +384,7 @@ void iface_def_format(struct xml_out *out, const struct iface_def *i, unsigned f
 	boot_order_format(out, i->boot_order);
 	alias_format(out, i->alias, flags);
 	xml_leaf_attr(out, "vmm:user", "restricted", i->restricted ? "yes" : NULL);
+	xml_leaf_attr(out, "vmm:restored", "link", i->link_bounces ? "bounce" : NULL);
 	xml_end(out);
 }
 

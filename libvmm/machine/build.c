@@ -567,6 +567,7 @@ static bool build_net(struct machine *m, const struct iface_def *def,
 	n = g_new0(struct machine_net, 1);
 	n->target = g_strdup(def->target ?: def->alias);
 	n->backend = backend;
+	n->bounces = def->link_bounces && !def->link_down;
 	g_ptr_array_add(m->nets, n);
 	n->dev = net_new(backend, &opts, m->mem, m->ctx, error);
 	return virtio_add(m, n->dev, error);
@@ -720,6 +721,7 @@ void machine_free(struct machine *m)
 		return;
 	machine_save_settle(m, false);
 	machine_disks_settle(m);
+	machine_links_settle(m);
 	vcpus_free(m->vcpus);
 	machine_save_settle(m, true);
 	for (unsigned i = 0; i < m->devices->len; i++)

@@ -35,6 +35,8 @@ struct machine_net {
 	char *target;
 	struct virtio_device *dev;	/* freed by its transport */
 	struct net_backend *backend;	/* dev's */
+	bool bounces;			/* after a restore; <vmm:restored link='bounce'/> */
+	bool bounced;			/* down for that reason */
 };
 
 struct machine_hub {
@@ -58,6 +60,7 @@ struct machine {
 	GArray *slots;			/* of struct acpi_virtio */
 	GArray *com;			/* of struct acpi_serial */
 	GPtrArray *disks, *nets, *hubs;	/* of the structs above */
+	GSource *links_up;		/* nets.c; NULL: no link is bounced */
 	struct virtio_device *balloon;	/* NULL: none */
 	struct head_switch *switching;	/* disk.c; NULL: none */
 	unsigned disk_works;		/* disk-job.c: on their way */
@@ -91,6 +94,12 @@ gboolean machine_on_disk_error(void *opaque);
 void machine_disk_failed(void *opaque, int error, bool must_pause);
 /* blk_opts.on_room, likewise. */
 void machine_disk_has_room(void *opaque);
+
+/* nets.c.  After a restore, before the guest runs: the links that bounce are down. */
+void machine_links_bounce(struct machine *m);
+/* The guest runs: they come up after a while. */
+void machine_links_raise(struct machine *m);
+void machine_links_settle(struct machine *m);
 
 /* disk.c.  Waits for what it does on disks' threads. */
 void machine_disks_settle(struct machine *m);

@@ -87,6 +87,7 @@ bool machine_restore(struct machine *m, int fd, GError **error)
 	if (!memory_load(m, s, fd, error) || !vcpus_load(m->vcpus, s, error) ||
 	    !devices_load(m, s, error) || !machine_new_generation(m, error))
 		return false;
+	machine_links_bounce(m);
 	power_tell_generation(m->power);
 	return true;
 }

@@ -171,6 +171,7 @@ void machine_resume(struct machine *m)
 	for (unsigned i = 0; i < m->devices->len; i++)
 		device_start(g_ptr_array_index(m->devices, i));
 	vcpus_run(m->vcpus);
+	machine_links_raise(m);
 	guest_memory_prefetch(m->mem);
 }
 
@@ -311,11 +312,6 @@ unsigned machine_n_disks(const struct machine *m)
 	return m->disks->len;
 }
 
-unsigned machine_n_nets(const struct machine *m)
-{
-	return m->nets->len;
-}
-
 unsigned machine_n_vcpus(const struct machine *m)
 {
 	return m->n_vcpus;
@@ -339,33 +335,6 @@ void machine_disk_stats(const struct machine *m, unsigned i, struct machine_disk
 		.fl_ns = s.fl_ns,
 		.errs = s.errs,
 		.waiting_error = blk_waiting_error(d->dev),
-	};
-}
-
-bool machine_set_link(struct machine *m, unsigned net, bool up, GError **error)
-{
-	if (net >= m->nets->len)
-		return error_set(error, VMM_ERR_INVALID_ARG, "there is no interface %u", net);
-	net_set_link(((struct machine_net *)g_ptr_array_index(m->nets, net))->dev, up);
-	return true;
-}
-
-void machine_net_stats(const struct machine *m, unsigned i, struct machine_net_stats *ret)
-{
-	const struct machine_net *n = g_ptr_array_index(m->nets, i);
-	struct net_stats s;
-
-	net_stats(n->dev, &s);
-	*ret = (struct machine_net_stats){
-		.target = n->target,
-		.rx_bytes = s.rx_bytes,
-		.rx_packets = s.rx_packets,
-		.rx_errs = s.rx_errs,
-		.rx_drop = s.rx_drop,
-		.tx_bytes = s.tx_bytes,
-		.tx_packets = s.tx_packets,
-		.tx_errs = s.tx_errs,
-		.tx_drop = s.tx_drop,
 	};
 }
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/virtio_net.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "libvmm/device/hub.h"
+#include "libvmm/device/virtio.h"
 #include "libvmm/domain/domain.h"
 #include "libvmm/machine/machine-priv.h"
 #include "libvmm/util/cleanup.h"
@@ -287,6 +289,57 @@ static void a_restored_guest_can_be_reset(void)
 	guest_free(g);
 }
 
+static bool link_is_up(const struct guest *g, unsigned net)
+{
+	const struct machine_net *n = g_ptr_array_index(g->m->nets, net);
+	uint16_t status;
+
+	virtio_config_read(n->dev, offsetof(struct virtio_net_config, status), &status,
+			   sizeof(status));
+	return GUINT16_FROM_LE(status) & VIRTIO_NET_S_LINK_UP;
+}
+
+#define CARD(mac, how) \
+	"<interface type='user'><mac address='52:54:00:00:00:" mac "'/>" how "</interface>"
+#define BOUNCE "<vmm:restored xmlns:vmm='https://libvmm.org/xmlns/domain/1.0' link='bounce'/>"
+
+static void a_link_that_bounces_goes_down_and_up_after_a_restore(void)
+{
+	static const char cards[] = XML_OF("1", CARD("01", BOUNCE) CARD("02", "")
+					   CARD("03", "<link state='down'/>" BOUNCE));
+	struct guest *g = guest_new(cards, -1);
+	auto_close int fd = file_new();
+
+	if (!g)
+		return;
+	machine_resume(g->m);
+	listen_for(g, "ready");
+	g_assert_true(link_is_up(g, 0) && link_is_up(g, 1) && !link_is_up(g, 2));
+	save_to(g, fd);
+	g_assert_no_error(g->error);
+	guest_free(g);
+
+	g = guest_new(cards, fd);
+	g_assert_true(!link_is_up(g, 0) && link_is_up(g, 1) && !link_is_up(g, 2));
+	machine_resume(g->m);
+	while (!link_is_up(g, 0))
+		g_main_context_iteration(NULL, TRUE);
+	g_assert_true(link_is_up(g, 1) && !link_is_up(g, 2));
+	guest_free(g);
+
+	/* one that a user takes down meanwhile stays down; one that ends leaves nothing */
+	g = guest_new(cards, fd);
+	machine_resume(g->m);
+	g_assert_true(machine_set_link(g->m, 0, false, NULL));
+	while (g->m->links_up)
+		g_main_context_iteration(NULL, TRUE);
+	g_assert_false(link_is_up(g, 0));
+	guest_free(g);
+	g = guest_new(cards, fd);
+	machine_resume(g->m);
+	guest_free(g);
+}
+
 static void a_machine_of_another_shape_is_refused(void)
 {
 	static const struct {
@@ -358,6 +411,7 @@ int main(int argc, char **argv)
 	TEST(a_saved_guest_that_stays_goes_on_too);
 	TEST(what_is_saved_beside_a_busy_guest_is_what_it_had_when_it_stopped);
 	TEST(a_restored_guest_can_be_reset);
+	TEST(a_link_that_bounces_goes_down_and_up_after_a_restore);
 	TEST(a_machine_of_another_shape_is_refused);
 	TEST(a_full_disk_leaves_the_guest_running);
 	TEST(a_machine_may_go_while_it_is_saved);
