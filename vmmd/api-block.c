@@ -7,7 +7,7 @@
 #include "libvmm/util/cleanup.h"
 #include "vmmd/api.h"
 #include "vmmd/disk-job.h"
-#include "vmmd/link.h"
+#include "vmmd/live.h"
 #include "vmmd/params.h"
 
 /* A disk of the definition by target or path; NULL: the call has its answer. */
@@ -60,91 +60,43 @@ static void limits_merge(uint64_t *to, const uint64_t *from, const bool *given)
 	}
 }
 
-struct tune {
-	struct call *call;
-	struct domain *dom;
-	char *target;
-	uint64_t values[N_IOTUNES];
-};
-
-static void on_tuned(const void *ret, const GError *error, void *opaque)
+/* With the disk's limits as they would be; NULL: the call has its answer. */
+static domain_def *tuned(struct call *call, struct domain *dom, const domain_def *def,
+			 const remote_dom_text_params_flags_args *args)
 {
-	struct tune *t = opaque;
-	struct disk_def *d = t->dom->live ? disk_live_find(t->dom->live, t->target) : NULL;
-
-	if (!error && d) {
-		memcpy(d->iotune, t->values, sizeof(d->iotune));
-		domain_refresh_live(t->dom);
-	}
-	api_done(t->dom, error, t->call);
-	g_free(t->target);
-	g_free(t);
-}
-
-static void tune_live(struct call *call, struct domain *dom, const struct disk_def *disk,
-		      const uint64_t *values)
-{
-	struct tune *t = g_new0(struct tune, 1);
-	g_autoptr(domain_def) def = domain_def_copy(dom->live);
-	g_autofree char *xml = NULL;
-
-	*t = (struct tune){ .call = call, .dom = dom, .target = g_strdup(disk->target) };
-	memcpy(t->values, values, sizeof(t->values));
-	memcpy(disk_live_find(def, disk->target)->iotune, values, sizeof(t->values));
-	def->id = dom->id;
-	xml = domain_def_format(def, DOMAIN_FORMAT_LIVE);
-	link_set_iotune(dom->link, disk->target, values, xml, on_tuned, t);
-}
-
-/* The disk's limits as they would be; false: the call has its answer. */
-static bool tuned(struct call *call, struct domain *dom, const domain_def *def,
-		  const remote_dom_text_params_flags_args *args, uint64_t *ret)
-{
-	const struct disk_def *d = disk_of(call, dom, def, args->text);
+	g_autoptr(domain_def) to = disk_of(call, dom, def, args->text) ? domain_def_copy(def) :
+									 NULL;
 	uint64_t values[N_IOTUNES] = { 0 };
 	bool given[N_IOTUNES] = { false };
 	g_autoptr(GError) error = NULL;
+	struct disk_def *d;
 
-	if (!d)
-		return false;
+	if (!to)
+		return NULL;
+	d = disk_live_find(to, args->text);
 	for (unsigned i = 0; i < args->params.params_len && !error; i++)
 		param_take(&args->params.params_val[i], values, given, &error);
-	memcpy(ret, d->iotune, sizeof(values));
-	limits_merge(ret, values, given);
-	if (error || !iotune_check(ret, &error)) {
+	limits_merge(d->iotune, values, given);
+	if (error || !iotune_check(d->iotune, &error)) {
 		call_fail(call, error);
-		return false;
+		return NULL;
 	}
-	return true;
-}
-
-static bool tune_save(struct domain *dom, const char *disk, const uint64_t *values, GError **error)
-{
-	g_autoptr(domain_def) def = domain_def_copy(dom->saved);
-
-	memcpy(disk_live_find(def, disk)->iotune, values, sizeof(uint64_t[N_IOTUNES]));
-	return domain_save(dom, g_steal_pointer(&def), error);
+	return g_steal_pointer(&to);
 }
 
 static void set_io_tune(struct call *call, const void *argp)
 {
 	const remote_dom_text_params_flags_args *args = argp;
 	struct domain *dom = api_domain_of(call, &args->dom);
-	uint64_t live[N_IOTUNES], saved[N_IOTUNES];
-	g_autoptr(GError) error = NULL;
+	g_autoptr(domain_def) live = NULL, saved = NULL;
 	unsigned affect;
 
-	if (!dom || !api_flags(call, args->flags, API_LIVE | API_CONFIG | 4) ||
-	    !api_affect(call, dom, args->flags & ~4u, &affect) ||
-	    (affect & API_LIVE && !tuned(call, dom, dom->live, args, live)) ||
-	    (affect & API_CONFIG && !tuned(call, dom, dom->saved, args, saved)))
+	if (!dom || !api_flags(call, args->flags, API_LIVE | API_CONFIG | PARAM_STRINGS) ||
+	    !api_affect(call, dom, args->flags & (API_LIVE | API_CONFIG), &affect) ||
+	    (affect & API_LIVE && !(live = tuned(call, dom, dom->live, args))) ||
+	    (affect & API_CONFIG && !(saved = tuned(call, dom, dom->saved, args))))
 		return;
-	if (affect & API_CONFIG)
-		tune_save(dom, args->text, saved, &error);
-	if (error || !(affect & API_LIVE))
-		api_done(dom, error, call);
-	else
-		tune_live(call, dom, disk_live_find(dom->live, args->text), live);
+	live_change_call(dom, g_steal_pointer(&live), g_steal_pointer(&saved), call);
 }
 
 static void get_io_tune(struct call *call, const void *argp)

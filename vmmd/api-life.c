@@ -7,7 +7,7 @@
 #include "vmmd/console.h"
 #include "vmmd/event.h"
 #include "vmmd/lifecycle.h"
-#include "vmmd/link.h"
+#include "vmmd/live.h"
 #include "vmmd/save.h"
 #include "vmmd/supervisor.h"
 
@@ -194,28 +194,12 @@ static bool action_set(domain_def *def, unsigned type, unsigned action, GError *
 	return domain_def_check(def, error);
 }
 
-/* True when the live definition was changed as well: then the worker must be told. */
-static bool actions_change(struct domain *dom, const remote_dom_lifecycle_args *args,
-			   unsigned affect, GError **error)
-{
-	g_autoptr(domain_def) saved = affect & API_CONFIG ? domain_def_copy(dom->saved) : NULL;
-	g_autoptr(domain_def) live = affect & API_LIVE ? domain_def_copy(dom->live) : NULL;
-
-	if (saved && (!action_set(saved, args->type, args->action, error) ||
-		      !domain_save(dom, g_steal_pointer(&saved), error)))
-		return false;
-	if (!live || !action_set(live, args->type, args->action, error))
-		return false;
-	domain_set_live(dom, g_steal_pointer(&live));
-	return true;
-}
-
 static void set_lifecycle_action(struct call *call, const void *argp)
 {
 	const remote_dom_lifecycle_args *args = argp;
 	struct domain *dom = api_domain_of(call, &args->dom);
+	g_autoptr(domain_def) live = NULL, saved = NULL;
 	g_autoptr(GError) error = NULL;
-	worker_actions actions;
 	unsigned affect;
 
 	if (!dom || !api_flags(call, args->flags, API_LIVE | API_CONFIG))
@@ -228,13 +212,13 @@ static void set_lifecycle_action(struct call *call, const void *argp)
 	}
 	if (!api_affect(call, dom, args->flags, &affect))
 		return;
-	if (!actions_change(dom, args, affect, &error)) {
-		api_done(dom, error, call);
-		return;
-	}
-	actions = (worker_actions){ (int)dom->live->on_poweroff, (int)dom->live->on_reboot,
-				    (int)dom->live->on_crash };
-	link_set_actions(dom->link, &actions, api_link_done, call);
+	live = affect & API_LIVE ? domain_def_copy(dom->live) : NULL;
+	saved = affect & API_CONFIG ? domain_def_copy(dom->saved) : NULL;
+	if ((live && !action_set(live, args->type, args->action, &error)) ||
+	    (saved && !action_set(saved, args->type, args->action, &error)))
+		call_fail(call, error);
+	else
+		live_change_call(dom, g_steal_pointer(&live), g_steal_pointer(&saved), call);
 }
 
 /* ---- console ---- */

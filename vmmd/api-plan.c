@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "libvmm/domain/diff.h"
+#include "libvmm/domain/now.h"
 #include "vmmd/api.h"
 #include "vmmd/event.h"
-#include "vmmd/link.h"
+#include "vmmd/live.h"
 #include "vmmd/plan.h"
 #include "vmmd/store-priv.h"
 
@@ -72,97 +73,36 @@ static void plan_domain(struct call *call, const void *argp)
 
 /* ---- apply: what changes now ---- */
 
-/* One call, and what it asked of the worker. */
 struct applying {
 	struct call *call;
-	struct domain *dom;
+	uint8_t uuid[UUID_BYTES];
 	enum plan_action action;
-	unsigned pending;
-	GError *error;		/* the first */
 };
 
-static void applying_step(struct applying *a)
+/* running: NULL when it is not, or no more: then it starts as it is defined. */
+static void on_applied(struct domain *running, const GError *error, void *opaque)
 {
-	if (--a->pending)
-		return;
-	if (a->error) {
-		g_prefix_error(&a->error, "domain '%s' is defined, but as long as it runs: ",
-			       a->dom->name);
-		call_fail(a->call, a->error);
+	g_autofree struct applying *a = opaque;
+	struct domain *dom = domain_find_uuid(a->call->daemon->domains, a->uuid);
+	g_autoptr(GError) only = NULL;
+
+	if (error && (running || !dom)) {
+		only = g_error_copy(error);
+		if (dom)
+			g_prefix_error(&only, "domain '%s' is defined, but its machine that runs "
+				       "stays as it is: ", dom->name);
+		call_fail(a->call, only);
 	} else {
-		call_reply(a->call, &(vmm_apply_ret){ .dom = api_ref(a->dom),
-						      .action = a->action });
-	}
-	g_clear_error(&a->error);
-	g_free(a);
-}
-
-static void on_worker_done(const void *ret, const GError *error, void *opaque)
-{
-	struct applying *a = opaque;
-
-	if (error && !a->error)
-		a->error = g_error_copy(error);
-	applying_step(a);
-}
-
-/* Title, description, metadata: nothing that the guest sees. */
-static void apply_words(struct domain *dom)
-{
-	g_autoptr(domain_def) live = domain_def_copy(dom->live);
-
-	g_free(live->title);
-	g_free(live->description);
-	g_free(live->metadata);
-	live->title = g_strdup(dom->saved->title);
-	live->description = g_strdup(dom->saved->description);
-	live->metadata = g_strdup(dom->saved->metadata);
-	domain_set_live(dom, g_steal_pointer(&live));
-}
-
-static struct iface_def *iface_like(const domain_def *def, const struct iface_def *like)
-{
-	for (unsigned i = 0; i < def->ifaces->len; i++) {
-		struct iface_def *n = def->ifaces->pdata[i];
-
-		if (!memcmp(n->mac, like->mac, sizeof(n->mac)))
-			return n;
-	}
-	return NULL;
-}
-
-static void apply_links(struct applying *a)
-{
-	struct domain *dom = a->dom;
-
-	for (unsigned i = 0; i < dom->live->ifaces->len; i++) {
-		struct iface_def *is = dom->live->ifaces->pdata[i];
-		const struct iface_def *wish = iface_like(dom->saved, is);
-
-		if (!wish || wish->link_down == is->link_down)
-			continue;
-		is->link_down = wish->link_down;
-		domain_refresh_live(dom);
-		a->pending++;
-		link_set_link(dom->link, i, !is->link_down, dom->live_xml, on_worker_done, a);
+		call_reply(a->call, &(vmm_apply_ret){ .dom = api_ref(dom), .action = a->action });
 	}
 }
 
-static void apply_live(struct applying *a, const GPtrArray *fields)
+static void apply_live(struct domain *dom, struct applying *a)
 {
-	bool balloon = false;
+	domain_def *to = domain_def_copy(dom->live);
 
-	apply_words(a->dom);
-	for (unsigned i = 0; i < fields->len; i++)
-		balloon |= !strcmp(((const struct diff_field *)fields->pdata[i])->path,
-				   "currentMemory");
-	apply_links(a);
-	if (balloon && !a->dom->live->balloon.none) {
-		a->pending++;
-		link_set_balloon(a->dom->link,
-				 MIN(a->dom->saved->current_bytes, a->dom->live->memory_bytes) /
-					 1024, on_worker_done, a);
-	}
+	domain_def_take_now(to, dom->saved);
+	live_change(dom, to, on_applied, a);
 }
 
 /* ---- apply ---- */
@@ -240,10 +180,12 @@ static void apply(struct call *call, const void *argp)
 		event_lifecycle(dom, LIFECYCLE_DEFINED, p->dom ? LIFECYCLE_DEFINED_UPDATED :
 							LIFECYCLE_DEFINED_ADDED);
 	a = g_new(struct applying, 1);
-	*a = (struct applying){ .call = call, .dom = dom, .action = p->action, .pending = 1 };
+	*a = (struct applying){ .call = call, .action = p->action };
+	memcpy(a->uuid, dom->uuid, sizeof(a->uuid));
 	if (p->dom && dom->live && dom->link && p->fields)
-		apply_live(a, p->fields);
-	applying_step(a);
+		apply_live(dom, a);
+	else
+		on_applied(dom, NULL, a);
 }
 
 /* ---- what was applied ---- */

@@ -2,14 +2,11 @@
 /*
  * Ports of the host that lead to guests, and who is on a network: procedures
  * of our own program.
- *
- * A change while the domain runs is the worker's or the switch's first; when
- * that has worked, it is a change of the live definition.
  */
 #include "config.h"
 
-#include "libvmm/util/cleanup.h"
 #include "vmmd/api.h"
+#include "vmmd/live.h"
 
 /* Of PORT_LIST: of the saved definition. */
 enum { PORTS_INACTIVE = API_CONFIG };
@@ -57,36 +54,13 @@ static void list(struct call *call, const void *argp)
 
 /* ---- changing ---- */
 
-struct change {
-	struct call *call;
-	struct daemon *daemon;
-	struct domain *dom;		/* found again after a switch has answered */
-	uint8_t uuid[UUID_BYTES];
-	int id;
-	unsigned index;
-	struct iface_port port;
-	char *address;			/* the port's */
-	bool remove;
-	domain_def *live, *saved;	/* changed copies; NULL: not asked for */
-};
-
-static void change_free(struct change *c)
-{
-	domain_def_free(c->live);
-	domain_def_free(c->saved);
-	g_free(c->address);
-	g_free(c);
-}
-
 /* The named interface, or the first that can have forwards. */
-static struct iface_def *iface_find(const domain_def *def, const char *alias, unsigned *ret_index,
-				    GError **error)
+static struct iface_def *iface_find(const domain_def *def, const char *alias, GError **error)
 {
 	for (unsigned i = 0; i < def->ifaces->len; i++) {
 		struct iface_def *iface = def->ifaces->pdata[i];
 		bool can = iface->type == IFACE_USER || iface->type == IFACE_NETWORK;
 
-		*ret_index = i;
 		if (alias[0] ? g_str_equal(iface->alias, alias) : can)
 			return iface;
 	}
@@ -100,88 +74,24 @@ static struct iface_def *iface_find(const domain_def *def, const char *alias, un
 	return NULL;
 }
 
-static domain_def *changed(const struct change *c, const domain_def *def, const char *alias,
-			   unsigned *ret_index, GError **error)
+static domain_def *changed(const domain_def *def, const vmm_port_args *args, GError **error)
 {
 	g_autoptr(domain_def) copy = domain_def_copy(def);
-	struct iface_def *iface = iface_find(copy, alias, ret_index, error);
+	struct iface_def *iface = iface_find(copy, args->port.iface, error);
+	const struct iface_port port = {
+		.udp = args->port.udp,
+		.address = args->port.address[0] ? args->port.address : NULL,
+		.host = (uint16_t)args->port.host, .guest = (uint16_t)args->port.guest,
+	};
 
-	if (!iface || !(c->remove ? iface_port_remove(iface, &c->port, error)
-				  : iface_port_add(iface, &c->port, error)) ||
+	if (!iface || !(args->remove ? iface_port_remove(iface, &port, error)
+				     : iface_port_add(iface, &port, error)) ||
 	    !domain_def_check(copy, error))
 		return NULL;
 	return g_steal_pointer(&copy);
 }
 
-static void saved_keep(struct change *c)
-{
-	g_autoptr(GError) error = NULL;
-
-	if (c->saved)
-		domain_save(c->dom, g_steal_pointer(&c->saved), &error);
-	api_done(c->dom, error, c->call);
-	change_free(c);
-}
-
-static void on_live_done(const void *ret, const GError *error, void *opaque)
-{
-	struct change *c = opaque;
-	g_autoptr(GError) gone = NULL;
-
-	c->dom = domain_find_uuid(c->daemon->domains, c->uuid);
-	if (!error && !c->dom) {
-		error_set(&gone, VMM_ERR_NO_DOMAIN,
-			  "Domain not found: it went while its port was being changed");
-		error = gone;
-	}
-	if (error) {
-		call_fail(c->call, error);
-		change_free(c);
-		return;
-	}
-	/* it may have ended meanwhile */
-	if (c->dom->live && c->dom->id == c->id && c->index < c->dom->live->ifaces->len) {
-		struct iface_def *iface = c->dom->live->ifaces->pdata[c->index];
-
-		if (c->remove)
-			iface_port_remove(iface, &c->port, NULL);
-		else
-			iface_port_add(iface, &c->port, NULL);
-		domain_refresh_live(c->dom);
-	}
-	saved_keep(c);
-}
-
-static void live_begin(struct change *c)
-{
-	const struct iface_def *iface = c->dom->live->ifaces->pdata[c->index];
-	g_autofree char *key = network_port_key(c->dom, iface), *xml = NULL;
-	g_autoptr(GError) error = NULL;
-	worker_forward_args args = {
-		.key = key, .index = c->index, .remove = c->remove,
-		.forward = { c->port.udp, (char *)(c->address ?: ""), c->port.host, c->port.guest },
-	};
-	struct network *net;
-	struct link *link;
-
-	c->live->id = c->dom->id;
-	args.xml = xml = domain_def_format(c->live, DOMAIN_FORMAT_LIVE);
-	if (iface->type == IFACE_USER) {
-		link_forward(c->dom->link, &args, on_live_done, c);
-		return;
-	}
-	net = network_find_name(c->dom->daemon, iface->network);
-	link = net ? network_link(net, &error) : NULL;
-	if (link) {
-		args.xml = (char *)"";
-		link_net_forward(link, &args, on_live_done, c);
-		return;
-	}
-	call_fail(c->call, error);
-	change_free(c);
-}
-
-static bool change_read(struct change *c, const vmm_port_args *args, GError **error)
+static bool port_check(const vmm_port_args *args, GError **error)
 {
 	uint32_t ip;
 
@@ -193,11 +103,6 @@ static bool change_read(struct change *c, const vmm_port_args *args, GError **er
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "invalid argument: '%s' is not an IPv4 address of this host",
 				 args->port.address);
-	c->address = args->port.address[0] ? g_strdup(args->port.address) : NULL;
-	c->port = (struct iface_port){
-		.udp = args->port.udp, .address = c->address,
-		.host = (uint16_t)args->port.host, .guest = (uint16_t)args->port.guest,
-	};
 	return true;
 }
 
@@ -205,29 +110,19 @@ static void change(struct call *call, const void *argp)
 {
 	const vmm_port_args *args = argp;
 	struct domain *dom = api_domain_of(call, &args->dom);
+	g_autoptr(domain_def) live = NULL, saved = NULL;
 	g_autoptr(GError) error = NULL;
-	unsigned affect, ignored;
-	struct change *c;
+	unsigned affect;
 
 	if (!dom || !api_flags(call, args->flags, API_LIVE | API_CONFIG) ||
 	    !api_affect(call, dom, args->flags, &affect))
 		return;
-	c = g_new0(struct change, 1);
-	*c = (struct change){ .call = call, .daemon = dom->daemon, .dom = dom, .id = dom->id,
-			      .remove = args->remove };
-	memcpy(c->uuid, dom->uuid, sizeof(c->uuid));
-	if (!change_read(c, args, &error) ||
-	    (affect & API_LIVE &&
-	     !(c->live = changed(c, dom->live, args->port.iface, &c->index, &error))) ||
-	    (affect & API_CONFIG &&
-	     !(c->saved = changed(c, dom->saved, args->port.iface, &ignored, &error)))) {
+	if (!port_check(args, &error) ||
+	    (affect & API_LIVE && !(live = changed(dom->live, args, &error))) ||
+	    (affect & API_CONFIG && !(saved = changed(dom->saved, args, &error))))
 		call_fail(call, error);
-		change_free(c);
-	} else if (c->live) {
-		live_begin(c);
-	} else {
-		saved_keep(c);
-	}
+	else
+		live_change_call(dom, g_steal_pointer(&live), g_steal_pointer(&saved), call);
 }
 
 /* ---- who is on a network ---- */

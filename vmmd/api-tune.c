@@ -3,7 +3,7 @@
 #include "config.h"
 
 #include "vmmd/api.h"
-#include "vmmd/link.h"
+#include "vmmd/live.h"
 
 enum memory_flags { MEMORY_MAXIMUM = 4 };
 enum vcpu_flags { VCPU_MAXIMUM = 4, VCPU_GUEST = 8 };
@@ -40,10 +40,11 @@ static bool memory_fits(const domain_def *def, uint64_t kib, GError **error)
 			 kib, def->memory_bytes / 1024);
 }
 
-static bool memory_save(struct domain *dom, uint64_t kib, bool maximum, GError **error)
+/* False: it does not fit. */
+static bool memory_put(domain_def *def, uint64_t kib, bool maximum, GError **error)
 {
-	g_autoptr(domain_def) def = domain_def_copy(dom->saved);
-
+	if (!def)
+		return true;
 	if (maximum && kib > DOMAIN_MEMORY_MAX_BYTES / 1024)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "invalid argument: %" G_GUINT64_FORMAT " KiB "
@@ -57,31 +58,33 @@ static bool memory_save(struct domain *dom, uint64_t kib, bool maximum, GError *
 	} else {
 		def->current_bytes = kib * 1024;
 	}
-	return domain_def_check(def, error) && domain_save(dom, g_steal_pointer(&def), error);
+	return domain_def_check(def, error);
 }
 
 static void set_memory(struct call *call, const remote_domain *ref, uint64_t kib, unsigned flags)
 {
 	struct domain *dom = api_domain_of(call, ref);
+	g_autoptr(domain_def) live = NULL, saved = NULL;
 	g_autoptr(GError) error = NULL;
 	unsigned affect;
 
 	if (!dom || !api_flags(call, flags, API_LIVE | API_CONFIG | MEMORY_MAXIMUM) ||
 	    !api_affect(call, dom, flags, &affect))
 		return;
-	if (flags & MEMORY_MAXIMUM && affect & API_LIVE)
+	live = affect & API_LIVE ? domain_def_copy(dom->live) : NULL;
+	saved = affect & API_CONFIG ? domain_def_copy(dom->saved) : NULL;
+	if (flags & MEMORY_MAXIMUM && live)
 		error_set(
 			&error, VMM_ERR_OPERATION_INVALID,
 			"Requested operation is not valid: the maximum memory of running domain "
 			"'%s' can't be changed: use --config",
 			dom->name);
-	else if (!(affect & API_LIVE) || memory_fits(dom->live, kib, &error))
-		if (affect & API_CONFIG)
-			memory_save(dom, kib, flags & MEMORY_MAXIMUM, &error);
-	if (error || !(affect & API_LIVE))
-		api_done(dom, error, call);
+	else if (memory_put(live, kib, false, &error))
+		memory_put(saved, kib, flags & MEMORY_MAXIMUM, &error);
+	if (error)
+		call_fail(call, error);
 	else
-		link_set_balloon(dom->link, kib, api_link_done, call);
+		live_change_call(dom, g_steal_pointer(&live), g_steal_pointer(&saved), call);
 }
 
 static void set_memory_flags(struct call *call, const void *argp)
@@ -105,32 +108,34 @@ static void set_max_memory(struct call *call, const void *argp)
 	set_memory(call, &args->dom, args->num, MEMORY_MAXIMUM);
 }
 
-static bool period_save(struct domain *dom, unsigned seconds, GError **error)
+static domain_def *with_period(const domain_def *def, int seconds, GError **error)
 {
-	g_autoptr(domain_def) def = domain_def_copy(dom->saved);
+	g_autoptr(domain_def) to = domain_def_copy(def);
 
-	def->balloon.stats_period_s = seconds;
-	return domain_def_check(def, error) && domain_save(dom, g_steal_pointer(&def), error);
+	if (seconds < 0) {
+		error_set(error, VMM_ERR_INVALID_ARG, "invalid argument: period %d", seconds);
+		return NULL;
+	}
+	to->balloon.stats_period_s = (unsigned)seconds;
+	return domain_def_check(to, error) ? g_steal_pointer(&to) : NULL;
 }
 
 static void set_stats_period(struct call *call, const void *argp)
 {
 	const remote_dom_int_flags_args *args = argp;
 	struct domain *dom = api_domain_of(call, &args->dom);
+	g_autoptr(domain_def) live = NULL, saved = NULL;
 	g_autoptr(GError) error = NULL;
 	unsigned affect;
 
 	if (!dom || !api_flags(call, args->flags, API_LIVE | API_CONFIG) ||
 	    !api_affect(call, dom, args->flags, &affect))
 		return;
-	if (args->num < 0)
-		error_set(&error, VMM_ERR_INVALID_ARG, "invalid argument: period %d", args->num);
-	else if (affect & API_CONFIG)
-		period_save(dom, (unsigned)args->num, &error);
-	if (error || !(affect & API_LIVE))
-		api_done(dom, error, call);
+	if ((affect & API_LIVE && !(live = with_period(dom->live, args->num, &error))) ||
+	    (affect & API_CONFIG && !(saved = with_period(dom->saved, args->num, &error))))
+		call_fail(call, error);
 	else
-		link_set_stats_period(dom->link, args->num, api_link_done, call);
+		live_change_call(dom, g_steal_pointer(&live), g_steal_pointer(&saved), call);
 }
 
 /* ---- vCPUs ---- */

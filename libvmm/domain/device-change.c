@@ -52,21 +52,54 @@ static bool same_rng(const void *a, const void *b)
 	return g_strcmp0(((const rng_def *)a)->source, ((const rng_def *)b)->source) == 0;
 }
 
+/* What a client leaves out although it does not want to have it changed. */
+static void keep_text(char **is, const char *was)
+{
+	if (!*is)
+		*is = g_strdup(was);
+}
+
+static void keep_disk(void *is, const void *was)
+{
+	keep_text(&((disk_def *)is)->alias, ((const disk_def *)was)->alias);
+}
+
+static void keep_iface(void *is, const void *was)
+{
+	iface_def *i = is;
+	const iface_def *w = was;
+
+	keep_text(&i->alias, w->alias);
+	if (i->type == w->type)
+		keep_text(&i->target, w->target);
+}
+
+static void keep_channel(void *is, const void *was)
+{
+	keep_text(&((chardev_def *)is)->alias, ((const chardev_def *)was)->alias);
+}
+
+static void keep_rng(void *is, const void *was)
+{
+	keep_text(&((rng_def *)is)->alias, ((const rng_def *)was)->alias);
+}
+
 static const struct class {
 	const char *element;
 	size_t array, alias;		/* offsets, in the definition and in a device */
 	void *(*parse)(const xmlNode *node, GError **error);
 	bool (*same)(const void *a, const void *b);
+	void (*keep)(void *is, const void *was);
 	void (*free)(void *device);
 } classes[] = {
 	{ "disk", offsetof(domain_def, disks), offsetof(disk_def, alias), parse_disk, same_disk,
-	  disk_def_free },
+	  keep_disk, disk_def_free },
 	{ "interface", offsetof(domain_def, ifaces), offsetof(iface_def, alias), parse_iface,
-	  same_iface, iface_def_free },
+	  same_iface, keep_iface, iface_def_free },
 	{ "channel", offsetof(domain_def, channels), offsetof(chardev_def, alias), parse_channel,
-	  same_channel, chardev_def_free },
+	  same_channel, keep_channel, chardev_def_free },
 	{ "rng", offsetof(domain_def, rngs), offsetof(rng_def, alias), parse_rng, same_rng,
-	  rng_def_free },
+	  keep_rng, rng_def_free },
 };
 
 static GPtrArray *array_of(domain_def *def, const struct class *class)
@@ -94,7 +127,8 @@ static const struct class *read_device(const char *xml, void **ret, GError **err
 			return *ret ? &classes[i] : NULL;
 		}
 	error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
-		  "Operation not supported: a <%s> is not added or removed by itself: use 'edit'",
+		  "Operation not supported: a <%s> is not added, changed or removed by itself: "
+		  "use 'edit'",
 		  root->name);
 	return NULL;
 }
@@ -182,7 +216,16 @@ bool domain_def_change_device(domain_def *def, const char *xml, GError **error)
 		class->free(device);
 		return device_missing(def, class->element, error);
 	}
+	class->keep(device, array->pdata[at]);
 	class->free(array->pdata[at]);
 	array->pdata[at] = device;
 	return domain_def_fill(def, error);
+}
+
+char *domain_device_element(const char *xml, GError **error)
+{
+	g_autoptr(xmlDoc) doc = xml_read(xml, DOMAIN_XML_MAX_BYTES, "device", error);
+	const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
+
+	return root ? g_strdup((const char *)root->name) : NULL;
 }

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "libvmm/domain/now.h"
 #include "libvmm/domain/xml-out.h"
 #include "libvmm/domain/xml.h"
 #include "libvmm/util/cleanup.h"
@@ -200,28 +201,6 @@ static const char *value_at(const struct fields *fs, const char *path)
 
 /* ---- comparing ---- */
 
-static const struct {
-	const char *pattern;
-	enum diff_when when;
-} whens[] = {
-	{ "name", DIFF_NEVER },
-	{ "uuid", DIFF_NEVER },
-	{ "title", DIFF_NOW },
-	{ "description", DIFF_NOW },
-	{ "metadata", DIFF_NOW },
-	{ "currentMemory", DIFF_NOW },
-	{ "devices/interface[*]/link@state", DIFF_NOW },
-};
-
-/* '*' stands for anything; all else, '[' too, for itself. */
-static enum diff_when when_of(const char *path)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(whens); i++)
-		if (g_pattern_match_simple(whens[i].pattern, path))
-			return whens[i].when;
-	return DIFF_NEXT_START;
-}
-
 static void diff_field_free(void *p)
 {
 	struct diff_field *f = p;
@@ -235,6 +214,7 @@ static void diff_field_free(void *p)
 
 struct comparison {
 	struct fields live, saved, next;
+	struct fields now;	/* what runs, when it has taken of next what it can */
 	bool has_live, has_saved;
 	GHashTable *seen;	/* paths that were compared */
 	GPtrArray *ret;
@@ -258,6 +238,13 @@ static bool is_told_by_device(const struct comparison *c, const struct field *f)
 			  !value_at(&c->next, device));
 }
 
+static enum diff_when when_of(const struct comparison *c, const char *path, const char *next)
+{
+	if (!strcmp(path, "name") || !strcmp(path, "uuid"))
+		return DIFF_NEVER;
+	return g_strcmp0(value_at(&c->now, path), next) ? DIFF_NEXT_START : DIFF_NOW;
+}
+
 static void compare(struct comparison *c, const struct fields *fs)
 {
 	for (unsigned i = 0; i < fs->list->len; i++) {
@@ -274,7 +261,7 @@ static void compare(struct comparison *c, const struct fields *fs)
 			continue;
 		found = g_new(struct diff_field, 1);
 		*found = (struct diff_field){ g_strdup(f->path), g_strdup(live), g_strdup(saved),
-					      g_strdup(next), when_of(f->path) };
+					      g_strdup(next), when_of(c, f->path, next) };
 		g_ptr_array_add(c->ret, found);
 	}
 }
@@ -282,7 +269,11 @@ static void compare(struct comparison *c, const struct fields *fs)
 GPtrArray *domain_def_diff(const domain_def *live, const domain_def *saved, const domain_def *next)
 {
 	struct comparison c = { .has_live = live, .has_saved = saved };
+	g_autoptr(domain_def) now = live || saved ? domain_def_copy(live ?: saved) : NULL;
 
+	if (now)
+		domain_def_take_now(now, next);
+	fields_init(&c.now, now);
 	fields_init(&c.live, live);
 	fields_init(&c.saved, saved);
 	fields_init(&c.next, next);
@@ -295,5 +286,6 @@ GPtrArray *domain_def_diff(const domain_def *live, const domain_def *saved, cons
 	fields_done(&c.live);
 	fields_done(&c.saved);
 	fields_done(&c.next);
+	fields_done(&c.now);
 	return c.ret;
 }

@@ -337,16 +337,17 @@ bool domain_def_fill(domain_def *def, GError **error);
 domain_def *domain_def_new(const char *name);
 struct disk_def *disk_def_new(void);
 struct iface_def *iface_def_new(enum iface_type type);
-/* Puts the <link state=> of one <interface>, found by its <mac>, into def; nothing else of it. */
-bool domain_def_change_link(domain_def *def, const char *xml, unsigned *ret_index, GError **error);
 /*
  * One <disk>, <interface>, <channel> or <rng> by itself; a device is found by its alias, else by
- * its target, <mac> or name.  VMM_ERR_DEVICE_MISSING: there is no such.
+ * its target, <mac> or name.  VMM_ERR_DEVICE_MISSING: there is no such.  A changed device keeps
+ * its alias and its name on the host, if the text has none.
  */
 bool domain_def_add_device(domain_def *def, const char *xml, GError **error);
 bool domain_def_change_device(domain_def *def, const char *xml, GError **error);
 bool domain_def_remove_device(domain_def *def, const char *xml, GError **error);
 bool domain_def_remove_alias(domain_def *def, const char *alias, GError **error);
+/* The element that such a text is; NULL: it is no XML. */
+char *domain_device_element(const char *xml, GError **error);
 /* One port of <portForward>'s ranges, what they exclude left out. */
 struct iface_port {
 	bool udp;
@@ -357,6 +358,8 @@ GArray *iface_ports(const struct iface_def *iface);	/* of struct iface_port */
 /* One more, or one less of those; guest is not looked at then. */
 bool iface_port_add(struct iface_def *iface, const struct iface_port *port, GError **error);
 bool iface_port_remove(struct iface_def *iface, const struct iface_port *port, GError **error);
+/* All forwards, as `from` has them. */
+void iface_take_ports(struct iface_def *iface, const struct iface_def *from);
 struct chardev_def *chardev_def_new(enum chardev_kind kind);
 struct rng_def *rng_def_new(void);
 

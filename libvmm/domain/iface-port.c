@@ -118,3 +118,23 @@ bool iface_port_remove(struct iface_def *iface, const struct iface_port *port, G
 			 "interface '%s'", port->udp ? "UDP" : "TCP", port->address ?: "*",
 			 port->host, iface->alias);
 }
+
+void iface_take_ports(struct iface_def *iface, const struct iface_def *from)
+{
+	struct iface_def *fresh;
+
+	if (iface == from)
+		return;
+	fresh = iface_def_new(iface->type);
+	for (unsigned i = 0; i < from->forwards->len; i++) {
+		const struct forward_def *f = from->forwards->pdata[i];
+		struct forward_def *copy = g_new(struct forward_def, 1);
+
+		*copy = (struct forward_def){ f->udp, g_strdup(f->address),
+					      g_array_copy(f->ranges) };
+		g_ptr_array_add(fresh->forwards, copy);
+	}
+	g_ptr_array_unref(iface->forwards);
+	iface->forwards = g_ptr_array_ref(fresh->forwards);
+	iface_def_free(fresh);
+}
