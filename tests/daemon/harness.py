@@ -189,8 +189,8 @@ class Skip(Exception):
     """Raised by a story that can't be told here: why."""
 
 
-def run(stories, need=()):
-    """TAP: each story is a function whose name is a sentence; its argument is a daemon that runs."""
+def run(stories, need=(), make=Daemon):
+    """TAP: each story is a function whose name is a sentence; its argument is a daemon (or what make makes) that runs."""
     for program in need:
         if not shutil.which(program):
             print(f"1..0 # SKIP no {program}")
@@ -199,7 +199,7 @@ def run(stories, need=()):
     print(f"1..{len(chosen)}", flush=True)
     failed = False
     for n, story in enumerate(chosen, 1):
-        daemon = Daemon(**getattr(story, "env", {}))
+        daemon = make(**getattr(story, "env", {}))
         try:
             if getattr(story, "started", True):
                 daemon.start()

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands in cgroups of their own, to stop a tree of processes and to end it.
+ * The hierarchy is mounted without a place in any tree: whatever the guest's
+ * init does to its own mounts, this one stays.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "images/agent/channel.h"
+
+#define FOLDER "vmm-agent"
+
+void cgroup_open(struct agent *a)
+{
+	int fs = fsopen("cgroup2", FSOPEN_CLOEXEC);
+
+	if (fs < 0)
+		return;
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		a->cgroup = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	close(fs);
+	if (a->cgroup >= 0 && mkdirat(a->cgroup, FOLDER, 0755) < 0 && errno != EEXIST) {
+		close(a->cgroup);
+		a->cgroup = -1;
+	}
+}
+
+static void path_of(char ret[64], unsigned id, const char *file)
+{
+	snprintf(ret, 64, FOLDER "/%d.%u%s", (int)getpid(), id, file);
+}
+
+int cgroup_make(struct agent *a, unsigned id)
+{
+	char path[64];
+
+	path_of(path, id, "");
+	if (a->cgroup < 0 || (mkdirat(a->cgroup, path, 0755) < 0 && errno != EEXIST))
+		return -1;
+	path_of(path, id, "/cgroup.procs");
+	return openat(a->cgroup, path, O_WRONLY | O_CLOEXEC);
+}
+
+bool cgroup_write(struct agent *a, unsigned id, const char *file, const char *text)
+{
+	char path[64], name[32];
+
+	snprintf(name, sizeof(name), "/%s", file);
+	path_of(path, id, name);
+	int fd = a->cgroup < 0 ? -1 : openat(a->cgroup, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	bool ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	close(fd);
+	return ok;
+}
+
+void cgroup_remove(struct agent *a, unsigned id)
+{
+	char path[64];
+
+	path_of(path, id, "");
+	if (a->cgroup >= 0)
+		unlinkat(a->cgroup, path, AT_REMOVEDIR);
+}
