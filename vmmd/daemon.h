@@ -26,6 +26,7 @@ struct daemon {
 	struct domain_table *domains;
 	struct event_hub *events;
 	struct server *server;
+	struct tls_server *tls;		/* NULL: none */
 	struct autostart *autostart;	/* domains that are yet to start with the host; NULL */
 	struct graph *graph;		/* of images */
 	GPtrArray *pools;		/* struct pool */

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <glib/gstdio.h>
-#include <grp.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +27,7 @@
 #include "vmmd/imagework.h"
 #include "vmmd/journal.h"
 #include "vmmd/lifecycle.h"
+#include "vmmd/listen.h"
 #include "vmmd/log-writer.h"
 #include "vmmd/logbook.h"
 #include "vmmd/network.h"
@@ -45,15 +45,14 @@
 #define ADOPT_WAIT_MS 700
 #define AUTOSTART_PARALLEL 8
 #define LOG_DAYS_MAX 30			/* of the logbook of a domain that is gone */
-#define SOCKET_GROUP "vmm"
-#define LIBVIRT_FOLDER "/run/libvirt"	/* where clients look when no socket is named */
 
 static struct {
 	char *state_dir, *run_dir, *log_dir, *save_format;
 	int autostart_parallel, console_log_mib;
 	double autostart_delay_s;
-	gboolean session, daemonize, foreground, verbose, version, libvirt_compat;
+	gboolean session, daemonize, foreground, verbose, version;
 	gboolean recover, replace;
+	struct listen_policy listen;
 } opts = {
 	.autostart_parallel = AUTOSTART_PARALLEL, .console_log_mib = CONSOLE_LOG_MIB,
 };
@@ -71,8 +70,18 @@ static const GOptionEntry entries[] = {
 	  "MIB" },
 	{ "session", 0, 0, G_OPTION_ARG_NONE, &opts.session,
 	  "Serve this user only, in the XDG folders", NULL },
-	{ "libvirt-compat", 0, 0, G_OPTION_ARG_NONE, &opts.libvirt_compat,
+	{ "libvirt-compat", 0, 0, G_OPTION_ARG_NONE, &opts.listen.libvirt_compat,
 	  "Also listen where libvirt's clients look for a vmm:///system without socket=", NULL },
+	{ "tls", 0, 0, G_OPTION_ARG_NONE, &opts.listen.tls,
+	  "Also serve clients of other hosts, by TLS with certificates", NULL },
+	{ "tls-listen", 0, 0, G_OPTION_ARG_STRING_ARRAY, &opts.listen.tls_policy.listen,
+	  "With --tls, only here; again for more", "ADDRESS[:PORT]" },
+	{ "tls-pki", 0, 0, G_OPTION_ARG_FILENAME, &opts.listen.tls_policy.folder,
+	  "cacert.pem, servercert.pem and serverkey.pem are here, not below /etc/pki", "DIR" },
+	{ "tls-allow", 0, 0, G_OPTION_ARG_STRING_ARRAY, &opts.listen.tls_policy.allow,
+	  "Only certificates whose name is like this; again for more", "GLOB" },
+	{ "tls-priority", 0, 0, G_OPTION_ARG_STRING, &opts.listen.tls_policy.priority,
+	  "Versions and ciphers, as GnuTLS writes them", "TEXT" },
 	{ "autostart-parallel", 0, 0, G_OPTION_ARG_INT, &opts.autostart_parallel,
 	  "Domains that are being started at a time with the host; 8", "N" },
 	{ "autostart-delay", 0, 0, G_OPTION_ARG_DOUBLE, &opts.autostart_delay_s,
@@ -188,51 +197,6 @@ static char *worker_find(void)
 	return g_strdup(env ?: PKGLIBEXECDIR "/vmm-worker");
 }
 
-/* ---- sockets ---- */
-
-static void socket_give_to_group(const char *path)
-{
-	struct group *group = getgrnam(SOCKET_GROUP);
-
-	if (group && chown(path, (uid_t)-1, group->gr_gid) < 0)
-		g_warning("give '%s' to group %s: %s", path, SOCKET_GROUP, g_strerror(errno));
-}
-
-static bool listen_pair(struct daemon *d, const char *folder, const char *name, GError **error)
-{
-	g_autofree char *path = g_build_filename(folder, name, NULL);
-	g_autofree char *path_ro = g_strconcat(path, "-ro", NULL);
-
-	if (!server_listen(d->server, path, d->system_mode ? 0660 : 0600, false, error))
-		return false;
-	if (!d->system_mode)
-		return true;
-	socket_give_to_group(path);
-	return server_listen(d->server, path_ro, 0666, true, error);
-}
-
-/* A help for clients, nothing that a start should fail for. */
-static void listen_for_libvirt(struct daemon *d)
-{
-	g_autoptr(GError) error = NULL;
-
-	if (g_mkdir_with_parents(LIBVIRT_FOLDER, 0755) < 0 ||
-	    !listen_pair(d, LIBVIRT_FOLDER, "virtvmmd-sock", &error))
-		g_warning("no sockets in " LIBVIRT_FOLDER ": %s",
-			  error ? error->message : g_strerror(errno));
-}
-
-static bool listen_all(struct daemon *d, GError **error)
-{
-	bool well_known = d->system_mode && !opts.run_dir && !g_getenv("VMM_RUN_DIR");
-
-	if (!listen_pair(d, d->run_dir, "vmmd.sock", error))
-		return false;
-	if (opts.libvirt_compat || well_known)
-		listen_for_libvirt(d);
-	return true;
-}
-
 /* ---- life ---- */
 
 static gboolean on_signal(void *opaque)
@@ -292,13 +256,15 @@ static bool daemon_open(struct daemon *d, GError **error)
 	networks_adopt(d);
 	journal_resume_all(d, intent_kinds);
 	snapshot_sweep_all(d);
-	return listen_all(d, error);
+	opts.listen.well_known = d->system_mode && !opts.run_dir && !g_getenv("VMM_RUN_DIR");
+	return listen_all(d, &opts.listen, error);
 }
 
 static void daemon_close(struct daemon *d)
 {
 	/* Clients first: what their end means for domains is still told to workers. */
 	imagejobs_end(d);
+	g_clear_pointer(&d->tls, tls_server_free);
 	g_clear_pointer(&d->server, server_free);
 	if (d->domains)
 		lifecycle_leave_all(d);
@@ -414,6 +380,8 @@ static bool options_parse(int *argc, char ***argv, GError **error)
 	if (opts.recover && opts.daemonize)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "--recover and --daemon exclude each other");
+	if (!listen_policy_check(&opts.listen, error))
+		return false;
 	if (opts.console_log_mib < 0 || opts.console_log_mib > (int)(CONLOG_BYTES_MAX >> 20))
 		return error_set(error, VMM_ERR_INVALID_ARG, "--console-log: 0 to %d MiB",
 				 (int)(CONLOG_BYTES_MAX >> 20));

@@ -17,6 +17,7 @@
 
 #define SESSIONS_MAX 1000
 #define USER_SESSIONS_MAX 200		/* of one user but root: nobody shuts the others out */
+#define UID_REMOTE ((uid_t)-1)		/* nobody's: owns no domain */
 #define STREAMS_MAX 64			/* of one session */
 /* Above the first a client is not read, above the second it is ended: it does not read us. */
 #define OUTPUT_PAUSE_BYTES (4u << 20)
@@ -44,7 +45,8 @@ struct session {
 	struct rpc_conn *conn;
 	bool readonly, open;
 	bool asked_readonly;		/* by itself, whatever the socket */
-	uid_t uid;
+	uid_t uid;			/* UID_REMOTE: of another host */
+	uid_t quota;			/* whose share it takes: uid, or of a certificate */
 	char *uri, *who;
 	GPtrArray *calls;		/* in work; not owned: their holders answer them */
 	bool paused;			/* because of the calls in work */
@@ -294,13 +296,13 @@ static bool peer_permitted(struct listener *l, const struct ucred *cred)
 	       cred->uid == geteuid();
 }
 
-static bool user_is_full(const struct server *server, uid_t uid)
+static bool user_is_full(const struct server *server, uid_t quota)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < server->sessions->len; i++)
-		n += ((struct session *)g_ptr_array_index(server->sessions, i))->uid == uid;
-	return uid != 0 && n >= USER_SESSIONS_MAX;
+		n += ((struct session *)g_ptr_array_index(server->sessions, i))->quota == quota;
+	return quota != 0 && n >= USER_SESSIONS_MAX;
 }
 
 static char *peer_describe(const struct ucred *cred)
@@ -318,28 +320,70 @@ static char *peer_describe(const struct ucred *cred)
 	return g_strdup_printf("uid %u, %s (pid %d)", cred->uid, program, cred->pid);
 }
 
-static void session_new(struct listener *l, int fd)
+static struct session *session_new(struct server *server, int fd)
 {
 	struct session *s = g_new0(struct session, 1);
-	struct ucred cred = { 0 };
 
-	s->server = l->server;
-	s->readonly = l->readonly;
+	s->server = server;
 	s->calls = g_ptr_array_new();
 	s->streams = g_hash_table_new_full(NULL, NULL, NULL, stream_free);
 	s->conn = rpc_conn_new(fd, NULL, &conn_ops, s);
 	rpc_conn_set_message_max(s->conn, FRAME_UNTRUSTED_MAX);
 	rpc_conn_set_output_limits(s->conn, OUTPUT_PAUSE_BYTES, OUTPUT_CLOSE_BYTES);
+	return s;
+}
+
+/* Takes who. */
+static void session_admit(struct session *s, uid_t uid, uid_t quota, char *who)
+{
+	s->uid = uid;
+	s->quota = quota;
+	s->who = who;
+	rpc_conn_set_budget(s->conn, s->server->budget, quota);
+	g_ptr_array_add(s->server->sessions, s);
+}
+
+static void session_accept(struct listener *l, int fd)
+{
+	struct session *s = session_new(l->server, fd);
+	struct ucred cred = { 0 };
+
+	s->readonly = l->readonly;
 	if (!rpc_conn_peer(s->conn, &cred, NULL) || !peer_permitted(l, &cred) ||
 	    user_is_full(l->server, cred.uid)) {
 		g_warning("refused a client of uid %u", cred.uid);
 		session_free(s);
 		return;
 	}
-	s->uid = cred.uid;
-	rpc_conn_set_budget(s->conn, l->server->budget, cred.uid);
-	s->who = peer_describe(&cred);
-	g_ptr_array_add(l->server->sessions, s);
+	session_admit(s, cred.uid, cred.uid, peer_describe(&cred));
+}
+
+static bool server_is_full(const struct server *server)
+{
+	if (server->sessions->len < SESSIONS_MAX)
+		return false;
+	g_warning("more than %d clients: one was turned away", SESSIONS_MAX);
+	return true;
+}
+
+void server_take(struct server *server, int fd, const char *dn, const char *from)
+{
+	/* above every uid: a number for who it is, not for what it may */
+	uid_t quota = g_str_hash(dn) | 0x80000000;
+	auto_close int peer = fd;
+	g_autofree char *name = g_strdup(dn);
+
+	if (server_is_full(server))
+		return;
+	if (user_is_full(server, quota)) {
+		g_warning("refused a client of '%s': it has too many", dn);
+		return;
+	}
+	for (char *c = name; *c; c++)
+		if (g_ascii_iscntrl(*c))
+			*c = '?';
+	session_admit(session_new(server, TAKE_FD(peer)), UID_REMOTE, quota,
+		      g_strdup_printf("%s, from %s", name, from));
 }
 
 static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
@@ -347,13 +391,8 @@ static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
 	struct listener *l = opaque;
 	auto_close int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (peer < 0)
-		return G_SOURCE_CONTINUE;
-	if (l->server->sessions->len >= SESSIONS_MAX) {
-		g_warning("more than %d clients: one was turned away", SESSIONS_MAX);
-		return G_SOURCE_CONTINUE;
-	}
-	session_new(l, TAKE_FD(peer));
+	if (peer >= 0 && !server_is_full(l->server))
+		session_accept(l, TAKE_FD(peer));
 	return G_SOURCE_CONTINUE;
 }
 

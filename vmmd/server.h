@@ -31,6 +31,11 @@ struct server *server_new(struct daemon *daemon);
 void server_free(struct server *server);
 bool server_listen(struct server *server, const char *path, mode_t mode, bool readonly,
 		   GError **error);
+/*
+ * A client of another host, through a socket of ours; takes fd.  dn: of its
+ * certificate, which has been checked; from: its address.
+ */
+void server_take(struct server *server, int fd, const char *dn, const char *from);
 
 struct rpc_conn *session_conn(struct session *session);
 bool session_readonly(const struct session *session);
@@ -41,7 +46,7 @@ bool session_is_open(const struct session *session);
 /* CONNECT_OPEN: from now on messages may be long. */
 void session_open(struct session *session, const char *uri, bool readonly);
 const char *session_uri(const struct session *session);
-/* "uid 1000, pid 4711". */
+/* "uid 1000, vmsh (pid 4711)"; "CN=ann,O=us, from 10.0.0.7:4711". */
 const char *session_who(const struct session *session);
 /* After the answer that is on its way. */
 void session_close(struct session *session);

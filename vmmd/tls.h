@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Clients from other hosts.  Who has a certificate of the authority, and is on
+ * the list if there is one, may do what a member of the socket's group may.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+struct server;
+struct tls_server;
+
+struct tls_policy {
+	char **listen;		/* ADDRESS[:PORT]; NULL: every address, port 16514 */
+	char *folder;		/* of certificates; NULL: libvirt's places */
+	char *priority;		/* NULL: TLS 1.2 and 1.3 */
+	char **allow;		/* globs of distinguished names; NULL: all */
+};
+
+struct tls_server *tls_server_new(struct server *server, const struct tls_policy *policy,
+				  GError **error);
+/* Ends all connections. */
+void tls_server_free(struct tls_server *tls);
