@@ -140,7 +140,7 @@ static bool save(struct plan *p, struct domain *dom, const char *source, GError 
 	const bool changes = p->action != PLAN_NOTHING;
 	g_autofree char *xml = NULL;
 
-	if ((changes && !domain_idle(dom, error)) || !store_begin(store, error))
+	if ((changes && !domain_idle(dom, error)) || !store_begin_soon(store, error))
 		return false;
 	if ((changes && !domain_save_begin(dom, p->def, &xml, error)) ||
 	    !source_note(store, dom, source, error)) {

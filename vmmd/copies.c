@@ -16,31 +16,34 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
-#include "libvmm/util/fault.h"
+#include "vmmd/copy-batch.h"
 #include "vmmd/store.h"
 
-#define UNFINISHED ".unfinished"	/* one writer: one name is enough */
+#define DELAY_MS 20
 #define BUSY_TIMEOUT_MS 5000
 #define STALE_SUFFIX ".stale"
 
-static const char row_sql[] =
-	"SELECT 0, uuid, name, xml, autostart, 0, created FROM domains"
-	" WHERE ?1 IS NULL OR uuid = ?1"
-	" UNION ALL SELECT 1, uuid, name, xml, autostart, active, 0 FROM pools"
-	" WHERE persistent AND (?1 IS NULL OR uuid = ?1)";
+/* Two texts: one that fits both reads the whole table for each. */
+#define COPIES_SQL(condition) \
+	"SELECT 0, uuid, name, xml, autostart, 0, created FROM domains WHERE " condition \
+	" UNION ALL SELECT 1, uuid, name, xml, autostart, active, 0 FROM pools" \
+	" WHERE persistent AND " condition
 
 struct copies {
 	/* main thread */
 	struct store *store;
 	GHashTable *changed;		/* GBytes: uuids not yet handed over */
-	guint idle;
+	bool all;			/* that have changed: nothing is known yet */
+	guint due;
 	GThreadPool *writer;
+	int writing;			/* both threads' */
 	/* the writer's */
 	char *database, *folder;
 	int folder_fd;
 	sqlite3 *db;
-	sqlite3_stmt *row;
+	sqlite3_stmt *one, *every;
 	GHashTable *files;		/* GBytes uuid -> its file's name */
+	struct copy_batch *batch;
 };
 
 /* ---- the writer ---- */
@@ -50,21 +53,6 @@ static GBytes *uuid_bytes(const uint8_t uuid[UUID_BYTES])
 	return g_bytes_new(uuid, UUID_BYTES);
 }
 
-static bool write_file(const struct copies *c, const char *name, const char *text)
-{
-	const size_t length = strlen(text);
-	auto_close int fd = openat(c->folder_fd, UNFINISHED,
-				   O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0 || write(fd, text, length) != (ssize_t)length || fsync(fd) < 0)
-		return false;
-	fault_point("copy:written");
-	if (renameat(c->folder_fd, UNFINISHED, c->folder_fd, name) < 0 || fsync(c->folder_fd) < 0)
-		return false;
-	fault_point("copy:renamed");
-	return true;
-}
-
 static bool is_there_already(const struct copies *c, const char *name, const char *text)
 {
 	g_autofree char *path = g_build_filename(c->folder, name, NULL), *old = NULL;
@@ -72,18 +60,28 @@ static bool is_there_already(const struct copies *c, const char *name, const cha
 	return g_file_get_contents(path, &old, NULL, NULL) && !strcmp(old, text);
 }
 
-static void write_copy(struct copies *c, GBytes *uuid, const struct copy *copy)
+static void on_written(GBytes *uuid, const char *name, int failed, void *opaque)
 {
-	g_autofree char *name = copy_file_name(copy), *text = copy_format(copy);
+	struct copies *c = opaque;
 	const char *before = g_hash_table_lookup(c->files, uuid);
 
-	if (!is_there_already(c, name, text) && !write_file(c, name, text)) {
-		g_warning("copy of '%s' in '%s': %s", copy->name, c->folder, g_strerror(errno));
+	if (failed) {
+		g_warning("copy '%s/%s': %s", c->folder, name, g_strerror(failed));
 		return;
 	}
 	if (before && strcmp(before, name))
 		unlinkat(c->folder_fd, before, 0);
-	g_hash_table_replace(c->files, g_bytes_ref(uuid), g_steal_pointer(&name));
+	g_hash_table_replace(c->files, g_bytes_ref(uuid), g_strdup(name));
+}
+
+static void write_copy(struct copies *c, GBytes *uuid, const struct copy *copy)
+{
+	g_autofree char *name = copy_file_name(copy), *text = copy_format(copy);
+
+	if (is_there_already(c, name, text))
+		on_written(uuid, name, 0, c);
+	else
+		copy_batch_add(c->batch, uuid, name, text);
 }
 
 static struct copy row_copy(sqlite3_stmt *st)
@@ -103,14 +101,16 @@ static struct copy row_copy(sqlite3_stmt *st)
 
 static bool writer_open(struct copies *c)
 {
-	if (c->row)
+	if (c->every)
 		return true;
 	if (sqlite3_open_v2(c->database, &c->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX,
 			    NULL) == SQLITE_OK &&
 	    sqlite3_busy_timeout(c->db, BUSY_TIMEOUT_MS) == SQLITE_OK &&
-	    sqlite3_prepare_v2(c->db, row_sql, -1, &c->row, NULL) == SQLITE_OK)
+	    sqlite3_prepare_v2(c->db, COPIES_SQL("uuid = ?1"), -1, &c->one, NULL) == SQLITE_OK &&
+	    sqlite3_prepare_v2(c->db, COPIES_SQL("true"), -1, &c->every, NULL) == SQLITE_OK)
 		return true;
 	g_warning("copies of definitions: database '%s': %s", c->database, sqlite3_errmsg(c->db));
+	g_clear_pointer(&c->one, sqlite3_finalize);
 	g_clear_pointer(&c->db, sqlite3_close);
 	return false;
 }
@@ -118,13 +118,13 @@ static bool writer_open(struct copies *c)
 /* What the database says of uuid now, or of all (NULL); those that it has are put into seen. */
 static bool write_rows(struct copies *c, GBytes *uuid, GHashTable *seen)
 {
+	sqlite3_stmt *st = uuid ? c->one : c->every;
 	int rc;
 
 	if (uuid)
-		sqlite3_bind_blob(c->row, 1, g_bytes_get_data(uuid, NULL), UUID_BYTES,
-				  SQLITE_STATIC);
-	while ((rc = sqlite3_step(c->row)) == SQLITE_ROW) {
-		const struct copy copy = row_copy(c->row);
+		sqlite3_bind_blob(st, 1, g_bytes_get_data(uuid, NULL), UUID_BYTES, SQLITE_STATIC);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		const struct copy copy = row_copy(st);
 		g_autoptr(GBytes) key = uuid_bytes(copy.uuid);
 
 		write_copy(c, key, &copy);
@@ -132,8 +132,10 @@ static bool write_rows(struct copies *c, GBytes *uuid, GHashTable *seen)
 	}
 	if (rc != SQLITE_DONE)
 		g_warning("copies of definitions: %s", sqlite3_errmsg(c->db));
-	sqlite3_reset(c->row);
-	sqlite3_clear_bindings(c->row);
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	if (!uuid)
+		copy_batch_end(c->batch);
 	return rc == SQLITE_DONE;
 }
 
@@ -164,6 +166,8 @@ static void learn_files(struct copies *c, GPtrArray *extra)
 	for (const char *name; dir && (name = g_dir_read_name(dir));) {
 		g_autoptr(GBytes) key = NULL;
 
+		if (copy_batch_is_litter(name))
+			unlinkat(c->folder_fd, name, 0);
 		if (!copy_file_uuid(name, uuid))
 			continue;
 		key = uuid_bytes(uuid);
@@ -211,37 +215,74 @@ static void write_all(struct copies *c)
 			unlinkat(c->folder_fd, extra->pdata[i], 0);
 }
 
-/* data: GBytes, a uuid; empty: all. */
-static void writer_run(void *data, void *user)
+static void write_some(struct copies *c, const GPtrArray *uuids)
 {
-	g_autoptr(GBytes) uuid = data;
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(
 		g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
+
+	for (unsigned i = 0; i < uuids->len; i++) {
+		GBytes *uuid = uuids->pdata[i];
+
+		if (write_rows(c, uuid, seen) && !g_hash_table_contains(seen, uuid))
+			remove_copy(c, uuid);
+	}
+	copy_batch_end(c->batch);
+}
+
+/* data: GPtrArray of GBytes, uuids; NULL among them: all. */
+static void writer_run(void *data, void *user)
+{
+	g_autoptr(GPtrArray) uuids = data;
 	struct copies *c = user;
+	bool all = g_ptr_array_find(uuids, NULL, NULL);
 
 	if (!writer_open(c))
-		return;
-	if (g_bytes_get_size(uuid) == 0)
+		;			/* it was logged */
+	else if (all)
 		write_all(c);
-	else if (write_rows(c, uuid, seen) && !g_hash_table_contains(seen, uuid))
-		remove_copy(c, uuid);
+	else
+		write_some(c, uuids);
+	g_atomic_int_set(&c->writing, 0);
 }
 
 /* ---- the main thread ---- */
 
-/* Between two calls: no transaction is open, so what the writer will read is committed. */
-static gboolean hand_over(void *opaque)
+static void uuid_unref(void *uuid)
 {
-	struct copies *c = opaque;
+	if (uuid)
+		g_bytes_unref(uuid);
+}
+
+static void hand_over(struct copies *c)
+{
+	GPtrArray *uuids = g_ptr_array_new_with_free_func(uuid_unref);
 	GHashTableIter iter;
 	void *uuid;
 
-	c->idle = 0;
+	if (c->all)
+		g_ptr_array_add(uuids, NULL);
+	c->all = false;
 	g_hash_table_iter_init(&iter, c->changed);
 	while (g_hash_table_iter_next(&iter, &uuid, NULL)) {
-		g_thread_pool_push(c->writer, g_bytes_ref(uuid), NULL);
+		g_ptr_array_add(uuids, g_bytes_ref(uuid));
 		g_hash_table_iter_remove(&iter);
 	}
+	g_atomic_int_set(&c->writing, 1);
+	g_thread_pool_push(c->writer, uuids, NULL);
+}
+
+/*
+ * Between two calls: no transaction is open, so what the writer will read is
+ * committed.  What changes while it writes is handed over together.
+ */
+static gboolean on_due(void *opaque)
+{
+	struct copies *c = opaque;
+
+	if (g_atomic_int_get(&c->writing))
+		return G_SOURCE_CONTINUE;
+	c->due = 0;
+	hand_over(c);
 	return G_SOURCE_REMOVE;
 }
 
@@ -250,12 +291,13 @@ static void on_changed(const uint8_t uuid[UUID_BYTES], void *opaque)
 	struct copies *c = opaque;
 
 	g_hash_table_add(c->changed, uuid_bytes(uuid));
-	if (!c->idle)
-		c->idle = g_idle_add_full(G_PRIORITY_DEFAULT, hand_over, c, NULL);
+	if (!c->due)
+		c->due = g_timeout_add(DELAY_MS, on_due, c);
 }
 
 static void *copies_free(struct copies *c)
 {
+	copy_batch_free(c->batch);
 	fd_close(&c->folder_fd);
 	g_hash_table_unref(c->changed);
 	g_hash_table_unref(c->files);
@@ -286,13 +328,16 @@ struct copies *copies_open(struct daemon *daemon, GError **error)
 		error_errno(error, errno, "open folder '%s'", c->folder);
 		return copies_free(c);
 	}
+	c->batch = copy_batch_new(c->folder_fd, on_written, c);
 	c->writer = g_thread_pool_new(writer_run, c, 1, FALSE, error);
 	if (!c->writer || !store_watch(c->store, on_changed, c, error)) {
 		if (c->writer)
 			g_thread_pool_free(c->writer, TRUE, TRUE);
 		return copies_free(c);
 	}
-	g_thread_pool_push(c->writer, g_bytes_new(NULL, 0), NULL);
+	/* who waits for the daemon's start need not wait for this */
+	c->all = true;
+	c->due = g_timeout_add(DELAY_MS, on_due, c);
 	return c;
 }
 
@@ -301,11 +346,11 @@ void copies_close(struct copies *c)
 	if (!c)
 		return;
 	store_watch(c->store, NULL, NULL, NULL);
-	if (c->idle)
-		g_source_remove(c->idle);
+	g_clear_handle_id(&c->due, g_source_remove);
 	hand_over(c);
 	g_thread_pool_free(c->writer, FALSE, TRUE);
-	sqlite3_finalize(c->row);
+	sqlite3_finalize(c->one);
+	sqlite3_finalize(c->every);
 	sqlite3_close(c->db);
 	copies_free(c);
 }

@@ -408,7 +408,7 @@ static bool pivot_save(struct job *j, GError **error)
 	if (!d || !g_str_equal(d->path, j->head))
 		return true;
 	disk_live_set_source(d, j->base, j->base_format);
-	return domain_save(j->dom, g_steal_pointer(&def), error);
+	return domain_save_now(j->dom, g_steal_pointer(&def), error);
 }
 
 struct unhold {

@@ -230,6 +230,7 @@ void dispatch(struct call *call, struct rpc_message *msg)
 	call->ret_proc = p->ret;
 	if (is_noted(&msg->hdr, p))
 		call->who = g_strdup(session_who(call->session));
+	call->writes = p->need == REMOTE_WRITE;
 	/* The call, and its client, may be gone when it returns. */
 	store = call->daemon->store;
 	store_set_author(store, session_who(call->session));

@@ -223,11 +223,29 @@ bool domain_save(struct domain *dom, domain_def *def, GError **error)
 	return true;
 }
 
+bool domain_save_now(struct domain *dom, domain_def *def, GError **error)
+{
+	struct store *store = dom->daemon->store;
+	g_autoptr(domain_def) taken = def;
+	g_autofree char *xml = NULL;
+
+	if (!domain_idle(dom, error) || !store_begin(store, error))
+		return false;
+	if (!domain_save_begin(dom, def, &xml, error)) {
+		store_rollback(store);
+		return false;
+	}
+	if (!store_commit(store, error))
+		return false;
+	domain_save_end(dom, g_steal_pointer(&taken), g_steal_pointer(&xml));
+	return true;
+}
+
 bool domain_forget(struct domain *dom, GError **error)
 {
 	struct store *store = dom->daemon->store;
 
-	if (!domain_idle(dom, error) || !store_begin(store, error))
+	if (!domain_idle(dom, error) || !store_begin_soon(store, error))
 		return false;
 	if (!snapshot_forget_all(store, dom->uuid, error) ||
 	    !store_remove_domain(store, dom->uuid, error)) {

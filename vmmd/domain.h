@@ -81,8 +81,10 @@ bool domain_match(struct domain_table *t, const domain_def *def, struct domain *
 		  GError **error);
 /* Is nothing being done to its images?  VMM_ERR_OPERATION_INVALID says what is. */
 bool domain_idle(const struct domain *dom, GError **error);
-/* Stores def (taken) as the saved definition, on disk first. */
+/* Stores def (taken) as the saved definition; on the disk before a call is answered. */
 bool domain_save(struct domain *dom, domain_def *def, GError **error);
+/* On the disk when it returns: what it does not name any more may be removed. */
+bool domain_save_now(struct domain *dom, domain_def *def, GError **error);
 /*
  * The two halves of it, for a change that is one transaction with others: write
  * def into the open one; when that is committed, take def and its XML.

@@ -93,7 +93,7 @@ static bool row_write(struct graph *graph, const struct graph_image *image, GErr
 	sqlite3_bind_text(st, 7, image->parent, -1, SQLITE_TRANSIENT);
 	sqlite3_bind_int64(st, 8, image->seen_s);
 	sqlite3_bind_int(st, 9, image->unsettled);
-	return store_run(graph->daemon->store, st, "note an image", error);
+	return store_run_soon(graph->daemon->store, st, "note an image", error);
 }
 
 /* A row that can't be written costs a warning that comes too late, never the work itself. */
@@ -117,7 +117,7 @@ void graph_forget(struct daemon *daemon, const char *path)
 	st = store_statement(daemon->store, "DELETE FROM images WHERE path = ?1", &error);
 	if (st)
 		sqlite3_bind_text(st, 1, key, -1, SQLITE_TRANSIENT);
-	if (!st || !store_run(daemon->store, st, "forget an image", &error))
+	if (!st || !store_run_soon(daemon->store, st, "forget an image", &error))
 		g_warning("image '%s': %s", key, error->message);
 }
 

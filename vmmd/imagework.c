@@ -186,7 +186,7 @@ static bool definition_follow(struct domain *dom, const struct work *w, GError *
 		d->path = g_strdup(w->other);
 		any = true;
 	}
-	return !any || domain_save(dom, g_steal_pointer(&def), error);
+	return !any || domain_save_now(dom, g_steal_pointer(&def), error);
 }
 
 static void move_end(struct work *w)

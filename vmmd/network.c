@@ -74,7 +74,7 @@ struct network *network_find_name(struct daemon *daemon, const char *name)
 
 static bool unstore(struct network *net, const network_def *def, GError **error)
 {
-	return store_write(net->daemon->store, error, "remove the network",
+	return store_write_soon(net->daemon->store, error, "remove the network",
 			   "DELETE FROM networks WHERE uuid = ?1", "u", def->uuid);
 }
 
@@ -88,7 +88,7 @@ static bool store_as(struct network *net, const network_def *saved, const networ
 
 	if (!def)
 		return unstore(net, network_now(net), error);
-	return store_write(net->daemon->store, error, "store the network",
+	return store_write_soon(net->daemon->store, error, "store the network",
 			   "INSERT OR REPLACE INTO networks(uuid, name, saved, live, autostart)"
 			   " VALUES(?1, ?2, ?3, ?4, ?5)", "usssi", def->uuid, def->name, saved_xml,
 			   live_xml, (int64_t)autostart);

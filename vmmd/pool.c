@@ -98,7 +98,7 @@ static bool pool_store(const struct pool *pool, GError **error)
 	sqlite3_bind_int(st, 4, pool->persistent);
 	sqlite3_bind_int(st, 5, pool->active);
 	sqlite3_bind_int(st, 6, pool->autostart);
-	return store_run(pool->daemon->store, st, "store the pool", error);
+	return store_run_soon(pool->daemon->store, st, "store the pool", error);
 }
 
 static bool pool_unstore(const struct pool *pool, GError **error)
@@ -109,7 +109,7 @@ static bool pool_unstore(const struct pool *pool, GError **error)
 	if (!st)
 		return false;
 	store_bind_uuid(st, 1, pool->def->uuid);
-	return store_run(pool->daemon->store, st, "remove the pool", error);
+	return store_run_soon(pool->daemon->store, st, "remove the pool", error);
 }
 
 static void row_load(struct daemon *daemon, sqlite3_stmt *st)

@@ -14,6 +14,7 @@
 #include "vmmd/dispatch.h"
 #include "vmmd/event.h"
 #include "vmmd/lifecycle.h"
+#include "vmmd/store.h"
 
 #define SESSIONS_MAX 1000
 #define USER_SESSIONS_MAX 200		/* of one user but root: nobody shuts the others out */
@@ -108,7 +109,8 @@ static struct call *call_new(struct session *s, const struct frame_header *hdr)
 {
 	struct call *call = g_new(struct call, 1);
 
-	*call = (struct call){ .daemon = s->server->daemon, .session = s, .hdr = *hdr };
+	*call = (struct call){ .daemon = s->server->daemon, .session = s, .hdr = *hdr,
+			       .commits = store_commits(s->server->daemon->store) };
 	g_ptr_array_add(s->calls, call);
 	if (s->calls->len >= SESSION_CALLS_MAX && !s->paused) {
 		s->paused = true;
@@ -129,18 +131,37 @@ static void call_end(struct call *call)
 		}
 	}
 	g_free(call->who);
+	g_clear_pointer(&call->answer, g_bytes_unref);
 	g_free(call);
+}
+
+static void on_synced(const GError *error, void *opaque)
+{
+	struct call *call = opaque;
+
+	if (error) {
+		call_fail(call, error);
+		return;
+	}
+	if (call->who)
+		dispatch_log(call, NULL);
+	if (call->session)
+		rpc_reply_send(call->session->conn, g_steal_pointer(&call->answer));
+	call_end(call);
 }
 
 void call_reply(struct call *call, const void *ret)
 {
-	if (call->who)
-		dispatch_log(call, NULL);
-	if (call->session && ret)
-		rpc_reply(call->session->conn, &call->hdr, call->ret_proc, ret);
-	else if (call->session)
-		rpc_reply_none(call->session->conn, &call->hdr);
-	call_end(call);
+	struct store *store = call->daemon->store;
+	g_autoptr(GError) error = NULL;
+
+	call->answer = rpc_reply_encode(&call->hdr, call->ret_proc, ret, &error);
+	if (!call->answer)
+		call_fail(call, error);
+	else if (call->writes && store_commits(store) != call->commits && !store_is_synced(store))
+		store_when_synced(store, on_synced, call);
+	else
+		on_synced(NULL, call);
 }
 
 void call_fail(struct call *call, const GError *error)

@@ -21,6 +21,9 @@ struct call {
 	struct session *session;	/* NULL when it has ended */
 	struct frame_header hdr;
 	xdrproc_t ret_proc;
+	bool writes;
+	uint64_t commits;		/* of the store, when it came */
+	GBytes *answer;			/* waits for the disk; NULL */
 	char *who;			/* of a call that goes into a logbook; else NULL */
 	uint8_t about[UUID_BYTES];	/* the domain whose book that is, if has_domain */
 	bool has_domain;
@@ -68,7 +71,10 @@ struct stream {				/* first member of the implementations */
 void session_add_stream(struct session *session, struct stream *stream);
 void session_remove_stream(struct stream *stream);	/* calls ops->free */
 
-/* ret: of the procedure's type; NULL when it has none.  All free the call. */
+/*
+ * ret: of the procedure's type; NULL when it has none.  All free the call.  A
+ * success is sent when what the call has changed is on the disk.
+ */
 void call_reply(struct call *call, const void *ret);
 void call_fail(struct call *call, const GError *error);
 void call_fail_text(struct call *call, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -13,7 +13,7 @@ static bool add_event(struct store *s, const struct store_event *ev, GError **er
 
 bool store_add_events(struct store *s, const struct store_event *events, size_t n, GError **error)
 {
-	bool ok = store_begin(s, error);
+	bool ok = store_begin_soon(s, error);
 
 	for (size_t i = 0; ok && i < n; i++)
 		ok = add_event(s, &events[i], error);

@@ -2,10 +2,11 @@
 /*
  * SQLite: the schema and every statement.
  *
- * WAL with synchronous=FULL: a commit is in the log on the disk before it is
- * answered, and a kill at any moment leaves the last commit.  Statements are
- * prepared once, at open, and always reset before a function returns, so no
- * read transaction holds up the log's checkpoint.
+ * WAL: a kill at any moment leaves the last commit.  One of a definition alone
+ * is brought to the disk by store-sync.h (synchronous=NORMAL), and answered when
+ * it is there; one that files follow waits for the disk itself (FULL), and rolls
+ * back if that fails.  Statements are prepared once, at open, and always reset
+ * before a function returns, so no read transaction holds up the log's checkpoint.
  */
 #include "config.h"
 #include "vmmd/store-priv.h"
@@ -14,9 +15,15 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/store-sync.h"
 
 #define APPLICATION_ID 0x764d4d64	/* "vMMd": tells our file from other people's */
 #define BUSY_TIMEOUT_MS 2000
+/*
+ * The WAL is begun anew when a checkpoint has reached its end, which one beside many commits never
+ * does: from here on there is one between two commits, for which all wait.
+ */
+#define WAL_PAGES_LONG 8000
 
 enum statement {
 	ST_DOMAINS, ST_PUT_DOMAIN, ST_REMOVE_DOMAIN, ST_SET_AUTOSTART, ST_SET_STATE, ST_NEXT_ID,
@@ -35,17 +42,6 @@ static const char *const statements[] = {
 		"UPDATE counters SET value = value + 1 WHERE name = 'domain-id' RETURNING value",
 };
 static_assert(ARRAY_SIZE(statements) == N_STATEMENTS, "each statement has its text");
-
-struct store {
-	char *path;
-	sqlite3 *db;
-	sqlite3_stmt *st[N_STATEMENTS];
-	GHashTable *others;		/* text -> statement of the store's other files */
-	const char *author;		/* of revisions; NULL: vmmd */
-	unsigned restored;		/* the revision that is being brought back; 0: none */
-	store_changed_fn *changed;	/* NULL: nobody wants to know */
-	void *changed_opaque;
-};
 
 bool store_error(struct store *s, const char *what, GError **error)
 {
@@ -80,7 +76,7 @@ bool store_error(struct store *s, const char *what, GError **error)
 	}
 }
 
-static bool store_exec(struct store *s, const char *sql, GError **error)
+bool store_exec(struct store *s, const char *sql, GError **error)
 {
 	if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK)
 		return true;
@@ -102,17 +98,41 @@ static bool store_pragma(struct store *s, const char *name, int *ret, GError **e
 	return ok;
 }
 
+/* ---- when a commit is on the disk ---- */
+
+/* For the transaction that begins next; within one it stays as it is. */
+static void store_mode(struct store *s, bool soon)
+{
+	if (s->soon == soon || !sqlite3_get_autocommit(s->db))
+		return;
+	if (sqlite3_exec(s->db, soon ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL",
+			 NULL, NULL, NULL) == SQLITE_OK)
+		s->soon = soon;
+}
+
+static int on_commit(void *opaque, sqlite3 *db, const char *name, int pages)
+{
+	struct store *s = opaque;
+
+	if (s->sync)
+		store_sync_committed(s->sync, (unsigned)pages, !s->soon);
+	if (pages >= WAL_PAGES_LONG)
+		sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	return SQLITE_OK;
+}
+
 /* Steps a statement that gives no rows (or whose first row alone matters). */
 static bool store_step(struct store *s, enum statement which, const char *what, GError **error)
 {
-	int rc = sqlite3_step(s->st[which]);
-	bool ok = rc == SQLITE_DONE || rc == SQLITE_ROW;
+	int rc;
 
-	if (!ok)
+	store_mode(s, true);
+	rc = sqlite3_step(s->st[which]);
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
 		store_error(s, what, error);
 	sqlite3_reset(s->st[which]);
 	sqlite3_clear_bindings(s->st[which]);
-	return ok;
+	return rc == SQLITE_DONE || rc == SQLITE_ROW;
 }
 
 static bool store_migrate_step(struct store *s, int version, GError **error)
@@ -174,83 +194,6 @@ static bool store_writable(struct store *s, GError **error)
 	return true;
 }
 
-/* ---- what the triggers of revisions ask ---- */
-
-static void sql_author(sqlite3_context *context, int argc, sqlite3_value **argv)
-{
-	const struct store *s = sqlite3_user_data(context);
-
-	sqlite3_result_text(context, s->author ?: "vmmd", -1, SQLITE_TRANSIENT);
-}
-
-static void sql_restored(sqlite3_context *context, int argc, sqlite3_value **argv)
-{
-	const struct store *s = sqlite3_user_data(context);
-
-	sqlite3_result_int64(context, s->restored);
-}
-
-/* ---- what has changed, for whoever watches ---- */
-
-static const char watch_sql[] =
-	"CREATE TEMP TRIGGER IF NOT EXISTS new_domain AFTER INSERT ON main.domains"
-	" BEGIN SELECT changed(new.uuid); END;"
-	"CREATE TEMP TRIGGER IF NOT EXISTS next_domain"
-	" AFTER UPDATE OF name, xml, autostart ON main.domains"
-	" BEGIN SELECT changed(new.uuid); END;"
-	"CREATE TEMP TRIGGER IF NOT EXISTS no_domain AFTER DELETE ON main.domains"
-	" BEGIN SELECT changed(old.uuid); END;"
-	"CREATE TEMP TRIGGER IF NOT EXISTS new_pool AFTER INSERT ON main.pools"
-	" BEGIN SELECT changed(new.uuid); END;"
-	"CREATE TEMP TRIGGER IF NOT EXISTS next_pool AFTER UPDATE ON main.pools"
-	" BEGIN SELECT changed(new.uuid); END;"
-	"CREATE TEMP TRIGGER IF NOT EXISTS no_pool AFTER DELETE ON main.pools"
-	" BEGIN SELECT changed(old.uuid); END";
-
-static void sql_changed(sqlite3_context *context, int argc, sqlite3_value **argv)
-{
-	const struct store *s = sqlite3_user_data(context);
-
-	if (s->changed && sqlite3_value_bytes(argv[0]) == UUID_BYTES)
-		s->changed(sqlite3_value_blob(argv[0]), s->changed_opaque);
-}
-
-bool store_watch(struct store *s, store_changed_fn *fn, void *opaque, GError **error)
-{
-	s->changed = fn;
-	s->changed_opaque = opaque;
-	return !fn || store_exec(s, watch_sql, error);
-}
-
-static bool store_functions(struct store *s, GError **error)
-{
-	const int flags = SQLITE_UTF8 | SQLITE_INNOCUOUS;
-
-	if (sqlite3_create_function(s->db, "author", 0, flags, s, sql_author, NULL, NULL) ==
-		    SQLITE_OK &&
-	    sqlite3_create_function(s->db, "restored", 0, flags, s, sql_restored, NULL, NULL) ==
-		    SQLITE_OK &&
-	    sqlite3_create_function(s->db, "changed", 1, flags, s, sql_changed, NULL, NULL) ==
-		    SQLITE_OK)
-		return true;
-	return store_error(s, "open", error);
-}
-
-void store_set_author(struct store *s, const char *who)
-{
-	s->author = who;
-}
-
-const char *store_author(const struct store *s)
-{
-	return s->author;
-}
-
-void store_set_restored(struct store *s, unsigned number)
-{
-	s->restored = number;
-}
-
 static void statement_free(void *st)
 {
 	sqlite3_finalize(st);
@@ -259,9 +202,10 @@ static void statement_free(void *st)
 struct store *store_open(const char *path, GError **error)
 {
 	struct store *s = g_new0(struct store, 1);
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
 
 	s->path = g_strdup(path);
+	s->st = g_new0(sqlite3_stmt *, N_STATEMENTS);
 	s->others = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, statement_free);
 	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK) {
 		store_error(s, "open", error);
@@ -277,6 +221,9 @@ struct store *store_open(const char *path, GError **error)
 			   "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF", error) ||
 	    !store_writable(s, error) || !store_prepare(s, error))
 		goto fail;
+	if (*sqlite3_db_filename(s->db, "main") && !(s->sync = store_sync_new(path, error)))
+		goto fail;
+	sqlite3_wal_hook(s->db, on_commit, s);
 	return s;
 fail:
 	store_close(s);
@@ -287,10 +234,12 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	store_sync_free(s->sync);
 	for (unsigned i = 0; i < N_STATEMENTS; i++)
 		sqlite3_finalize(s->st[i]);
 	g_hash_table_unref(s->others);
 	sqlite3_close(s->db);
+	g_free(s->st);
 	g_free(s->path);
 	g_free(s);
 }
@@ -315,14 +264,26 @@ sqlite3_stmt *store_statement(struct store *s, const char *text, GError **error)
 	return st;
 }
 
-bool store_run(struct store *s, sqlite3_stmt *st, const char *what, GError **error)
+static bool run(struct store *s, sqlite3_stmt *st, bool soon, const char *what, GError **error)
 {
-	bool ok = sqlite3_step(st) == SQLITE_DONE;
+	bool ok;
 
+	store_mode(s, soon);
+	ok = sqlite3_step(st) == SQLITE_DONE;
 	if (!ok)
 		store_error(s, what, error);
 	store_reset(st);
 	return ok;
+}
+
+bool store_run(struct store *s, sqlite3_stmt *st, const char *what, GError **error)
+{
+	return run(s, st, false, what, error);
+}
+
+bool store_run_soon(struct store *s, sqlite3_stmt *st, const char *what, GError **error)
+{
+	return run(s, st, true, what, error);
 }
 
 void store_reset(sqlite3_stmt *st)
@@ -347,18 +308,38 @@ static void bind_all(sqlite3_stmt *st, const char *types, va_list ap)
 	}
 }
 
+static sqlite3_stmt *statement_bind(struct store *s, const char *text, const char *types,
+				    va_list ap, GError **error)
+{
+	sqlite3_stmt *st = store_statement(s, text, error);
+
+	if (st)
+		bind_all(st, types, ap);
+	return st;
+}
+
 bool store_write(struct store *s, GError **error, const char *what, const char *text,
 		 const char *types, ...)
 {
-	sqlite3_stmt *st = store_statement(s, text, error);
+	sqlite3_stmt *st;
 	va_list ap;
 
-	if (!st)
-		return false;
 	va_start(ap, types);
-	bind_all(st, types, ap);
+	st = statement_bind(s, text, types, ap, error);
 	va_end(ap);
-	return store_run(s, st, what, error);
+	return st && store_run(s, st, what, error);
+}
+
+bool store_write_soon(struct store *s, GError **error, const char *what, const char *text,
+		      const char *types, ...)
+{
+	sqlite3_stmt *st;
+	va_list ap;
+
+	va_start(ap, types);
+	st = statement_bind(s, text, types, ap, error);
+	va_end(ap);
+	return st && store_run_soon(s, st, what, error);
 }
 
 int64_t store_last_id(struct store *s)
@@ -366,9 +347,20 @@ int64_t store_last_id(struct store *s)
 	return sqlite3_last_insert_rowid(s->db);
 }
 
+static bool begin(struct store *s, bool soon, GError **error)
+{
+	store_mode(s, soon);
+	return store_exec(s, "BEGIN IMMEDIATE", error);
+}
+
 bool store_begin(struct store *s, GError **error)
 {
-	return store_exec(s, "BEGIN IMMEDIATE", error);
+	return begin(s, false, error);
+}
+
+bool store_begin_soon(struct store *s, GError **error)
+{
+	return begin(s, true, error);
 }
 
 bool store_commit(struct store *s, GError **error)
@@ -448,8 +440,12 @@ bool store_set_state(struct store *s, const uint8_t uuid[UUID_BYTES], int state,
 bool store_next_id(struct store *s, int *ret, GError **error)
 {
 	sqlite3_stmt *st = s->st[ST_NEXT_ID];
-	bool ok = sqlite3_step(st) == SQLITE_ROW;
-	int id = ok ? sqlite3_column_int(st, 0) : 0;
+	bool ok;
+	int id;
+
+	store_mode(s, true);
+	ok = sqlite3_step(st) == SQLITE_ROW;
+	id = ok ? sqlite3_column_int(st, 0) : 0;
 
 	/* RETURNING gives its row before the commit: only the next step writes it. */
 	ok = ok && sqlite3_step(st) == SQLITE_DONE;
@@ -465,8 +461,8 @@ void store_note_id(struct store *s, int id)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!store_write(s, &error, "note an id",
-			 "UPDATE counters SET value = ?1 WHERE name = 'domain-id' AND value < ?1",
-			 "i", (int64_t)id))
+	if (!store_write_soon(s, &error, "note an id",
+			      "UPDATE counters SET value = ?1"
+			      " WHERE name = 'domain-id' AND value < ?1", "i", (int64_t)id))
 		g_warning("%s", error->message);
 }

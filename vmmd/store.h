@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What must outlive the daemon, in SQLite.  Each change is one transaction
- * that is on the disk when the function returns: success may be told to the
- * client.  Owner: the main thread.
+ * What must outlive the daemon, in SQLite.  Each change is one transaction.
+ * When the function returns a kill of the daemon leaves it; the answer to a call
+ * waits until a power cut does, too (server.h).  What files are changed after
+ * lies between store_begin() and store_commit(), or is an intent (journal.h):
+ * those are on the disk when they return.  Owner: the main thread.
  */
 #pragma once
 
@@ -42,8 +44,20 @@ void store_close(struct store *store);
  * between is followed by a rollback.  A commit that fails has rolled back.
  */
 bool store_begin(struct store *store, GError **error);
+/* Its commit is on the disk soon, like a single change. */
+bool store_begin_soon(struct store *store, GError **error);
 bool store_commit(struct store *store, GError **error);
 void store_rollback(struct store *store);
+
+/* How many commits there were. */
+uint64_t store_commits(const struct store *store);
+bool store_is_synced(const struct store *store);
+/*
+ * fn is told when all that has been committed is on the disk, from the main
+ * loop or store_close(); error: the disk has failed.
+ */
+typedef void store_synced_fn(const GError *error, void *opaque);
+void store_when_synced(struct store *store, store_synced_fn *fn, void *opaque);
 
 typedef void store_domain_fn(const struct store_domain *row, void *opaque);
 

@@ -138,6 +138,21 @@ void rpc_reply(struct rpc_conn *conn, const struct frame_header *call, xdrproc_t
 	rpc_reply_fds(conn, call, proc, ret, NULL, 0);
 }
 
+GBytes *rpc_reply_encode(const struct frame_header *call, xdrproc_t proc, const void *ret,
+			 GError **error)
+{
+	struct frame_header h = answer_to(call, FRAME_REPLY, FRAME_OK);
+	remote_none none = { 0 };
+
+	return ret ? frame_encode(&h, 0, proc, ret, error)
+		   : frame_encode(&h, 0, (xdrproc_t)xdr_remote_none, &none, error);
+}
+
+void rpc_reply_send(struct rpc_conn *conn, GBytes *reply)
+{
+	conn_send(conn, reply);
+}
+
 void rpc_reply_none(struct rpc_conn *conn, const struct frame_header *call)
 {
 	remote_none none = { 0 };

@@ -90,6 +90,10 @@ GError *rpc_message_error(const struct rpc_message *msg);
 void rpc_reply(struct rpc_conn *conn, const struct frame_header *call, xdrproc_t proc,
 	       const void *ret);
 void rpc_reply_none(struct rpc_conn *conn, const struct frame_header *call);
+/* The two halves of both: for an answer that has to wait.  ret NULL: there is nothing in it. */
+GBytes *rpc_reply_encode(const struct frame_header *call, xdrproc_t proc, const void *ret,
+			 GError **error);
+void rpc_reply_send(struct rpc_conn *conn, GBytes *reply);	/* takes reply */
 /* Takes the descriptors: they are closed when sent. */
 void rpc_reply_fds(struct rpc_conn *conn, const struct frame_header *call, xdrproc_t proc,
 		   const void *ret, const int *fds, unsigned n_fds);
