@@ -7,6 +7,7 @@
 #include "libvmm/util/error.h"
 #include "libvmm/util/fault.h"
 #include "vmmd/cgroup.h"
+#include "vmmd/cid.h"
 #include "vmmd/console-log.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
@@ -214,7 +215,7 @@ static domain_def *live_new(struct domain *dom, const domain_def *def, GError **
 	live = domain_def_copy(def);
 	live->id = id;
 	live_fill(dom, live);
-	return g_steal_pointer(&live);
+	return cid_choose(dom->daemon, dom, live, error) ? g_steal_pointer(&live) : NULL;
 }
 
 static bool start_begin(struct domain *dom, const domain_def *def, bool paused, GError **error)

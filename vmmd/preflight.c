@@ -18,6 +18,7 @@
 
 #include "libvmm/host/node.h"
 #include "libvmm/util/cleanup.h"
+#include "vmmd/cid.h"
 #include "vmmd/graph.h"
 #include "vmmd/imagehead.h"
 
@@ -239,6 +240,16 @@ static void check_forward(const struct flight *f, const char *alias, const struc
 	}
 }
 
+static void check_vsock(const struct flight *f)
+{
+	const struct vsock_def *v = f->def->vsock;
+	const struct domain *user = v && !v->auto_cid ? cid_user(f->daemon, v->cid, f->dom) : NULL;
+
+	if (user)
+		find(f, PREFLIGHT_NO_START, "vsock: domain '%s' runs with <cid address='%u'/>",
+		     user->name, v->cid);
+}
+
 static void check_net(const struct flight *f)
 {
 	for (unsigned i = 0; i < f->def->ifaces->len; i++) {
@@ -347,6 +358,7 @@ void preflight(struct daemon *daemon, const domain_def *def, const struct domain
 
 	check_paths(&f);
 	check_net(&f);
+	check_vsock(&f);
 	check_cpus(&f);
 	check_memory(&f);
 }

@@ -79,6 +79,7 @@ static bool same_shape(const domain_def *was, const domain_def *is, GError **err
 		{ "number of channels", was->channels->len, is->channels->len },
 		{ "number of random number devices", was->rngs->len, is->rngs->len },
 		{ "<memballoon>", was->balloon.none, is->balloon.none },
+		{ "<vsock>", was->vsock != NULL, is->vsock != NULL },
 	};
 
 	if (memcmp(was->uuid, is->uuid, UUID_BYTES) != 0)

@@ -134,6 +134,7 @@ static bool spawn(const struct daemon *daemon, enum supervised what, const char 
 	const char *argv[] = { daemon->worker_path, "--control-fd=3", "--status-fd=4",
 			       "--name", name, "--uuid", uuid_text,
 			       what == SUPERVISED_NETWORK ? "--network" : NULL, NULL };
+	g_autofree char *path = supervisor_folder(daemon, what, uuid_text);
 	auto_close int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	auto_close int control = control_listen(folder, error);
 	auto_close int status = -1, said = -1;
@@ -147,7 +148,7 @@ static bool spawn(const struct daemon *daemon, enum supervised what, const char 
 		return error_errno(error, errno, "open the worker's status file");
 	sources[0] = control;
 	sources[1] = status;
-	if (g_spawn_async_with_pipes_and_fds(daemon->run_dir, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
+	if (g_spawn_async_with_pipes_and_fds(path, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
 					     child_set_up, NULL, null, said, said, sources, targets,
 					     2, ret, NULL, NULL, NULL, &why))
 		return true;

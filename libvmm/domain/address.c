@@ -118,5 +118,7 @@ bool domain_def_fill(domain_def *def, GError **error)
 	FILL_ALIASES(def->rngs, struct rng_def, "rng");
 	fill_controllers(def->controllers);
 	fill_alias(&def->balloon.alias, "balloon", 0);
+	if (def->vsock)
+		fill_alias(&def->vsock->alias, "vsock", 0);
 	return domain_def_check(def, error);
 }

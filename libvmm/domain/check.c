@@ -190,13 +190,14 @@ static bool check_slots(const struct domain_def *def, GError **error)
 	for (unsigned i = 0; i < def->consoles->len; i++)
 		console |= ((const struct chardev_def *)def->consoles->pdata[i])->target ==
 			   CHARDEV_TARGET_VIRTIO;
-	used = def->disks->len + def->ifaces->len + def->rngs->len + !def->balloon.none + console;
+	used = def->disks->len + def->ifaces->len + def->rngs->len + !def->balloon.none + console +
+	       !!def->vsock;
 	return used <= DOMAIN_VIRTIO_MAX ||
 	       error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-			 "%u disks, %u interfaces, %u rngs, %u balloon and %u console device are "
-			 "%u virtio devices; machine 'microvm' has room for %u",
+			 "%u disks, %u interfaces, %u rngs, %u balloon, %u console and %u vsock "
+			 "device are %u virtio devices; machine 'microvm' has room for %u",
 			 def->disks->len, def->ifaces->len, def->rngs->len, !def->balloon.none,
-			 console, used, DOMAIN_VIRTIO_MAX);
+			 console, !!def->vsock, used, DOMAIN_VIRTIO_MAX);
 }
 
 static bool check_controllers(const struct domain_def *def, GError **error)
@@ -251,7 +252,8 @@ static bool check_aliases(const struct domain_def *def, GError **error)
 	       ALIASES_ADD(seen, def->channels, struct chardev_def, error) &&
 	       ALIASES_ADD(seen, def->rngs, struct rng_def, error) &&
 	       ALIASES_ADD(seen, def->controllers, struct controller_def, error) &&
-	       alias_add(seen, def->balloon.none ? NULL : def->balloon.alias, error);
+	       alias_add(seen, def->balloon.none ? NULL : def->balloon.alias, error) &&
+	       alias_add(seen, def->vsock ? def->vsock->alias : NULL, error);
 }
 
 bool domain_def_check(const struct domain_def *def, GError **error)

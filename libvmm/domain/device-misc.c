@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Small devices: rng, memballoon, controller; and what all devices share. */
+/* Small devices: rng, memballoon, vsock, controller; and what all devices share. */
 #include "config.h"
 #include "libvmm/domain/domain-priv.h"
 
@@ -16,12 +16,15 @@ static const char *const rng_models[] = { "virtio" };
 static const char *const rng_backends[] = { "random" };
 static const char *const rng_sources[] = { "/dev/urandom", "/dev/random", "/dev/hwrng" };
 static const char *const balloon_models[] = { "virtio", "none" };
+static const char *const vsock_models[] = { "virtio" };
 static const char *const controller_names[] = { "virtio-serial", "usb" };
 static const char *const usb_models[] = { "none" };
 
 static_assert(ARRAY_SIZE(controller_names) == N_CONTROLLER_TYPES, "a name for each");
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(rng_def, rng_def_free)
+typedef struct vsock_def vsock_def;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(vsock_def, vsock_def_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(controller_def, controller_def_free)
 
 /* ---- what all devices share ---- */
@@ -218,6 +221,63 @@ void balloon_def_format(struct xml_out *out, const struct balloon_def *b, unsign
 	}
 	if (!b->none)
 		alias_format(out, b->alias, flags);
+	xml_end(out);
+}
+
+/* ---- vsock ---- */
+
+void vsock_def_free(struct vsock_def *v)
+{
+	if (!v)
+		return;
+	g_free(v->alias);
+	g_free(v);
+}
+
+/* Without auto= a given address is meant to stay.  One that was chosen belongs to its run. */
+static bool parse_cid(const xmlNode *node, unsigned flags, struct vsock_def *v, GError **error)
+{
+	unsigned cid = 0;
+
+	v->auto_cid = true;
+	if (!node)
+		return true;
+	if (!xml_expect(node, "auto address", "", error) ||
+	    !xml_attr_uint(node, "address", DOMAIN_CID_FIRST, DOMAIN_CID_LAST, &cid, error))
+		return false;
+	v->auto_cid = !cid;
+	if (!xml_attr_bool(node, "auto", "yes", "no", &v->auto_cid, error))
+		return false;
+	if (!v->auto_cid && !cid)
+		return xml_error(node, VMM_ERR_XML, error,
+				 "auto='no' needs an address='%u' or higher", DOMAIN_CID_FIRST);
+	v->cid = v->auto_cid && !(flags & DOMAIN_PARSE_LIVE) ? 0 : cid;
+	return true;
+}
+
+struct vsock_def *vsock_def_parse(const xmlNode *node, unsigned flags, GError **error)
+{
+	g_autoptr(vsock_def) v = g_new0(struct vsock_def, 1);
+	unsigned model = 0;
+
+	if (!xml_expect(node, "model", "cid" DEVICE_CHILDREN, error) ||
+	    !XML_ATTR_ENUM(node, "model", vsock_models, &model, error) ||
+	    !parse_cid(xml_child(node, "cid"), flags, v, error) ||
+	    !device_parse_common(node, flags, &v->alias, NULL, error))
+		return NULL;
+	return g_steal_pointer(&v);
+}
+
+void vsock_def_format(struct xml_out *out, const struct vsock_def *v, unsigned flags)
+{
+	xml_begin(out, "vsock");
+	xml_put(out, "model", vsock_models[0]);
+	xml_begin(out, "cid");
+	xml_put(out, "auto", v->auto_cid ? "yes" : "no");
+	if (v->cid && (!v->auto_cid || flags & DOMAIN_FORMAT_LIVE))
+		xml_putf(out, "address", "%u", v->cid);
+	xml_end(out);
+	alias_format(out, v->alias, flags);
 	xml_end(out);
 }
 

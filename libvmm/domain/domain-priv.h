@@ -56,6 +56,9 @@ struct chardev_def *chardev_def_mirror(const struct chardev_def *dev, enum chard
 
 struct rng_def *rng_def_parse(const xmlNode *node, unsigned flags, GError **error);
 void rng_def_format(struct xml_out *out, const struct rng_def *rng, unsigned flags);
+struct vsock_def *vsock_def_parse(const xmlNode *node, unsigned flags, GError **error);
+void vsock_def_format(struct xml_out *out, const struct vsock_def *vsock, unsigned flags);
+void vsock_def_free(struct vsock_def *vsock);
 typedef struct rng_def rng_def;
 void rng_def_free(void *rng);
 

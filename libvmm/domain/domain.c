@@ -59,6 +59,7 @@ void domain_def_free(domain_def *def)
 	g_ptr_array_unref(def->consoles);
 	g_ptr_array_unref(def->channels);
 	g_ptr_array_unref(def->rngs);
+	vsock_def_free(def->vsock);
 	g_ptr_array_unref(def->controllers);
 	g_free(def->balloon.alias);
 	g_free(def);
@@ -234,6 +235,14 @@ static bool parse_emulator(const xmlNode *node, struct domain_def *def, GError *
 	       (xml_expect(node, "", NULL, error) && xml_text_path(node, &def->emulator, error));
 }
 
+static bool parse_vsock(const xmlNode *node, struct domain_def *def, unsigned flags,
+			GError **error)
+{
+	if (node)
+		def->vsock = vsock_def_parse(node, flags, error);
+	return !node || def->vsock;
+}
+
 static bool parse_devices(const xmlNode *node, struct domain_def *def, unsigned flags,
 			  GError **error)
 {
@@ -241,7 +250,7 @@ static bool parse_devices(const xmlNode *node, struct domain_def *def, unsigned 
 		return true;
 	return xml_expect(node, "",
 			  "emulator disk* interface* serial* console* channel* rng* controller* "
-			  "memballoon", error) &&
+			  "memballoon vsock", error) &&
 	       xml_go_on(node, parse_emulator(xml_child(node, "emulator"), def, error), error) &&
 	       PARSE_ALL(node, "disk", def->disks, disk_def_parse(n_, flags, error)) &&
 	       PARSE_ALL(node, "interface", def->ifaces, iface_def_parse(n_, flags, error)) &&
@@ -255,7 +264,8 @@ static bool parse_devices(const xmlNode *node, struct domain_def *def, unsigned 
 	       PARSE_ALL(node, "controller", def->controllers,
 			 controller_def_parse(n_, flags, error)) &&
 	       xml_go_on(node, balloon_def_parse(xml_child(node, "memballoon"), flags,
-						 &def->balloon, error), error);
+						 &def->balloon, error), error) &&
+	       xml_go_on(node, parse_vsock(xml_child(node, "vsock"), def, flags, error), error);
 }
 
 /* Writing may need more bytes than reading did, for what must be escaped. */
@@ -389,6 +399,8 @@ static void format_devices(struct xml_out *out, const struct domain_def *def, un
 	FORMAT_ALL(out, def->channels, chardev_def_format);
 	balloon_def_format(out, &def->balloon, flags);
 	FORMAT_ALL(out, def->rngs, rng_def_format);
+	if (def->vsock)
+		vsock_def_format(out, def->vsock, flags);
 	xml_end(out);
 }
 

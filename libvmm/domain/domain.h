@@ -25,6 +25,8 @@
 #define DOMAIN_DEVICES_MAX 128u			/* of one class */
 #define DOMAIN_SERIALS_MAX 2u			/* COM1, COM2 */
 #define DOMAIN_VIRTIO_MAX 17u			/* devices; all consoles and channels are one */
+#define DOMAIN_CID_FIRST 3u			/* of guests: 2 is the host */
+#define DOMAIN_CID_LAST 0xfffffffeu
 #define DOMAIN_VMM_NS "https://libvmm.org/xmlns/domain/1.0"
 
 enum tristate { TRISTATE_ABSENT, TRISTATE_ON, TRISTATE_OFF };
@@ -229,6 +231,12 @@ struct balloon_def {
 	char *alias;			/* "balloon0" */
 };
 
+struct vsock_def {
+	bool auto_cid;			/* vmmd chooses one for each run */
+	uint32_t cid;			/* 0: AUTO, and it does not run */
+	char *alias;			/* "vsock0" */
+};
+
 enum controller_type { CONTROLLER_VIRTIO_SERIAL, CONTROLLER_USB, N_CONTROLLER_TYPES };
 
 struct controller_def { /* nothing to build: ports share one virtio-console device */
@@ -301,6 +309,7 @@ struct domain_def {
 	GPtrArray *rngs;
 	GPtrArray *controllers;
 	struct balloon_def balloon;
+	struct vsock_def *vsock;	/* NULL: none */
 };
 typedef struct domain_def domain_def;
 

@@ -113,6 +113,7 @@ static const struct hint {
 	{ "on_crash/coredump-destroy", "use destroy, restart or preserve" },
 	{ "on_crash/coredump-restart", "use destroy, restart or preserve" },
 	/* devices */
+	{ "vsock/address", "use <cid auto='no' address='N'/> in it" },
 	{ "devices/graphics", CONSOLE_ONLY },
 	{ "devices/video", CONSOLE_ONLY },
 	{ "devices/input", CONSOLE_ONLY },
@@ -126,7 +127,6 @@ static const struct hint {
 	{ "devices/smartcard", "the machine has no USB; leave it out" },
 	{ "devices/tpm", "the machine has no TPM; leave it out" },
 	{ "devices/filesystem", USE_SHARE },
-	{ "devices/vsock", "use <channel type='unix'> with a virtio target" },
 	{ "devices/watchdog", "use <on_crash> and watch the guest from outside" },
 	{ "devices/panic", "a triple fault already is a crash; add panic=-1 to <cmdline>" },
 	{ "devices/shmem", "use a <channel>" },
@@ -265,11 +265,15 @@ static const struct hint {
 	{ "target/type=pci-serial", "use type='isa-serial'" },
 	{ "target/type=*", "use isa-serial for <serial>, serial or virtio for <console>, "
 			   "virtio for <channel>" },
-	/* rng, balloon, controller */
+	/* rng, balloon, vsock, controller */
 	{ "backend/model=egd", "use model='random'" },
 	{ "backend/model=builtin", "use model='random'" },
 	{ "rng/model=*", "use model='virtio'" },
 	{ "memballoon/model=*", "use model='virtio' or 'none'" },
+	{ "vsock/model=*", "use model='virtio'" },
+	{ "vsock/driver", "leave it out" },
+	{ "vsock/source", "its sockets are in the run folder of the domain; leave it out" },
+	{ "vsock/acpi", "leave it out" },
 	{ "controller/type=pci", NO_PCI },
 	{ "controller/type=*", "disks need none; leave it out" },
 	{ "controller/driver", "leave it out" },
@@ -327,8 +331,8 @@ static const struct place {
 	{ "<emulatorpin>, within <cputune>", "", "cpuset" },
 	{ "<numatune>", "memory", "" },
 	{ "<pm>", "suspend-to-mem suspend-to-disk", "" },
-	{ "<devices>", "disk interface serial console channel rng controller memballoon emulator",
-	  "" },
+	{ "<devices>", "disk interface serial console channel rng controller memballoon vsock "
+	  "emulator", "" },
 	{ "<disk>", "readonly shareable backingStore iotune", "device" },
 	{ "<driver>, within <disk>", "",
 	  "cache io discard detect_zeroes error_policy rerror_policy queues" },
@@ -343,6 +347,8 @@ static const struct place {
 	{ "<rng>", "rate", "" },
 	{ "<rate>, within <rng>", "", "bytes period" },
 	{ "<memballoon>", "stats", "autodeflate freePageReporting" },
+	{ "<vsock>", "cid", "" },
+	{ "<cid>, within <vsock>", "", "auto address" },
 	{ "<boot>", "", "order" },
 };
 

@@ -30,6 +30,7 @@
 #include "libvmm/device/serial.h"
 #include "libvmm/device/virtio-mmio.h"
 #include "libvmm/device/virtio.h"
+#include "libvmm/device/vsock.h"
 #include "libvmm/domain/domain.h"
 #include "libvmm/kvm/irq.h"
 #include "libvmm/machine/layout.h"
@@ -43,6 +44,8 @@
 
 /* What the definition may hold has a place on the bus. */
 _Static_assert(DOMAIN_VIRTIO_MAX == LAYOUT_VIRTIO_MMIO_MAX, "libvmm/domain and libvmm/machine");
+_Static_assert(DOMAIN_CID_FIRST == VSOCK_CID_FIRST && DOMAIN_CID_LAST == VSOCK_CID_LAST,
+	       "libvmm/domain and libvmm/device");
 
 #define FORWARDS_MAX 4096 /* ports of one interface, ranges expanded */
 
@@ -607,6 +610,23 @@ static bool build_balloon(struct machine *m, const struct domain_def *def, GErro
 	return virtio_add(m, m->balloon, error);
 }
 
+static bool build_vsock(struct machine *m, const struct vsock_def *def,
+			const struct machine_host *host, GError **error)
+{
+	g_autofree char *thread = g_strdup_printf("%.9s/vsock", m->name);
+	struct vsock_opts opts = { .name = def->alias, .cid = def->cid };
+
+	if (!host->vsock)
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "a <vsock> has its sockets in the run folder that vmmd gives a "
+				 "domain: start it by vmmd");
+	opts.listen_fd = host->vsock->listen_fd;
+	opts.door_fd = host->vsock->door_fd;
+	m->vsock_thread = owner_thread_new(thread);
+	return virtio_add(m, vsock_new(&opts, m->mem, owner_thread_context(m->vsock_thread),
+				       error), error);
+}
+
 static bool build_virtio(struct machine *m, const struct domain_def *def,
 			 const struct machine_host *host, GError **error)
 {
@@ -629,7 +649,8 @@ static bool build_virtio(struct machine *m, const struct domain_def *def,
 	for (unsigned i = 0; i < def->rngs->len; i++)
 		if (!build_rng(m, g_ptr_array_index(def->rngs, i), error))
 			return false;
-	return build_console(m, def, host, error) && build_balloon(m, def, error);
+	return build_console(m, def, host, error) && build_balloon(m, def, error) &&
+	       (!def->vsock || build_vsock(m, def->vsock, host, error));
 }
 
 /* ---- what the guest boots ---- */
@@ -727,6 +748,7 @@ void machine_free(struct machine *m)
 	for (unsigned i = 0; i < m->devices->len; i++)
 		device_free(g_ptr_array_index(m->devices, i));
 	g_ptr_array_unref(m->devices);
+	owner_thread_free(m->vsock_thread);
 	g_ptr_array_unref(m->disks);
 	g_ptr_array_unref(m->nets);
 	g_ptr_array_unref(m->hubs);

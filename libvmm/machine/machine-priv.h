@@ -62,6 +62,7 @@ struct machine {
 	GPtrArray *disks, *nets, *hubs;	/* of the structs above */
 	GSource *links_up;		/* nets.c; NULL: no link is bounced */
 	struct virtio_device *balloon;	/* NULL: none */
+	struct owner_thread *vsock_thread;	/* NULL: no vsock */
 	struct head_switch *switching;	/* disk.c; NULL: none */
 	unsigned disk_works;		/* disk-job.c: on their way */
 	struct save *save;		/* save.c; NULL: none under way */

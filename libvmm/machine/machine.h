@@ -19,6 +19,11 @@ struct hub;
 struct machine;
 struct recorder;
 
+/* Of a vsock (device/vsock.h): where clients of the host come, and who connects to its services. */
+struct machine_vsock {
+	int listen_fd, door_fd;
+};
+
 /* What the machine needs from outside its process; opaque comes back in each call. */
 struct machine_host {
 	struct block_opener opener;	/* kernel, initrd, disks, /dev/kvm, output files */
@@ -30,6 +35,7 @@ struct machine_host {
 	 */
 	bool (*open_tap)(void *opaque, const char *alias, unsigned queues, int *ret_fds,
 			 char **ret_ifname, GError **error);
+	const struct machine_vsock *vsock;	/* taken with a vsock; NULL: it has none */
 	struct recorder *recorder;	/* of what consoles say, outlives the machine; NULL */
 	void *opaque;
 };

@@ -10,6 +10,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "vmmd/worker/sandbox.h"
+#include "vmmd/worker/vsock-door.h"
 
 #define OPEN_TIMEOUT_MS 30000
 /* Worker of domain id N runs as this uid + N: a user of its own, that owns nothing. */
@@ -103,10 +104,19 @@ static bool uses_host_network(const struct domain_def *def)
 	return false;
 }
 
+static bool vsock_start(const struct domain_def *def, struct machine_vsock *ret, GError **error)
+{
+	char uuid_text[UUID_TEXT_BYTES];
+
+	uuid_to_text(def->uuid, uuid_text);
+	return vsock_door_start(uuid_text, ret, error);
+}
+
 static bool start(struct control *c, const worker_start_args *args, int state_fd, int log_fd,
 		  GError **error)
 {
-	const struct machine_host host = {
+	struct machine_vsock vsock;
+	struct machine_host host = {
 		.opener = { .open = host_open, .opaque = c },
 		.listen = host_listen,
 		.open_tap = host_open_tap,
@@ -118,6 +128,9 @@ static bool start(struct control *c, const worker_start_args *args, int state_fd
 
 	if (!def)
 		return false;
+	if (def->vsock && !vsock_start(def, &vsock, error))
+		return false;
+	host.vsock = def->vsock ? &vsock : NULL;
 	if (!sandbox_enter(&(struct sandbox_opts){ .uid = uid, .gid = uid,
 						   .host_network = uses_host_network(def) }, error))
 		return false;

@@ -37,6 +37,7 @@
 /* any folder that exists: a tmpfs covers it in our namespace only */
 #define JAIL_DIR "/tmp"
 #define RESOLV_CONF "/etc/resolv.conf"
+#define FOLDER "/folder"
 
 static bool file_write(const char *path, const char *text)
 {
@@ -80,8 +81,17 @@ static bool root_swap(void)
 	       chdir("/") == 0;
 }
 
+/* By its own name it may be hidden by now; nobody can mount over "." */
+static bool folder_bind(GError **error)
+{
+	if (mkdir(JAIL_DIR FOLDER, 0700) < 0 ||
+	    mount(".", JAIL_DIR FOLDER, NULL, MS_BIND, NULL) < 0)
+		return error_errno(error, errno, "sandbox: keep the working folder");
+	return true;
+}
+
 /* An empty tmpfs becomes our root; the host's tree is detached, not merely hidden. */
-static bool root_empty(GError **error)
+static bool root_empty(bool keep_folder, GError **error)
 {
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return error_errno(error, errno, "sandbox: make mounts private%s",
@@ -90,11 +100,15 @@ static bool root_empty(GError **error)
 		  "size=64k,mode=0755") < 0)
 		return error_errno(error, errno, "sandbox: mount an empty root");
 	resolv_conf_bind();
+	if (keep_folder && !folder_bind(error))
+		return false;
 	if (chdir(JAIL_DIR) < 0 || !root_swap())
 		return error_errno(error, errno, "sandbox: change the root");
 	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		  NULL) < 0)
 		return error_errno(error, errno, "sandbox: make the empty root read-only");
+	if (keep_folder && chdir(FOLDER) < 0)
+		return error_errno(error, errno, "sandbox: enter the working folder");
 	return true;
 }
 
@@ -115,7 +129,7 @@ static bool namespaces_enter(const struct sandbox_opts *o, GError **error)
 			  g_strerror(errno));
 		return true;
 	}
-	return root_empty(error);
+	return root_empty(o->keep_folder, error);
 }
 
 static bool privileges_drop(const struct sandbox_opts *o, GError **error)
@@ -180,6 +194,7 @@ static const int allowed[] = {
 	SCMP_SYS(copy_file_range), SCMP_SYS(io_uring_enter),
 	/* waiting */
 	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(select), SCMP_SYS(pselect6), SCMP_SYS(eventfd2),
+	SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait),
 	SCMP_SYS(pipe2), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
 	SCMP_SYS(timerfd_gettime), SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep), SCMP_SYS(futex),
 	SCMP_SYS(restart_syscall), SCMP_SYS(sched_yield), SCMP_SYS(membarrier),
@@ -214,16 +229,36 @@ static const int fatal[] = {
 /* _IOC_TYPE: KVM's; TUN, FIONBIO and terminals; block devices. */
 static const scmp_datum_t ioctl_types[] = { 0xae, 0x54, 0x12 };
 
+/* Memory, a message, the end: what the C library may want is here, too. */
+static const int door_allowed[] = {
+	SCMP_SYS(recvfrom), SCMP_SYS(sendmsg), SCMP_SYS(connect), SCMP_SYS(close), SCMP_SYS(write),
+	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(getpid),
+	SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(sched_yield), SCMP_SYS(clock_gettime),
+	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
+	SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group),
+};
+
+/* Never executable memory: injected code has nowhere to be. */
+static int filter_add_memory(scmp_filter_ctx f)
+{
+	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+				 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+
+	return r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+}
+
+static int filter_add_socket(scmp_filter_ctx f, int family)
+{
+	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+}
+
 /* Calls that are fine with some arguments only. */
 static int filter_add_conditions(scmp_filter_ctx f)
 {
-	int r = 0;
+	int r = filter_add_socket(f, AF_INET) ?: filter_add_socket(f, AF_INET6);
 
-	/* Never executable memory: injected code has nowhere to be. */
-	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-				  SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-				  SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	/* Threads, not processes.  clone3's flags can't be seen: glibc falls back on ENOSYS. */
 	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 				  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
@@ -231,10 +266,6 @@ static int filter_add_conditions(scmp_filter_ctx f)
 	/* libslirp reads resolv.conf again when it changes. */
 	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
 				  SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT, O_RDONLY));
-	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				  SCMP_A0(SCMP_CMP_EQ, AF_INET));
-	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				  SCMP_A0(SCMP_CMP_EQ, AF_INET6));
 	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
 				  SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
 	for (size_t i = 0; !r && i < ARRAY_SIZE(ioctl_types); i++)
@@ -243,16 +274,17 @@ static int filter_add_conditions(scmp_filter_ctx f)
 	return r;
 }
 
-bool sandbox_lock(GError **error)
+/* calls, and what only an intruder would try; more: calls with conditions. */
+static bool filter_load(const int *calls, size_t n, int (*more)(scmp_filter_ctx), GError **error)
 {
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int r = f ? 0 : -ENOMEM;
+	int r = f ? filter_add_memory(f) : -ENOMEM;
 
-	for (size_t i = 0; !r && i < ARRAY_SIZE(allowed); i++)
-		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
+	for (size_t i = 0; !r && i < n; i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, calls[i], 0);
 	for (size_t i = 0; !r && i < ARRAY_SIZE(fatal); i++)
 		r = seccomp_rule_add(f, SCMP_ACT_KILL_PROCESS, fatal[i], 0);
-	r = r ?: filter_add_conditions(f);
+	r = r ?: more(f);
 	r = r ?: seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
 	r = r ?: seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	r = r ?: seccomp_load(f);
@@ -260,4 +292,19 @@ bool sandbox_lock(GError **error)
 	/* The filter's rules were the last of what only the start needs. */
 	malloc_trim(0);
 	return r ? error_errno(error, r, "sandbox: load the seccomp filter") : true;
+}
+
+bool sandbox_lock(GError **error)
+{
+	return filter_load(allowed, ARRAY_SIZE(allowed), filter_add_conditions, error);
+}
+
+static int door_add_conditions(scmp_filter_ctx f)
+{
+	return filter_add_socket(f, AF_UNIX);
+}
+
+bool sandbox_lock_door(GError **error)
+{
+	return filter_load(door_allowed, ARRAY_SIZE(door_allowed), door_add_conditions, error);
 }

@@ -9,6 +9,7 @@
 struct sandbox_opts {
 	uid_t uid, gid;		/* to become when we are root; 0: stay */
 	bool host_network;	/* user-mode networking connects from here */
+	bool keep_folder;	/* the working folder stays what it is, and all that is there */
 };
 
 /*
@@ -25,3 +26,5 @@ bool sandbox_enter(const struct sandbox_opts *opts, GError **error);
  * what only an intruder would try (execve, ptrace, mount, ...) ends the process.
  */
 bool sandbox_lock(GError **error);
+/* The same of a vsock's door: it receives, connects to Unix sockets and sends, no more. */
+bool sandbox_lock_door(GError **error);
