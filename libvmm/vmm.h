@@ -68,14 +68,17 @@ enum vmm_connect_flags {
 };
 
 /*
- * uri: vmm:///system, vmm:///session, vmm+unix:///system?socket=PATH, or NULL
- * for $VMM_DEFAULT_URI, $LIBVIRT_DEFAULT_URI, else system for root and
+ * uri: vmm:///system, vmm:///session, vmm+unix:///system?socket=PATH,
+ * vmm+tls://HOST[:PORT]/system, vmm+ssh://[USER@]HOST/system, or NULL for
+ * $VMM_DEFAULT_URI, $LIBVIRT_DEFAULT_URI, else system for root and
  * session for others.
  */
 vmm_connect *vmm_connect_open(const char *uri, unsigned flags, GError **error);
 /* The same; gives up when interrupt_fd becomes readable, and the connection keeps it. */
 vmm_connect *vmm_connect_open_interruptible(const char *uri, unsigned flags, int interrupt_fd,
 					    GError **error);
+/* A socket of a local daemon, for who moves its bytes; close() it.  -1 on failure. */
+int vmm_connect_dial(const char *uri, unsigned flags, GError **error);
 /* NULL is fine; handles of domains go on working until they are freed. */
 void vmm_connect_close(vmm_connect *conn);
 /* While fd is readable, calls fail with VMM_ERR_ABORTED; nobody reads it. -1: none. */

@@ -11,6 +11,7 @@
 #include "vmsh/interactive.h"
 #include "vmsh/shell.h"
 #include "vmsh/exec.h"
+#include "vmsh/proxy.h"
 #include "vmsh/rc.h"
 #include "vmsh/words.h"
 
@@ -19,20 +20,26 @@ static const char usage[] =
 	"Manage virtual machines: a command, lines from standard input, or a shell.\n"
 	"\n"
 	"  -c, --connect URI   the daemon: vmm:///system, vmm:///session,\n"
-	"                      vmm+unix:///system?socket=PATH, or a host of vmshrc\n"
+	"                      vmm+unix:///system?socket=PATH, vmm+ssh://HOST/system,\n"
+	"                      vmm+tls://HOST/system, or a host of vmshrc\n"
 	"  -r, --readonly      connect without the right to change anything\n"
 	"  -e, --stop-on-error end at the first command that fails\n"
 	"  -q, --quiet         do not report success\n"
+	"      --proxy         move bytes between the daemon and standard input and\n"
+	"                      output: what vmm+ssh:// runs on the other side\n"
 	"  -V, --version       print the version\n"
 	"  -h, --help          print this\n"
 	"\n"
 	"\"vmsh help\" lists the commands.  Exit status: 0 done, 1 failed, 2 misused.\n";
+
+enum { OPTION_PROXY = 256 };
 
 static const struct option long_options[] = {
 	{ "connect", required_argument, NULL, 'c' },
 	{ "readonly", no_argument, NULL, 'r' },
 	{ "stop-on-error", no_argument, NULL, 'e' },
 	{ "quiet", no_argument, NULL, 'q' },
+	{ "proxy", no_argument, NULL, OPTION_PROXY },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -57,6 +64,9 @@ static bool parse_options(struct shell *sh, int argc, char **argv)
 			break;
 		case 'q':
 			sh->quiet = true;
+			break;
+		case OPTION_PROXY:
+			sh->proxy = true;
 			break;
 		case 'v':
 		case 'V':
@@ -88,6 +98,16 @@ static void run_argv(struct shell *sh, int argc, char **argv)
 	shell_run_words(sh, words);
 }
 
+static void run_proxy(struct shell *sh)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!proxy_run(sh, &error)) {
+		shell_print_error(sh, error);
+		sh->status = STATUS_FAILED;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct shell sh = { 0 };
@@ -99,7 +119,9 @@ int main(int argc, char **argv)
 		shell_done(&sh);
 		return sh.status;
 	}
-	if (optind < argc) {
+	if (sh.proxy) {
+		run_proxy(&sh);
+	} else if (optind < argc) {
 		run_argv(&sh, argc - optind, argv + optind);
 	} else if (isatty(STDIN_FILENO)) {
 		sh.interactive = true;

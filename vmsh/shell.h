@@ -22,6 +22,7 @@ struct shell {
 	bool one_shot;			/* nothing follows this command */
 	bool stop_on_error;		/* -e */
 	bool quiet;
+	bool proxy;			/* --proxy: no commands at all */
 	bool quit;
 	int status;			/* of the last command */
 	struct screen out, err;		/* what stdout and stderr can do */

@@ -2,6 +2,7 @@
 /* What the files of the client library share. */
 #pragma once
 
+#include "libvmm/client/uri.h"
 #include "libvmm/rpc/call.h"
 #include "libvmm/rpc/frame_xdr.h"
 #include "libvmm/rpc/vmmtab.h"
@@ -9,11 +10,13 @@
 #include "libvmm/vmm.h"
 
 struct event_table;
+struct transport;
 
 struct vmm_connect {
 	gint refs;			/* atomic: one of the user, one of each domain and stream */
 	struct rpc_client *client;
-	char *uri;
+	struct uri *where;
+	struct transport *transport;	/* NULL: a local socket */
 	struct event_table *events;
 	GMutex lock;			/* protects the close callback */
 	GMainContext *close_ctx;

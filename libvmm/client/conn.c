@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "libvmm/client/client-priv.h"
-#include "libvmm/client/uri.h"
+#include "libvmm/client/transport.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/io.h"
 #include "libvmm/util/owner.h"
 
 #define CLOSE_TIMEOUT_MS 2000
 #define OPEN_TIMEOUT_MS 30000
+#define PASSWORD_TIMEOUT_MS 180000	/* ssh may ask the user for one */
 
 enum auth_kind {
 	AUTH_KIND_NONE = 0,
@@ -154,13 +155,16 @@ static bool authenticate(vmm_connect *conn, GError **error)
 	remote_auth_list_ret list;
 	remote_none none;
 	remote_int_ret polkit;
+	bool patient = conn->where->transport == URI_SSH && !conn->where->no_tty;
 	int type;
 
-	if (!call_timed(conn, REMOTE_PROC_AUTH_LIST, OPEN_TIMEOUT_MS, (xdrproc_t)xdr_remote_none,
+	if (!call_timed(conn, REMOTE_PROC_AUTH_LIST,
+			patient ? PASSWORD_TIMEOUT_MS : OPEN_TIMEOUT_MS, (xdrproc_t)xdr_remote_none,
 			&none, (xdrproc_t)xdr_remote_auth_list_ret, &list, sizeof(list), error))
 		return false;
 	type = list.types.types_len ? list.types.types_val[0] : AUTH_KIND_NONE;
 	FREE(auth_list_ret, &list);
+	rpc_client_keepalive(conn->client);
 	if (type == AUTH_KIND_NONE)
 		return true;
 	if (type != AUTH_KIND_POLKIT)
@@ -169,16 +173,67 @@ static bool authenticate(vmm_connect *conn, GError **error)
 	return CALL(conn, AUTH_POLKIT, none, &none, int_ret, &polkit, error);
 }
 
-static bool open_session(vmm_connect *conn, char *name, unsigned flags, GError **error)
+/* The way to another host knows best what went wrong on it. */
+static void open_failed(vmm_connect *conn, GError **error)
 {
-	remote_open_args args = { .name = &name, .flags = flags };
+	GError *why = NULL;
+
+	if (conn->transport && !rpc_client_is_open(conn->client) &&
+	    (!error || !g_error_matches(*error, VMM_ERROR, VMM_ERR_ABORTED)))
+		why = transport_failure(conn->transport);
+	if (why) {
+		g_clear_error(error);
+		g_propagate_error(error, why);
+	}
+	g_prefix_error(error, "open '%s': ", conn->where->text);
+}
+
+static bool open_session(vmm_connect *conn, unsigned flags, GError **error)
+{
+	remote_open_args args = { .name = &conn->where->name, .flags = flags };
 	remote_none none;
 
-	if (!authenticate(conn, error) ||
-	    !CALL(conn, CONNECT_OPEN, open_args, &args, none, &none, error)) {
-		g_prefix_error(error, "open '%s': ", conn->uri);
+	if (authenticate(conn, error) &&
+	    CALL(conn, CONNECT_OPEN, open_args, &args, none, &none, error))
+		return true;
+	open_failed(conn, error);
+	return false;
+}
+
+static int local_connect(const struct uri *uri, unsigned flags, GError **error)
+{
+	g_autofree char *path = uri_local_socket(uri, flags & VMM_CONNECT_RO);
+
+	return socket_connect(path, uri->session, error);
+}
+
+int vmm_connect_dial(const char *text, unsigned flags, GError **error)
+{
+	g_autoptr(vmm_uri) uri = uri_parse(text, error);
+
+	if (uri && uri->transport == URI_UNIX)
+		return local_connect(uri, flags, error);
+	if (uri)
+		error_set(error, VMM_ERR_INVALID_ARG,
+			  "'%s' is another host's daemon: connect to it directly", uri->text);
+	return -1;
+}
+
+static bool client_begin(vmm_connect *conn, unsigned flags, GError **error)
+{
+	int fd = -1;
+
+	if (conn->where->transport == URI_UNIX)
+		fd = local_connect(conn->where, flags, error);
+	else
+		conn->transport =
+			transport_new(conn->where, flags & VMM_CONNECT_RO, &fd, error);
+	if (fd < 0)
 		return false;
-	}
+	conn->events = event_table_new(conn);
+	conn->client = rpc_client_new(fd, &client_ops, conn);
+	if (conn->transport)
+		transport_start(conn->transport, rpc_client_context(conn->client));
 	return true;
 }
 
@@ -191,8 +246,6 @@ vmm_connect *vmm_connect_open_interruptible(const char *uri, unsigned flags, int
 					    GError **error)
 {
 	g_autoptr(vmm_connect) conn = g_new0(struct vmm_connect, 1);
-	g_autofree char *name = NULL, *path = NULL;
-	int fd;
 
 	conn->refs = 1;
 	g_mutex_init(&conn->lock);
@@ -200,15 +253,11 @@ vmm_connect *vmm_connect_open_interruptible(const char *uri, unsigned flags, int
 		error_set(error, VMM_ERR_INVALID_ARG, "unknown flags 0x%x", flags);
 		return NULL;
 	}
-	if (!uri_resolve(uri, &conn->uri, &name, &path, error))
+	conn->where = uri_parse(uri, error);
+	if (!conn->where || !client_begin(conn, flags, error))
 		return NULL;
-	fd = socket_connect(path, g_str_has_suffix(name, "/session"), error);
-	if (fd < 0)
-		return NULL;
-	conn->events = event_table_new(conn);
-	conn->client = rpc_client_new(fd, &client_ops, conn);
 	rpc_client_set_interrupt_fd(conn->client, interrupt_fd);
-	if (!open_session(conn, name, flags, error))
+	if (!open_session(conn, flags, error))
 		return NULL;
 	return g_steal_pointer(&conn);
 }
@@ -232,11 +281,13 @@ void connect_unref(vmm_connect *conn)
 			   (xdrproc_t)xdr_remote_none, &none, (xdrproc_t)xdr_remote_none, &none,
 			   sizeof(none), NULL);
 	}
+	transport_stop(conn->transport);
 	rpc_client_free(conn->client);
+	transport_free(conn->transport);
 	event_table_free(conn->events);
 	g_clear_pointer(&conn->close_ctx, g_main_context_unref);
 	g_mutex_clear(&conn->lock);
-	g_free(conn->uri);
+	uri_free(conn->where);
 	g_free(conn);
 }
 
@@ -264,7 +315,7 @@ bool vmm_connect_is_alive(vmm_connect *conn)
 
 const char *vmm_connect_uri(const vmm_connect *conn)
 {
-	return conn->uri;
+	return conn->where->text;
 }
 
 void vmm_connect_set_close_callback(vmm_connect *conn, GMainContext *context, vmm_close_fn fn,

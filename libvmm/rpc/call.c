@@ -155,7 +155,19 @@ static void client_start(void *arg)
 	struct rpc_client *client = arg;
 
 	client->conn = rpc_conn_new(client->fd, client->ctx, &client_ops, client);
-	rpc_conn_set_keepalive(client->conn, KEEPALIVE_MS, KEEPALIVE_COUNT);
+}
+
+static void client_keepalive(void *arg)
+{
+	struct rpc_client *client = arg;
+
+	if (client->conn)
+		rpc_conn_set_keepalive(client->conn, KEEPALIVE_MS, KEEPALIVE_COUNT);
+}
+
+void rpc_client_keepalive(struct rpc_client *client)
+{
+	owner_call(client->ctx, client_keepalive, client);
 }
 
 static void client_stop(void *arg)

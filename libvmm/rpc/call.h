@@ -23,6 +23,8 @@ struct rpc_client *rpc_client_new(int fd, const struct rpc_client_ops *ops, void
 /* Ends the connection, joins the thread; no callback runs after it. */
 void rpc_client_free(struct rpc_client *client);
 bool rpc_client_is_open(struct rpc_client *client);
+/* From now on the other side has to show signs of life. */
+void rpc_client_keepalive(struct rpc_client *client);
 /* While fd is readable calls fail with VMM_ERR_ABORTED; -1: none. */
 void rpc_client_set_interrupt_fd(struct rpc_client *client, int fd);
 GMainContext *rpc_client_context(struct rpc_client *client);

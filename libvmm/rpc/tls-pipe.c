@@ -57,6 +57,7 @@ struct tls_pipe {
 	int net, plain;
 	void *net_tag, *plain_tag;	/* NULL while nothing is waited for */
 	enum stage stage;
+	bool begun;			/* the handshake */
 	struct chunk up, down;		/* to the network, from it */
 	bool up_eof, down_eof;		/* no more comes */
 	bool down_told;			/* the plain side knows */
@@ -149,8 +150,9 @@ static void watch(struct tls_pipe *p, void **tag, int fd, unsigned events)
 /* There is something to do that no poll() would tell. */
 static bool pipe_is_ready(const struct tls_pipe *p)
 {
+	/* The client speaks first, and nothing wakes it to. */
 	if (p->ended || p->stage == STAGE_HANDSHAKE)
-		return false;
+		return !p->ended && !p->begun;
 	return (chunk_is_empty(&p->down) && gnutls_record_check_pending(p->session) > 0) ||
 	       (!chunk_is_empty(&p->up) && !p->up_blocked && p->plain >= 0);
 }
@@ -188,6 +190,7 @@ static bool handshake(struct tls_pipe *p, GError **error)
 {
 	int r = GNUTLS_E_AGAIN;
 
+	p->begun = true;
 	for (unsigned i = 0; i < HANDSHAKE_TURN; i++) {
 		r = gnutls_handshake(p->session);
 		if (r >= 0)
@@ -452,9 +455,6 @@ struct tls_pipe *tls_pipe_new(GMainContext *ctx, struct tls_creds *creds, const 
 	((struct pipe_source *)p->source)->pipe = p;
 	g_source_set_static_name(p->source, "tls_pipe");
 	pipe_update(p);
-	/* The client speaks first, and nothing will wake it to. */
-	if (creds->side == TLS_CLIENT)
-		g_source_set_ready_time(p->source, 0);
 	g_source_attach(p->source, ctx);
 	return p;
 }

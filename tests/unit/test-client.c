@@ -501,8 +501,9 @@ static void uris_that_lead_nowhere_are_explained(void)
 {
 	static const char *const uris[][2] = {
 		{ "http://example.org/", "begins with vmm://" },
-		{ "vmm+ssh://host/system", "transport 'ssh'" },
-		{ "vmm://host/system", "three slashes" },
+		{ "vmm+tcp://host/system", "transport 'tcp'" },
+		{ "vmm+unix://host/system", "a local socket has none" },
+		{ "vmm+ssh:///system", "which host?" },
 		{ "vmm:///somewhere", "neither /system nor /session" },
 		{ "vmm+unix:///system?socket=relative", "not an absolute path" },
 		{ "%%%", "is no URI" },
