@@ -107,15 +107,19 @@ static void ask(struct asking *a, const char *name)
 {
 	struct network *net = network_find_name(a->daemon, name);
 	struct asking_one *one;
+	struct link *link;
 
 	if (!net || !net->sw || g_ptr_array_find_with_equal_func(a->networks, name, g_str_equal,
 								  NULL))
 		return;
 	g_ptr_array_add(a->networks, g_strdup(name));
+	link = network_link(net, NULL);
+	if (!link)
+		return;
 	one = g_new(struct asking_one, 1);
 	*one = (struct asking_one){ a, g_strdup(name), net->live->prefix };
 	a->waiting++;
-	link_net_info(network_link(net, NULL), on_info, one);
+	link_net_info(link, on_info, one);
 }
 
 static void get_addresses(struct call *call, const void *argp)

@@ -273,6 +273,7 @@ static void update(struct call *call, const void *argp)
 	g_autoptr(network_def) saved = NULL, live = NULL;
 	g_autoptr(GError) error = NULL;
 	unsigned affect = args->flags;
+	struct link *link;
 
 	if (!net || !api_flags(call, args->flags, API_LIVE | API_CONFIG))
 		return;
@@ -282,10 +283,10 @@ static void update(struct call *call, const void *argp)
 	    (affect & API_LIVE && !(live = changed(net->live, args, &error))) ||
 	    !network_change(net, g_steal_pointer(&saved), g_steal_pointer(&live), &error)) {
 		call_fail(call, error);
-	} else if (affect & API_LIVE && net->sw) {
+	} else if (affect & API_LIVE && net->sw && (link = network_link(net, NULL))) {
 		g_autofree char *xml = network_def_format(net->live, -1);
 
-		link_net_update(network_link(net, NULL), xml, api_link_done, call);
+		link_net_update(link, xml, api_link_done, call);
 	} else {
 		call_reply(call, NULL);
 	}

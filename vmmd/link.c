@@ -50,6 +50,11 @@ void link_kill(struct link *l)
 		g_warning("kill a worker: %s", g_strerror(errno));
 }
 
+bool link_is_connected(const struct link *l)
+{
+	return l->conn && !l->ended;
+}
+
 static gboolean on_linger(void *opaque)
 {
 	struct link *l = opaque;

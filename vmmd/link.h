@@ -36,6 +36,8 @@ struct link_ops {
 struct link *link_new(int fd, int pidfd, const struct link_ops *ops, void *opaque);
 void link_free(struct link *link);
 void link_kill(struct link *link);
+/* Is there a connection still?  Without one it will be gone soon, and every call fails at once. */
+bool link_is_connected(const struct link *link);
 
 /*
  * Results are valid during the callback; ret is NULL when error is set.  With

@@ -161,21 +161,17 @@ static void on_started(const void *ret, const GError *error, void *opaque)
 		g_warning("network '%s': its switch: %s", sw->net->live->name, error->message);
 }
 
-struct link *network_link(struct network *net, GError **error)
+static bool netswitch_start(struct network *net, GError **error)
 {
 	g_autofree char *xml = NULL, *uuid = NULL;
 	auto_close int leases = -1;
 	int fd, pidfd, id;
 
-	if (!network_need_active(net, error))
-		return NULL;
-	if (net->sw)
-		return net->sw->link;
 	if (net->live->forward == NETWORK_BRIDGE) {
 		error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
 			  "Operation not supported: network '%s' is the bridge '%s' of the host",
 			  net->live->name, net->live->bridge);
-		return NULL;
+		return false;
 	}
 	uuid = uuid_of(net->live);
 	xml = network_def_format(net->live, -1);
@@ -183,11 +179,32 @@ struct link *network_link(struct network *net, GError **error)
 	if (leases < 0 || !store_next_id(net->daemon->store, &id, error) ||
 	    !supervisor_spawn(net->daemon, SUPERVISED_NETWORK, net->live->name, uuid, &fd, &pidfd,
 			      error))
-		return NULL;
+		return false;
 	net->sw = netswitch_new(net, uuid, fd, pidfd);
 	/* Calls are done in their order: whoever comes next need not wait for this. */
 	link_net_start(net->sw->link, xml, id, leases, on_started, net->sw);
 	g_message("network '%s': its switch has started", net->live->name);
+	return true;
+}
+
+/* One that has lost its connection can do nothing more: nobody waits until its process is gone. */
+static bool netswitch_replace(struct network *net, GError **error)
+{
+	g_warning("network '%s': its switch has hung up: another is started", net->live->name);
+	netswitch_end(net);
+	if (!netswitch_start(net, error)) {
+		net->revival = g_timeout_add_seconds(REVIVAL_S, on_revival, net);
+		return false;
+	}
+	network_replug(net);
+	return true;
+}
+
+struct link *network_link(struct network *net, GError **error)
+{
+	if (!network_need_active(net, error) || (!net->sw && !netswitch_start(net, error)) ||
+	    (!link_is_connected(net->sw->link) && !netswitch_replace(net, error)))
+		return NULL;
 	return net->sw->link;
 }
 
