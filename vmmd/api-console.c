@@ -50,8 +50,14 @@ static void console_resize(struct call *call, const void *argp)
 		(char *)device_of(args->device), args->columns, args->rows,
 	};
 
-	if (dom)
+	if (!dom)
+		return;
+	if (console_is_writer(call->session, dom, window.device))
 		link_console_resize(dom->link, &window, api_link_done, call);
+	else
+		call_fail_text(call, VMM_ERR_OPERATION_INVALID,
+			       "Requested operation is not valid: the size of a console is that of "
+			       "the terminal of who types on it: open it for writing first");
 }
 
 const struct api_entry api_console[] = {

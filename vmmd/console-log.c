@@ -15,11 +15,16 @@
 #define READ_BYTES 65536
 #define QUEUED_MAX (1u << 20)
 
+static char *path_of(const struct daemon *daemon, const char *uuid_text)
+{
+	g_autofree char *file = g_strconcat(uuid_text, ".console", NULL);
+
+	return g_build_filename(daemon->log_dir, file, NULL);
+}
+
 static char *log_path(const struct domain *dom)
 {
-	g_autofree char *file = g_strconcat(dom->uuid_text, ".console", NULL);
-
-	return g_build_filename(dom->daemon->log_dir, file, NULL);
+	return path_of(dom->daemon, dom->uuid_text);
 }
 
 int console_log_open(const struct domain *dom)
@@ -38,7 +43,12 @@ int console_log_open(const struct domain *dom)
 
 void console_log_remove(const struct domain *dom)
 {
-	g_autofree char *path = log_path(dom);
+	console_log_remove_stray(dom->daemon, dom->uuid_text);
+}
+
+void console_log_remove_stray(const struct daemon *daemon, const char *uuid_text)
+{
+	g_autofree char *path = path_of(daemon, uuid_text);
 
 	if (g_unlink(path) < 0 && errno != ENOENT)
 		g_warning("remove '%s': %s", path, g_strerror(errno));

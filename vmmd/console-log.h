@@ -14,5 +14,7 @@
 /* For reading and writing; -1 when none is kept, which has been logged if it is an error. */
 int console_log_open(const struct domain *dom);
 void console_log_remove(const struct domain *dom);
+/* Of one that nobody knows any more: its worker ended while no vmmd was there. */
+void console_log_remove_stray(const struct daemon *daemon, const char *uuid_text);
 /* Answers the call, and opens a stream that gives the file's bytes; none if there is no file. */
 void console_log_send(struct call *call, const struct domain *dom);

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "libvmm/rpc/vmm.h"
@@ -30,14 +31,58 @@ struct console {
 	guint in_source, out_source;
 	GByteArray *input;		/* from the client, not yet taken by the worker */
 	bool client_paused;
+	/* Of one that types: a domain may be gone before its streams. */
+	struct daemon *daemon;
+	uint8_t uuid[UUID_BYTES];
+	char *alias, *asked;		/* the console's, and by what name it was opened */
 };
 
 static void console_watch(struct console *c);
+
+/* ---- who types ---- */
+
+static void writer_end(struct console *c)
+{
+	struct domain *dom = c->daemon ? domain_find_uuid(c->daemon->domains, c->uuid) : NULL;
+
+	if (dom)
+		dom->writers = g_slist_remove(dom->writers, c);
+}
+
+/* The worker has made it the one: whoever was it before only reads now. */
+static void writer_begin(struct console *c, struct domain *dom)
+{
+	for (GSList *l = dom->writers, *next; l; l = next) {
+		struct console *other = l->data;
+
+		next = l->next;
+		if (g_str_equal(other->alias, c->alias))
+			writer_end(other);
+	}
+	dom->writers = g_slist_prepend(dom->writers, c);
+}
+
+bool console_is_writer(const struct session *session, const struct domain *dom,
+		       const char *device)
+{
+	for (GSList *l = dom->writers; l; l = l->next) {
+		const struct console *c = l->data;
+
+		if (c->stream.session == session && c->fd >= 0 &&
+		    (!device[0] || g_str_equal(c->alias, device) ||
+		     g_str_equal(c->asked, device)))
+			return true;
+	}
+	return false;
+}
 
 static void console_free(struct stream *stream)
 {
 	struct console *c = container_of(stream, struct console, stream);
 
+	writer_end(c);
+	g_free(c->alias);
+	g_free(c->asked);
 	if (c->client_paused)
 		rpc_conn_resume(session_conn(stream->session));
 	g_clear_handle_id(&c->in_source, g_source_remove);
@@ -168,35 +213,64 @@ static const struct stream_ops console_ops = {
 /* Our own program's clients are told where in the journal the stream begins. */
 static void open_reply(struct call *call, const worker_console_ret *place)
 {
-	vmm_console_ret ret = { place->device, place->run, place->position };
+	vmm_console_ret ret = { place->device ?: (char *)"", place->run, place->position };
 
 	call_reply(call, call->hdr.program == FRAME_PROGRAM_VMM ? &ret : NULL);
 }
 
-static void on_opened(int fd, const void *place, const GError *error, void *opaque)
+struct opening {
+	struct call *call;
+	struct daemon *daemon;
+	uint8_t uuid[UUID_BYTES];
+	char *device;
+	bool types;
+};
+
+static struct console *console_new(struct opening *o, int fd, const worker_console_ret *place)
 {
-	struct call *call = opaque;
-	struct session *session = call->session;
-	struct frame_header hdr = call->hdr;
+	struct console *c = g_new0(struct console, 1);
+
+	c->stream.ops = &console_ops;
+	c->stream.hdr = o->call->hdr;
+	c->fd = fd;
+	c->input = g_byte_array_new();
+	c->daemon = o->daemon;
+	memcpy(c->uuid, o->uuid, UUID_BYTES);
+	c->asked = g_steal_pointer(&o->device);
+	c->alias = g_strdup(place->device && place->device[0] ? place->device : c->asked);
+	return c;
+}
+
+static void opened(struct opening *o, int fd, const worker_console_ret *place)
+{
+	struct session *session = o->call->session;
+	struct domain *dom = domain_find_uuid(o->daemon->domains, o->uuid);
 	struct console *c;
 
-	if (error) {
-		call_fail(call, error);
-		return;
-	}
-	open_reply(call, place);	/* before any data */
 	if (!session) {
+		open_reply(o->call, place);
 		close(fd);
 		return;
 	}
-	c = g_new0(struct console, 1);
-	c->stream.ops = &console_ops;
-	c->stream.hdr = hdr;
-	c->fd = fd;
-	c->input = g_byte_array_new();
+	c = console_new(o, fd, place);
+	open_reply(o->call, place);	/* before any data */
 	g_unix_set_fd_nonblocking(fd, TRUE, NULL);
 	session_add_stream(session, &c->stream);
+	if (dom && o->types)
+		writer_begin(c, dom);
 	console_drained(&c->stream);
+}
+
+static void on_opened(int fd, const void *place, const GError *error, void *opaque)
+{
+	struct opening *o = opaque;
+
+	if (error)
+		call_fail(o->call, error);
+	else
+		opened(o, fd, place);
+	g_free(o->device);
+	g_free(o);
 }
 
 void console_open(struct call *call, struct domain *dom, const char *device, unsigned mode,
@@ -206,6 +280,11 @@ void console_open(struct call *call, struct domain *dom, const char *device, uns
 		.device = (char *)device, .mode = mode, .who = (char *)session_who(call->session),
 		.replay_bytes = replay ? REPLAY_BYTES : 0,
 	};
+	struct opening *o;
 
-	link_console(dom->link, &args, on_opened, call);
+	o = g_new(struct opening, 1);
+	*o = (struct opening){ .call = call, .daemon = dom->daemon, .device = g_strdup(device),
+			       .types = mode != WORKER_CONSOLE_READ };
+	memcpy(o->uuid, dom->uuid, UUID_BYTES);
+	link_console(dom->link, &args, on_opened, o);
 }

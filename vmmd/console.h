@@ -11,3 +11,9 @@
 /* mode: WORKER_CONSOLE_*.  Answers the call, now or later; what was written before is replayed. */
 void console_open(struct call *call, struct domain *dom, const char *device, unsigned mode,
 		  bool replay);
+/*
+ * Does this session type on the console (its alias, the name by which it was
+ * opened, or "": any)?  Who was taken over, or looks on, does not.
+ */
+bool console_is_writer(const struct session *session, const struct domain *dom,
+		       const char *device);

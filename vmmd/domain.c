@@ -39,6 +39,7 @@ static void domain_free(void *p)
 	g_free(dom->saved_xml);
 	g_free(dom->live_xml);
 	g_free(dom->saved_fault);
+	g_slist_free(dom->writers);
 	g_free(dom->detail);
 	g_free(dom->name);
 	g_free(dom);

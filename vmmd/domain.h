@@ -47,6 +47,7 @@ struct domain {
 	struct said *said;		/* its worker's stderr; NULL while off */
 	struct said_budget said_budget;
 	void *autodestroy;		/* the session with which it ends; NULL */
+	GSList *writers;		/* console.c's: streams that type */
 	/*
 	 * What is being done to its images: "a snapshot of it is being made".
 	 * Until it is over nothing but an end of the machine is begun.  NULL: idle.

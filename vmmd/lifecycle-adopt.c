@@ -4,6 +4,7 @@
 #include "vmmd/lifecycle-priv.h"
 
 #include "libvmm/util/error.h"
+#include "vmmd/console-log.h"
 #include "vmmd/disk-job.h"
 #include "vmmd/said.h"
 #include "vmmd/save.h"
@@ -86,6 +87,8 @@ static void adopt(struct daemon *daemon, const char *uuid_text, unsigned *waitin
 			life_store_state(dom);
 			logbook_domain(dom, LOG_LEVEL_ERROR, "stopped", NULL, "%s", dom->detail);
 		}
+		if (!dom)		/* a transient one */
+			console_log_remove_stray(daemon, uuid_text);
 		g_free(end.detail);
 		return;
 	}

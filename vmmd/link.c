@@ -371,10 +371,11 @@ static void on_fd_reply(struct rpc_conn *conn, struct rpc_message *reply, const 
 			  reply->n_fds);
 		error = bad;
 	}
-	if (!error && !rpc_message_decode(reply, p->proc, &ret, &bad))
+	/* A worker of an older vmmd gives the descriptor alone. */
+	if (!error && reply->bytes && !rpc_message_decode(reply, p->proc, &ret, &bad))
 		error = bad;
 	p->fd_done(error ? -1 : TAKE_FD(reply->fds[0]), error ? NULL : &ret, error, p->opaque);
-	if (!error)
+	if (!error && reply->bytes)
 		frame_free(p->proc, &ret);
 }
 

@@ -304,6 +304,9 @@ static void do_console(struct stub *s, struct rpc_message *msg)
 	frame_free((xdrproc_t)xdr_worker_console_args, &args);
 	if (fd < 0)
 		rpc_reply_error(s->link, &msg->hdr, error);
+	else if (told_to(s, "stub:old-console"))
+		rpc_reply_fds(s->link, &msg->hdr, (xdrproc_t)xdr_remote_none, &(remote_none){ 0 },
+			      &fd, 1);
 	else
 		rpc_reply_fds(s->link, &msg->hdr, (xdrproc_t)xdr_worker_console_ret, &ret, &fd, 1);
 }
