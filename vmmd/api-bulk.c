@@ -4,6 +4,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "vmmd/api.h"
+#include "vmmd/owner.h"
 #include "vmmd/image.h"
 #include "vmmd/link.h"
 #include "vmmd/params.h"
@@ -222,13 +223,14 @@ static GPtrArray *bulk_domains(struct call *call, const remote_all_stats_args *a
 	GPtrArray *list;
 
 	if (args->doms.doms_len == 0)
-		return api_list(call->daemon, args->flags & STATS_LIST_FLAGS);
+		return api_list(call, args->flags & STATS_LIST_FLAGS);
 	list = g_ptr_array_new();
 	for (unsigned i = 0; i < args->doms.doms_len; i++) {
 		struct domain *dom = domain_find_uuid(call->daemon->domains,
 						      (const uint8_t *)args->doms.doms_val[i].uuid);
 
-		if (dom)		/* one that has gone meanwhile has no statistics */
+		/* one that has gone meanwhile has no statistics */
+		if (dom && owner_sees(call->session, dom))
 			g_ptr_array_add(list, dom);
 	}
 	return list;

@@ -6,6 +6,7 @@
 #include "vmmd/api.h"
 #include "vmmd/lifecycle.h"
 #include "vmmd/link.h"
+#include "vmmd/owner.h"
 
 /* ---- lists ---- */
 
@@ -57,11 +58,12 @@ static bool list_matches(const struct domain *dom, unsigned flags)
 	return true;
 }
 
-GPtrArray *api_list(struct daemon *daemon, unsigned flags)
+GPtrArray *api_list(struct call *call, unsigned flags)
 {
-	GPtrArray *list = domain_table_list(daemon->domains);
+	GPtrArray *list = domain_table_list(call->daemon->domains);
 	unsigned kept = 0;
 
+	owner_filter(call->session, call->daemon, list);
 	for (unsigned i = 0; i < list->len; i++)
 		if (list_matches(g_ptr_array_index(list, i), flags))
 			list->pdata[kept++] = list->pdata[i];
@@ -78,7 +80,7 @@ static void list_all(struct call *call, const void *argp)
 
 	if (!api_flags(call, args->flags, LIST_KNOWN))
 		return;
-	list = api_list(call->daemon, args->flags);
+	list = api_list(call, args->flags);
 	ret.ret = list->len;
 	if (args->need_results) {
 		refs = g_new(remote_domain, list->len + 1);
@@ -92,7 +94,7 @@ static void list_all(struct call *call, const void *argp)
 
 static void count(struct call *call, unsigned flags)
 {
-	g_autoptr(GPtrArray) list = api_list(call->daemon, flags);
+	g_autoptr(GPtrArray) list = api_list(call, flags);
 
 	call_reply(call, &(remote_int_ret){ .num = (int)list->len });
 }
@@ -110,7 +112,7 @@ static void num_inactive(struct call *call, const void *argp)
 static void list_ids(struct call *call, const void *argp)
 {
 	const remote_int_args *args = argp;
-	g_autoptr(GPtrArray) list = api_list(call->daemon, LIST_ACTIVE);
+	g_autoptr(GPtrArray) list = api_list(call, LIST_ACTIVE);
 	g_autofree int *ids = g_new(int, list->len + 1);
 	unsigned n = MIN(list->len, (unsigned)MAX(args->num, 0));
 
@@ -122,7 +124,7 @@ static void list_ids(struct call *call, const void *argp)
 static void list_names(struct call *call, const void *argp)
 {
 	const remote_int_args *args = argp;
-	g_autoptr(GPtrArray) list = api_list(call->daemon, LIST_INACTIVE);
+	g_autoptr(GPtrArray) list = api_list(call, LIST_INACTIVE);
 	g_autofree remote_text *names = g_new(remote_text, list->len + 1);
 	unsigned n = MIN(list->len, (unsigned)MAX(args->num, 0));
 
@@ -136,7 +138,7 @@ static void list_names(struct call *call, const void *argp)
 static void reply_domain(struct call *call, struct domain *dom, const char *what,
 			 const char *wanted)
 {
-	if (dom)
+	if (dom && owner_sees(call->session, dom))
 		call_reply(call, &(remote_dom_ret){ .dom = api_ref(dom) });
 	else
 		call_fail_text(call, VMM_ERR_NO_DOMAIN,

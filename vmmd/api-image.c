@@ -61,7 +61,7 @@ static void tree(struct call *call, const void *argp)
 	g_autoptr(GArray) wires = NULL;
 	vmm_images_ret ret;
 
-	if (!api_flags(call, args->flags, 0))
+	if (!api_flags(call, args->flags, 0) || !api_sees_all(call))
 		return;
 	rows = graph_list(call->daemon);
 	wires = g_array_new(FALSE, TRUE, sizeof(vmm_wire_image));

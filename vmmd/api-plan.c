@@ -201,6 +201,11 @@ static void applied(struct call *call, const void *argp)
 		&error);
 	int rc = SQLITE_ERROR;
 
+	if (!api_sees_all(call)) {
+		if (st)
+			store_reset(st);
+		return;
+	}
 	if (st) {
 		sqlite3_bind_text(st, 1, args->source, -1, SQLITE_TRANSIENT);
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW && names->len < VMM_NAMES_MAX)

@@ -7,6 +7,7 @@
 
 #include "vmmd/api.h"
 #include "vmmd/live.h"
+#include "vmmd/owner.h"
 
 /* Of PORT_LIST: of the saved definition. */
 enum { PORTS_INACTIVE = API_CONFIG };
@@ -127,15 +128,23 @@ static void change(struct call *call, const void *argp)
 
 /* ---- who is on a network ---- */
 
+struct users {
+	const struct session *session;
+	GArray *list;
+};
+
 static void put_user(struct domain *dom, unsigned index, void *opaque)
 {
+	const struct users *u = opaque;
 	const struct iface_def *iface = dom->live->ifaces->pdata[index];
 	char mac[MAC_TEXT_BYTES];
 	vmm_wire_user user = { .domain = dom->name, .iface = iface->alias };
 
+	if (!owner_sees(u->session, dom))
+		return;
 	mac_to_text(iface->mac, mac);
 	user.mac = g_strdup(mac);
-	g_array_append_val((GArray *)opaque, user);
+	g_array_append_val(u->list, user);
 }
 
 static void user_clear(void *opaque)
@@ -152,7 +161,7 @@ static void users(struct call *call, const void *argp)
 	g_array_set_clear_func(list, user_clear);
 	if (!net)
 		return;
-	network_users(net, put_user, list);
+	network_users(net, put_user, &(struct users){ call->session, list });
 	ret = (vmm_users_ret){ { list->len, (vmm_wire_user *)(void *)list->data } };
 	call_reply(call, &ret);
 }

@@ -40,6 +40,8 @@ struct domain *api_domain_of(struct call *call, const remote_domain *ref);
 struct network *api_network_of(struct call *call, const remote_network *ref);
 struct pool *api_pool_of(struct call *call, const remote_pool *ref);
 struct domain *api_active_of(struct call *call, const remote_domain *ref);
+/* Of what tells of all domains: does the caller see them all? */
+bool api_sees_all(struct call *call);
 bool api_flags(struct call *call, unsigned flags, unsigned known);
 /* Turns "what it is now" into API_LIVE or API_CONFIG and checks that there is such a definition. */
 bool api_affect(struct call *call, struct domain *dom, unsigned flags, unsigned *ret);
@@ -56,5 +58,5 @@ void api_done(struct domain *dom, const GError *error, void *opaque);
 void api_done_dom(struct domain *dom, const GError *error, void *opaque);
 /* A link_done that answers the call with nothing or the error. */
 void api_link_done(const void *ret, const GError *error, void *opaque);
-/* Domains that CONNECT_LIST_ALL_DOMAINS's flags choose, by name. */
-GPtrArray *api_list(struct daemon *daemon, unsigned flags);
+/* Domains that CONNECT_LIST_ALL_DOMAINS's flags choose, of those that the caller sees, by name. */
+GPtrArray *api_list(struct call *call, unsigned flags);

@@ -246,7 +246,7 @@ struct domain *api_domain_of(struct call *call, const remote_domain *ref)
 	struct domain *dom = domain_find_uuid(call->daemon->domains, (const uint8_t *)ref->uuid);
 	char uuid[UUID_TEXT_BYTES];
 
-	if (dom) {
+	if (dom && owner_sees(call->session, dom)) {
 		memcpy(call->about, dom->uuid, UUID_BYTES);
 		call->has_domain = true;
 		return dom;
@@ -255,6 +255,16 @@ struct domain *api_domain_of(struct call *call, const remote_domain *ref)
 	call_fail_text(call, VMM_ERR_NO_DOMAIN,
 		       "Domain not found: no domain with matching uuid '%s' (%s)", uuid, ref->name);
 	return NULL;
+}
+
+bool api_sees_all(struct call *call)
+{
+	if (!owner_misses(call->session, call->daemon))
+		return true;
+	call_fail_text(call, VMM_ERR_OPERATION_DENIED,
+		       "operation %s is forbidden here: it tells of domains that belong to others",
+		       procedure_find(&call->hdr)->name);
+	return false;
 }
 
 struct domain *api_active_of(struct call *call, const remote_domain *ref)

@@ -7,6 +7,7 @@
 #include "libvmm/util/error.h"
 #include "vmmd/console-log.h"
 #include "vmmd/graph.h"
+#include "vmmd/owner.h"
 #include "vmmd/save.h"
 #include "vmmd/snapshot-tree.h"
 
@@ -39,6 +40,7 @@ static void domain_free(void *p)
 	g_free(dom->saved_xml);
 	g_free(dom->live_xml);
 	g_free(dom->saved_fault);
+	g_free(dom->owner);
 	g_slist_free(dom->writers);
 	g_free(dom->detail);
 	g_free(dom->name);
@@ -110,8 +112,10 @@ static void load_one(const struct store_domain *row, void *opaque)
 		dom->reason = REASON_SHUTOFF_SAVED;
 	dom->saved_xml = g_strdup(row->xml);
 	dom->saved = domain_def_parse(row->xml, 0, &error);
-	if (dom->saved)
+	if (dom->saved) {
+		owner_note(dom);
 		return;
+	}
 	g_warning("domain '%s': its stored definition can't be used: %s", row->name,
 		  error->message);
 	dom->saved_fault = g_strdup(error->message);
@@ -210,6 +214,7 @@ void domain_save_end(struct domain *dom, domain_def *def, char *xml)
 	dom->saved = def;
 	dom->saved_xml = xml;
 	dom->persistent = true;
+	owner_note(dom);
 	graph_learn_def(dom->daemon, def);
 }
 
@@ -312,6 +317,7 @@ void domain_refresh_live(struct domain *dom)
 {
 	g_free(dom->live_xml);
 	dom->live_xml = dom->live ? domain_def_format(dom->live, DOMAIN_FORMAT_LIVE) : NULL;
+	owner_note(dom);
 }
 
 const domain_def *domain_def_now(const struct domain *dom)

@@ -37,6 +37,7 @@ struct domain {
 
 	bool persistent, autostart;
 	int64_t created_s;
+	char *owner;			/* owner.h; NULL: nobody in particular */
 	unsigned snapshots;
 	domain_def *saved, *live;
 	char *saved_xml, *live_xml;	/* as they were stored and handed out */

@@ -7,6 +7,7 @@
 #include "libvmm/rpc/proctab.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "vmmd/owner.h"
 #include "vmmd/pool.h"
 #include "vmmd/said.h"
 #include "vmmd/server.h"
@@ -218,16 +219,17 @@ static remote_domain event_domain(const struct domain *dom)
 	return ret;
 }
 
-/* Each message struct begins with its callbackID. */
+/* Each message struct begins with its callbackID.  dom: it is about this one; NULL: about none. */
 static void event_send(struct event_hub *hub, enum event_class class, const uint8_t *uuid,
-		       int event, int message, xdrproc_t proc, int *data)
+		       const struct domain *dom, int event, int message, xdrproc_t proc, int *data)
 {
 	for (unsigned i = 0; i < hub->registrations->len; i++) {
 		const struct registration *r =
 			&g_array_index(hub->registrations, struct registration, i);
 
 		if (r->class != class || r->event != event ||
-		    (r->filtered && memcmp(r->uuid, uuid, UUID_BYTES) != 0))
+		    (r->filtered && memcmp(r->uuid, uuid, UUID_BYTES) != 0) ||
+		    (dom && !owner_sees(r->session, dom)))
 			continue;
 		*data = r->id;
 		rpc_event(session_conn(r->session), FRAME_PROGRAM_REMOTE, message, proc, data);
@@ -235,7 +237,7 @@ static void event_send(struct event_hub *hub, enum event_class class, const uint
 }
 
 #define EVENT_SEND(dom, name, type, data) \
-	event_send((dom)->daemon->events, EVENTS_DOMAIN, (dom)->uuid, REMOTE_EVENT_##name, \
+	event_send((dom)->daemon->events, EVENTS_DOMAIN, (dom)->uuid, dom, REMOTE_EVENT_##name, \
 		   REMOTE_EVENT_MSG_##name, (xdrproc_t)xdr_remote_##type, &(data)->callbackID)
 
 void event_lifecycle(struct domain *dom, enum lifecycle_event event, enum lifecycle_detail detail)
@@ -327,16 +329,16 @@ void event_pool(struct pool *pool, enum pool_event event)
 {
 	remote_event_pool ev = { 0, event_of_pool(pool), (int)event, 0 };
 
-	event_send(pool->daemon->events, EVENTS_POOL, pool->def->uuid, POOL_EVENT_LIFECYCLE,
-		   REMOTE_POOL_EVENT_MSG_LIFECYCLE, (xdrproc_t)xdr_remote_event_pool,
-		   &ev.callbackID);
+	event_send(pool->daemon->events, EVENTS_POOL, pool->def->uuid, NULL,
+		   POOL_EVENT_LIFECYCLE, REMOTE_POOL_EVENT_MSG_LIFECYCLE,
+		   (xdrproc_t)xdr_remote_event_pool, &ev.callbackID);
 }
 
 void event_pool_refreshed(struct pool *pool)
 {
 	remote_event_pool_refresh ev = { 0, event_of_pool(pool) };
 
-	event_send(pool->daemon->events, EVENTS_POOL, pool->def->uuid, POOL_EVENT_REFRESH,
+	event_send(pool->daemon->events, EVENTS_POOL, pool->def->uuid, NULL, POOL_EVENT_REFRESH,
 		   REMOTE_POOL_EVENT_MSG_REFRESH, (xdrproc_t)xdr_remote_event_pool_refresh,
 		   &ev.callbackID);
 }
@@ -349,6 +351,6 @@ void event_network(struct daemon *daemon, const network_def *def, int event)
 
 	g_info("network '%s': lifecycle event %d", def->name, event);
 	memcpy(ev.net.uuid, def->uuid, UUID_BYTES);
-	event_send(daemon->events, EVENTS_NETWORK, def->uuid, 0, REMOTE_EVENT_MSG_NETWORK,
+	event_send(daemon->events, EVENTS_NETWORK, def->uuid, NULL, 0, REMOTE_EVENT_MSG_NETWORK,
 		   (xdrproc_t)xdr_remote_event_network, &ev.callbackID);
 }

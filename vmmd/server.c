@@ -45,6 +45,7 @@ struct session {
 	struct server *server;
 	struct rpc_conn *conn;
 	bool readonly, open;
+	bool public;			/* on the socket for everybody */
 	bool asked_readonly;		/* by itself, whatever the socket */
 	uid_t uid;			/* UID_REMOTE: of another host */
 	uid_t quota;			/* whose share it takes: uid, or of a certificate */
@@ -67,6 +68,11 @@ bool session_readonly(const struct session *s)
 bool session_owns(const struct session *s)
 {
 	return s->readonly && !s->asked_readonly;
+}
+
+bool session_is_public(const struct session *s)
+{
+	return s->public;
 }
 
 uid_t session_uid(const struct session *s)
@@ -369,7 +375,7 @@ static void session_accept(struct listener *l, int fd)
 	struct session *s = session_new(l->server, fd);
 	struct ucred cred = { 0 };
 
-	s->readonly = l->readonly;
+	s->readonly = s->public = l->readonly;
 	if (!rpc_conn_peer(s->conn, &cred, NULL) || !peer_permitted(l, &cred) ||
 	    user_is_full(l->server, cred.uid)) {
 		g_warning("refused a client of uid %u", cred.uid);

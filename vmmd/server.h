@@ -42,6 +42,8 @@ void server_take(struct server *server, int fd, const char *dn, const char *from
 
 struct rpc_conn *session_conn(struct session *session);
 bool session_readonly(const struct session *session);
+/* On the socket for everybody: not all domains are seen there (owner.h). */
+bool session_is_public(const struct session *s);
 /* On the socket for everybody, without having asked to read only: owners may steer (owner.h). */
 bool session_owns(const struct session *session);
 uid_t session_uid(const struct session *session);
