@@ -203,13 +203,14 @@ const struct command commands_host[] = {
 	  cmd_capabilities },
 	{ "domcapabilities", GROUP, "print what domains can be made of", options_domcapabilities,
 	  COMMAND_JSON, cmd_domcapabilities },
-	{ "nodeinfo", GROUP, "show the host's processors and memory", NULL, COMMAND_JSON,
+	{ "nodeinfo", GROUP, "show the host's processors and memory", NULL,
+	  COMMAND_JSON | COMMAND_HOSTS,
 	  cmd_nodeinfo },
 	{ "hostname", GROUP, "print the host's name", NULL, COMMAND_JSON, cmd_hostname },
 	{ "uri", GROUP, "print which daemon we talk to", NULL, COMMAND_JSON, cmd_uri },
 	{ "version", GROUP, "show versions", options_version, COMMAND_JSON, cmd_version },
 	{ "doctor", GROUP, "compare the daemon's records with what is on the disk", NULL,
-	  COMMAND_JSON, cmd_doctor,
+	  COMMAND_JSON | COMMAND_HOSTS, cmd_doctor,
 	  "Finds files that belong to no domain or snapshot, files that are gone, and work that "
 	  "was interrupted and not gone on with. Changes nothing. Exit status 1 when something "
 	  "was found." },

@@ -336,7 +336,7 @@ static const struct option_def options_desc[] = {
 #define GROUP "Information"
 
 const struct command commands_info[] = {
-	{ "list", GROUP, "list domains", options_list, COMMAND_JSON, cmd_list,
+	{ "list", GROUP, "list domains", options_list, COMMAND_JSON | COMMAND_HOSTS, cmd_list,
 	  "Without options: those that run.\n"
 	  "A name or glob that none of them has is an error, after those that there are." },
 	{ "dominfo", GROUP, "show what a domain is", options_domain, COMMAND_JSON, cmd_dominfo },

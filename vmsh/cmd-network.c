@@ -440,7 +440,7 @@ static const struct option_def options_domifaddr[] = { OPTION_DOMAIN(ACTIVE), { 
 #define GROUP "Networks"
 
 const struct command commands_network[] = {
-	{ "net-list", GROUP, "list networks", options_list, COMMAND_JSON, cmd_list,
+	{ "net-list", GROUP, "list networks", options_list, COMMAND_JSON | COMMAND_HOSTS, cmd_list,
 	  "Without options: the active ones." },
 	{ "net-info", GROUP, "tell about a network", options_network, COMMAND_JSON, cmd_info },
 	{ "net-dumpxml", GROUP, "print a network's XML", options_xml, COMMAND_JSON, cmd_dumpxml },

@@ -262,7 +262,8 @@ static const struct option_def options_autostart[] = {
 #define GROUP "Storage"
 
 const struct command commands_pool[] = {
-	{ "pool-list", GROUP, "list storage pools", options_list, COMMAND_JSON, cmd_list,
+	{ "pool-list", GROUP, "list storage pools", options_list,
+	  COMMAND_JSON | COMMAND_HOSTS, cmd_list,
 	  "Without options: the active ones." },
 	{ "pool-info", GROUP, "tell about a pool", options_pool, COMMAND_JSON, cmd_info },
 	{ "pool-dumpxml", GROUP, "print a pool's XML", options_xml, COMMAND_JSON, cmd_dumpxml },

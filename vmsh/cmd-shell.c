@@ -10,6 +10,7 @@
 
 #include "vmsh/complete.h"
 #include "vmsh/exec.h"
+#include "vmsh/hosts.h"
 #include "vmsh/options.h"
 #include "vmsh/rc.h"
 #include "vmsh/shell.h"
@@ -139,6 +140,9 @@ static bool cmd_connect(struct shell *sh, struct command_args *args, GError **er
 	g_free(sh->uri);
 	sh->uri = g_strdup(uri);
 	sh->connect_flags = args_given(args, "readonly") ? VMM_CONNECT_RO : 0;
+	/* of several each is connected to when it is asked */
+	if (hosts_are_several(sh))
+		return true;
 	if (!shell_connect(sh, error))
 		return false;
 	if (sh->interactive)
@@ -257,12 +261,13 @@ static const struct option_def options_connect[] = {
 const struct command commands_shell[] = {
 	{ "help", GROUP, "list the commands, or show one's page", options_help, COMMAND_OFFLINE,
 	  cmd_help },
-	{ "connect", GROUP, "connect to a daemon", options_connect, 0, cmd_connect },
+	{ "connect", GROUP, "connect to a daemon", options_connect, COMMAND_OFFLINE, cmd_connect },
 	{ "top", GROUP, "watch the fleet: states, processor, memory, disks, network", options_top,
 	  COMMAND_JSON, cmd_top, "h shows the keys: sorting, starting, stopping, attaching." },
 	{ "watch", GROUP, "run a command again and again, on the whole screen", options_watch,
 	  COMMAND_OFFLINE | COMMAND_REST, cmd_watch, "q and Ctrl-C end it." },
-	{ "sql", GROUP, "ask for anything of the fleet", options_sql, COMMAND_JSON, cmd_sql,
+	{ "sql", GROUP, "ask for anything of the fleet", options_sql,
+	  COMMAND_JSON | COMMAND_HOSTS, cmd_sql,
 	  "The tables are made for the query, with few calls for all domains, and can only be "
 	  "read. The expressions that choose domains elsewhere are about table domains." },
 	{ "time", GROUP, "tell how long a command takes", options_time,

@@ -65,6 +65,7 @@ struct option_def {
 enum command_flags {
 	COMMAND_JSON = 1,	/* prints data: has --output and --json */
 	COMMAND_OFFLINE = 2,	/* needs no daemon */
+	COMMAND_HOSTS = 8,	/* reads only: several hosts can be asked at once */
 	COMMAND_REST = 4,	/* options end at the first plain word: another command's line */
 };
 

@@ -8,6 +8,7 @@
 
 #include "libvmm/util/error.h"
 #include "vmsh/convert.h"
+#include "vmsh/hosts.h"
 #include "vmsh/output.h"
 #include "vmsh/rc.h"
 #include "vmsh/usage.h"
@@ -21,9 +22,17 @@ static bool show_help(struct shell *sh, const struct command *cmd)
 	return true;
 }
 
+static bool run_asked(struct shell *sh, const struct command *cmd, struct command_args *args,
+		      const GPtrArray *words, GError **error)
+{
+	if (!(cmd->flags & COMMAND_OFFLINE) && hosts_are_several(sh))
+		return hosts_run(sh, cmd, args, words, error);
+	return cmd->run(sh, args, error);
+}
+
 /* The command prints JSON, and XML or CSV is made of it. */
 static bool run_converted(struct shell *sh, const struct command *cmd, struct command_args *args,
-			  GError **error)
+			  const GPtrArray *words, GError **error)
 {
 	g_autofree char *json = NULL, *text = NULL;
 	g_autoptr(GError) why = NULL;
@@ -32,7 +41,7 @@ static bool run_converted(struct shell *sh, const struct command *cmd, struct co
 
 	if (!output_to_memory(&o, error))
 		return false;
-	ok = cmd->run(sh, args, error);
+	ok = run_asked(sh, cmd, args, words, error);
 	json = output_end_text(&o);
 	if (!*json)
 		return ok;
@@ -61,9 +70,9 @@ static bool run_plain(struct shell *sh, const GPtrArray *words, GError **error)
 		return false;
 	if (args_given(args, "help"))
 		return show_help(sh, cmd);
-	if (args_output(args) == OUTPUT_XML || args_output(args) == OUTPUT_CSV)
-		return run_converted(sh, cmd, args, error);
-	return cmd->run(sh, args, error);
+	if (!sh->member && (args_output(args) == OUTPUT_XML || args_output(args) == OUTPUT_CSV))
+		return run_converted(sh, cmd, args, words, error);
+	return run_asked(sh, cmd, args, words, error);
 }
 
 /* ---- where the output goes ---- */

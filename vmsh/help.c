@@ -111,6 +111,9 @@ char *command_help(const struct command *cmd, unsigned width)
 		if (!(opt->flags & OPT_HIDDEN))
 			append_term(s, term, opt->help, width);
 	}
+	if (cmd->flags & COMMAND_HOSTS)
+		append_paragraphs(s, "Several hosts can be asked at once: vmsh -c HOST,HOST",
+				  width);
 	if (cmd->more)
 		append_paragraphs(s, cmd->more, width);
 	return g_string_free(s, FALSE);

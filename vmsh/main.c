@@ -21,7 +21,8 @@ static const char usage[] =
 	"\n"
 	"  -c, --connect URI   the daemon: vmm:///system, vmm:///session,\n"
 	"                      vmm+unix:///system?socket=PATH, vmm+ssh://HOST/system,\n"
-	"                      vmm+tls://HOST/system, or a host of vmshrc\n"
+	"                      vmm+tls://HOST/system, or a host of vmshrc; several,\n"
+	"                      with commas between them, for what only reads\n"
 	"  -r, --readonly      connect without the right to change anything\n"
 	"  -e, --stop-on-error end at the first command that fails\n"
 	"  -q, --quiet         do not report success\n"
@@ -32,7 +33,8 @@ static const char usage[] =
 	"\n"
 	"\"vmsh help\" lists the commands.  Exit status: 0 done, 1 failed, 2 misused.\n";
 
-enum { OPTION_PROXY = 256 };
+/* The second is for ourselves: see hosts.h. */
+enum { OPTION_PROXY = 256, OPTION_MEMBER };
 
 static const struct option long_options[] = {
 	{ "connect", required_argument, NULL, 'c' },
@@ -40,6 +42,7 @@ static const struct option long_options[] = {
 	{ "stop-on-error", no_argument, NULL, 'e' },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "proxy", no_argument, NULL, OPTION_PROXY },
+	{ "member", no_argument, NULL, OPTION_MEMBER },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -68,6 +71,9 @@ static bool parse_options(struct shell *sh, int argc, char **argv)
 		case OPTION_PROXY:
 			sh->proxy = true;
 			break;
+		case OPTION_MEMBER:
+			sh->member = true;
+			break;
 		case 'v':
 		case 'V':
 			printf("vmsh %s\n", PACKAGE_VERSION);
@@ -89,7 +95,7 @@ static void run_argv(struct shell *sh, int argc, char **argv)
 {
 	g_autoptr(GPtrArray) words = NULL;
 
-	if (argc == 1 && strpbrk(argv[0], " ;\t\n")) {
+	if (argc == 1 && !sh->member && strpbrk(argv[0], " ;\t\n")) {
 		shell_run_line(sh, argv[0]);
 		return;
 	}

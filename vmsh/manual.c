@@ -113,6 +113,8 @@ static void append_command(GString *s, const struct command *cmd)
 	g_string_append_c(s, '\n');
 	append_sentence(s, cmd->summary);
 	append_options(s, cmd);
+	if (cmd->flags & COMMAND_HOSTS)
+		g_string_append(s, ".Pp\nSeveral hosts can be asked at once.\n");
 	if (cmd->more) {
 		g_auto(GStrv) lines = g_strsplit(cmd->more, "\n", 0);
 

@@ -16,6 +16,7 @@
 
 #include "libvmm/util/error.h"
 #include "vmsh/complete.h"
+#include "vmsh/hosts.h"
 #include "vmsh/json.h"
 #include "vmsh/rc.h"
 
@@ -165,12 +166,20 @@ static void print_rendered(char *text)
 void shell_print_table(const struct shell *sh, const struct command_args *args,
 		       const struct table *t)
 {
+	if (sh->member) {
+		hosts_answer(t);
+		return;
+	}
 	print_rendered(args_json(args) ? table_render_json(t, false) : table_render(t, &sh->out));
 }
 
 void shell_print_record(const struct shell *sh, const struct command_args *args,
 			const struct table *t)
 {
+	if (sh->member) {
+		hosts_answer(t);
+		return;
+	}
 	print_rendered(args_json(args) ? table_render_json(t, true) :
 					 table_render_record(t, &sh->out));
 }

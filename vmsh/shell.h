@@ -23,6 +23,7 @@ struct shell {
 	bool stop_on_error;		/* -e */
 	bool quiet;
 	bool proxy;			/* --proxy: no commands at all */
+	bool member;			/* --member: tables go to another vmsh, see hosts.h */
 	bool quit;
 	int status;			/* of the last command */
 	struct screen out, err;		/* what stdout and stderr can do */

@@ -1,28 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Rows of cells as columns, lines or JSON. */
 #include "config.h"
-#include "vmsh/table.h"
+#include "vmsh/table-priv.h"
 
 #include <string.h>
 
 #include "vmsh/json.h"
 #include "vmsh/size.h"
-
-enum cell_kind { CELL_NONE, CELL_TEXT, CELL_NUMBER, CELL_REAL, CELL_BOOL };
-
-struct cell {
-	enum cell_kind kind;
-	enum colour colour;
-	uint64_t number;
-	double real;
-	char *text;		/* as shown; CELL_TEXT: as given */
-};
-
-struct table {
-	const struct column *columns;
-	unsigned n_columns;
-	GArray *cells;		/* row by row */
-};
 
 #define COLUMN_GAP 3
 #define SHRINK_TO 8
@@ -49,6 +33,11 @@ void table_free(struct table *t)
 	if (!t)
 		return;
 	g_array_unref(t->cells);
+	for (unsigned i = 0; t->own && i < t->n_columns; i++) {
+		g_free((char *)t->own[i].title);
+		g_free((char *)t->own[i].key);
+	}
+	g_free(t->own);
 	g_free(t);
 }
 

@@ -54,6 +54,16 @@ char *table_render_record(const struct table *t, const struct screen *screen);
 /* An array of objects, or with `single` the first row's object. */
 char *table_render_json(const struct table *t, bool single);
 
+/* For another vmsh. */
+GBytes *table_to_bytes(const struct table *t);
+/*
+ * Adds the rows of such a table, each with `head` in the first column.  *t
+ * NULL: it is made, with that column before the others.  False: bytes are no
+ * table, or one with other columns.
+ */
+bool table_append_bytes(struct table **t, const struct column *first, const char *head,
+			GBytes *bytes);
+
 /* text for a terminal: what others wrote cannot move the cursor or change colours. */
 char *text_harmless(const char *text);
 /* text in colour, if the screen has any. */
