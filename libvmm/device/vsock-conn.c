@@ -18,6 +18,7 @@
 #include "libvmm/util/error.h"
 
 #define CLOSE_MS 8000			/* as long as Linux waits for the RST */
+#define CREDIT_MS 1000
 #define TOKEN_INDEX_BITS 11
 #define BUFFERS_BYTES (VSOCK_LARGE * (size_t)VSOCK_LARGE_BYTES + \
 		       (VSOCK_CONNS_MAX - VSOCK_LARGE) * (size_t)VSOCK_SMALL_BYTES)
@@ -177,6 +178,26 @@ void vsock_conn_deadline(struct vsock *v, struct vsock_conn *c, unsigned ms)
 		vsock_tick_soon(v);
 }
 
+/*
+ * Most guests tell of room by themselves, when there is much.  To ask at once
+ * would make them tell of each little bit.
+ */
+static void credit_ask(struct vsock *v, struct vsock_conn *c)
+{
+	c->owed |= VSOCK_OWED_CREDIT_REQUEST;
+	vsock_conn_deadline(v, c, CREDIT_MS);
+	vsock_conn_kick(v, c);
+}
+
+void vsock_conn_credited(struct vsock *v, struct vsock_conn *c)
+{
+	if (!c->starved || !vsock_conn_credit(c))
+		return;
+	c->starved = false;
+	if (!c->eof)
+		vsock_conn_deadline(v, c, 0);
+}
+
 void vsock_conns_tick(struct vsock *v, int64_t now_us)
 {
 	for (unsigned i = 0; i < VSOCK_CONNS_MAX && v->n_deadlines > 0; i++) {
@@ -186,6 +207,8 @@ void vsock_conns_tick(struct vsock *v, int64_t now_us)
 			continue;
 		if (c->state == VSOCK_HANDSHAKE)
 			vsock_conn_free(v, c);
+		else if (c->state == VSOCK_OPEN && !c->eof)
+			credit_ask(v, c);
 		else
 			vsock_conn_abort(v, c);
 	}
@@ -209,9 +232,9 @@ static bool has_data(const struct vsock_conn *c)
 
 void vsock_conn_kick(struct vsock *v, struct vsock_conn *c)
 {
-	if (has_data(c) && !vsock_conn_credit(c) && !c->credit_asked) {
-		c->credit_asked = true;
-		c->owed |= VSOCK_OWED_CREDIT_REQUEST;
+	if (has_data(c) && !vsock_conn_credit(c) && !c->starved) {
+		c->starved = true;
+		vsock_conn_deadline(v, c, CREDIT_MS);
 	}
 	if (c->in || c->state == VSOCK_FREE)
 		return;

@@ -286,7 +286,7 @@ static void conn_packet(struct vsock *v, struct vsock_conn *c, const struct virt
 {
 	c->peer_alloc = h->buf_alloc;
 	c->peer_fwd = h->fwd_cnt;
-	c->credit_asked &= !vsock_conn_credit(c);
+	vsock_conn_credited(v, c);
 	switch (h->op) {
 	case VIRTIO_VSOCK_OP_RESPONSE:
 		vsock_conn_accepted(v, c);

@@ -74,7 +74,7 @@ struct vsock_conn {
 	bool unasked;			/* ASKED: the door's socket was full */
 	bool readable, writable;	/* until EAGAIN says other */
 	bool eof, hup;			/* of the host's end */
-	bool credit_asked;
+	bool starved;			/* the guest has no room for what there is */
 	uint8_t guest_shut;		/* VIRTIO_VSOCK_SHUTDOWN_ bits that the guest has sent */
 	uint8_t host_shut, told_shut;	/* ours, and those that the guest knows */
 	int64_t deadline_us;		/* monotonic; 0: none */
@@ -157,6 +157,8 @@ void vsock_conn_empty(struct vsock_conn *c);
 uint32_t vsock_conn_credit(const struct vsock_conn *c);
 /* It had its turn: behind the others, if there is more. */
 void vsock_conn_requeue(struct vsock *v, struct vsock_conn *c);
+/* The guest has told what room it has. */
+void vsock_conn_credited(struct vsock *v, struct vsock_conn *c);
 /* The host's end, at once, and an RST for the guest. */
 void vsock_conn_abort(struct vsock *v, struct vsock_conn *c);
 /* The host will send nothing more; or (error) is gone. */

@@ -19,6 +19,7 @@
 #include "libvmm/device/virtio.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/io.h"
+#include "libvmm/util/owner.h"
 #include "virtio-driver.h"
 
 #define RX 0
@@ -34,6 +35,7 @@ struct guest {
 	struct virtio_device *dev;
 	char *dir, *path;
 	int door;			/* the other end of it */
+	struct owner_thread *thread;	/* of the device; NULL: this one */
 	uint64_t rx[DRIVER_RING_MAX];	/* buffers by head */
 	uint64_t tx;			/* one packet */
 	uint32_t credit;		/* what it says that it may be sent */
@@ -64,7 +66,8 @@ static struct virtio_device *device_new(struct guest *g, uint32_t cid)
 	opts.door_fd = door[1];
 	opts.listen_fd = io_listen_unix(g->path, 0600, &error);
 	g_assert_no_error(error);
-	return vsock_new(&opts, g->d->mem, NULL, &error);
+	return vsock_new(&opts, g->d->mem, g->thread ? owner_thread_context(g->thread) : NULL,
+			 &error);
 }
 
 static void loop(void)
@@ -82,10 +85,11 @@ static void give(struct guest *g, uint64_t gpa)
 	driver_kick(g->d, RX);
 }
 
-static struct guest *guest_without_driver(void)
+static struct guest *guest_on(struct owner_thread *thread)
 {
 	struct guest *g = g_new0(struct guest, 1);
 
+	g->thread = thread;
 	g->dir = g_dir_make_tmp("vsock-XXXXXX", NULL);
 	g->path = g_build_filename(g->dir, "s", NULL);
 	g->d = driver_new(8);
@@ -95,10 +99,13 @@ static struct guest *guest_without_driver(void)
 	return g;
 }
 
-static struct guest *guest_new(unsigned buffers)
+static struct guest *guest_without_driver(void)
 {
-	struct guest *g = guest_without_driver();
+	return guest_on(NULL);
+}
 
+static struct guest *guest_begin(struct guest *g, unsigned buffers)
+{
 	g_assert_true(driver_init(g->d, 0, 128));
 	g->tx = driver_alloc(g->d, PLENTY);
 	for (unsigned i = 0; i < buffers; i++)
@@ -106,9 +113,15 @@ static struct guest *guest_new(unsigned buffers)
 	return g;
 }
 
+static struct guest *guest_new(unsigned buffers)
+{
+	return guest_begin(guest_without_driver(), buffers);
+}
+
 static void guest_free(struct guest *g)
 {
 	driver_free(g->d);
+	owner_thread_free(g->thread);
 	fd_close(&g->door);
 	g_unlink(g->path);
 	g_rmdir(g->dir);
@@ -827,6 +840,30 @@ static void a_guest_that_stood_still_goes_on(void)
 	guest_free(g);
 }
 
+/* Not on ours, as in a worker: for ThreadSanitizer. */
+static void it_works_on_a_thread_of_its_own(void)
+{
+	struct guest *g = guest_begin(guest_on(owner_thread_new("vsock")), 8);
+	struct device *dev = virtio_mmio_device(g->d->mmio);
+	uint32_t port;
+	int fd = connected(g, &port);
+
+	for (unsigned i = 0; i < 100; i++) {
+		transmit(g, header(g, VIRTIO_VSOCK_OP_RW, 5000, port), "ping", 4);
+		expect_text(fd, "ping");
+		g_assert_cmpint(send(fd, "pong", 4, 0), ==, 4);
+		g_assert_cmpuint(expect(g, VIRTIO_VSOCK_OP_RW).len, ==, 4);
+		if (i % 10 == 0) {
+			device_stop(dev);
+			device_start(dev);
+		}
+	}
+	close(served(g));
+	close(fd);
+	driver_reset(g->d);
+	guest_free(g);
+}
+
 #define TEST(f) g_test_add_func("/vsock/" #f, f)
 
 int main(int argc, char **argv)
@@ -862,5 +899,6 @@ int main(int argc, char **argv)
 	TEST(a_thousand_connections_live_at_once);
 	TEST(a_restored_guest_hears_that_its_connections_are_gone);
 	TEST(a_guest_that_stood_still_goes_on);
+	TEST(it_works_on_a_thread_of_its_own);
 	return g_test_run();
 }
