@@ -256,12 +256,25 @@ bool cgroup_apply(struct daemon *daemon, const char *uuid_text, pid_t pid,
 	       error_errno(error, errno, "put the worker into cgroup '%s'", folder);
 }
 
+static gboolean remove_again(void *path)
+{
+	if (g_rmdir(path) < 0)
+		g_info("remove cgroup '%s': %s", (char *)path, g_strerror(errno));
+	return G_SOURCE_REMOVE;
+}
+
 void cgroup_remove(const struct daemon *daemon, const char *uuid_text)
 {
 	g_autofree char *folder = daemon->cgroup_dir ? g_strdup(daemon->cgroup_dir) :
 						       folder_find(daemon->system_mode);
 	g_autofree char *path = folder ? g_build_filename(folder, uuid_text, NULL) : NULL;
 
-	if (path && g_rmdir(path) < 0 && errno != ENOENT && errno != ENOTDIR)
+	if (!path || g_rmdir(path) == 0)
+		return;
+	/* A vsock's door ends a moment after its worker. */
+	if (errno == EBUSY)
+		g_timeout_add_seconds_full(G_PRIORITY_DEFAULT, 1, remove_again,
+					   g_steal_pointer(&path), g_free);
+	else if (errno != ENOENT && errno != ENOTDIR)
 		g_info("remove cgroup '%s': %s", path, g_strerror(errno));
 }
