@@ -53,7 +53,7 @@ initrd() {
 	chmod +x $work/i/init
 	for f in "$@"; do
 		mkdir -p "$work/i/${f%/*}"; cp -L "$f" "$work/i/$f"
-		[ -x "$f" ] && grep -q ld-linux "$f" && for l in $(ldd_of "$f"); do mkdir -p "$work/i/${l%/*}"; cp -L "$l" "$work/i/$l"; done
+		[ -x "$f" ] && head -c 4096 "$f" | grep -q ld-linux && for l in $(ldd_of "$f"); do mkdir -p "$work/i/${l%/*}"; cp -L "$l" "$work/i/$l"; done
 	done
 	(cd $work/i && find . | cpio -o -H newc 2>/dev/null) >"$out"
 }
