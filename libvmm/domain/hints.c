@@ -242,12 +242,8 @@ static const struct hint {
 	{ "ip/tftp", "guests boot their <kernel> directly" },
 	{ "dhcp/bootp", "guests boot their <kernel> directly" },
 	{ "host/id", "use mac= or name=" },
-	{ "host/lease", "leases last an hour and are renewed; leave it out" },
-	{ "range/lease", "leases last an hour and are renewed; leave it out" },
 	{ "dns/forwarder", "the host's own resolver is asked; leave it out" },
 	{ "dns/forwardPlainNames", "leave it out" },
-	{ "dns/txt", "use <host>" },
-	{ "dns/srv", "use <host>" },
 	{ "bridge/zone", "leave it out" },
 	{ "bridge/macTableManager", "leave it out" },
 	/* serial, console, channel */

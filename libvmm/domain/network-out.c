@@ -22,10 +22,11 @@ static void put_ip(struct xml_out *out, const char *attr, uint32_t ip)
 
 static void format_names(struct xml_out *out, const network_def *def)
 {
-	if (!def->dns_off && !def->names->len)
+	if (!def->dns_off && !def->names->len && !def->records->len)
 		return;
 	xml_begin(out, "dns");
 	xml_put(out, "enable", def->dns_off ? "no" : NULL);
+	network_records_format(out, def);
 	for (unsigned i = 0; i < def->names->len; i++) {
 		const struct network_name *n = def->names->pdata[i];
 
@@ -38,6 +39,16 @@ static void format_names(struct xml_out *out, const network_def *def)
 	xml_end(out);
 }
 
+static void format_lease(struct xml_out *out, uint32_t lease_s)
+{
+	if (!lease_s)
+		return;
+	xml_begin(out, "lease");
+	xml_putf(out, "expiry", "%u", lease_s);
+	xml_put(out, "unit", "seconds");
+	xml_end(out);
+}
+
 static void format_host(struct xml_out *out, const struct network_host *h)
 {
 	char mac[MAC_TEXT_BYTES];
@@ -47,6 +58,7 @@ static void format_host(struct xml_out *out, const struct network_host *h)
 	xml_put(out, "mac", h->has_mac ? mac : NULL);
 	xml_put(out, "name", h->name);
 	put_ip(out, "ip", h->ip);
+	format_lease(out, h->lease_s);
 	xml_end(out);
 }
 
@@ -66,6 +78,7 @@ static void format_address(struct xml_out *out, const network_def *def)
 			xml_begin(out, "range");
 			put_ip(out, "start", r->start);
 			put_ip(out, "end", r->end);
+			format_lease(out, r->lease_s);
 			xml_end(out);
 		}
 		for (unsigned i = 0; i < def->hosts->len; i++)

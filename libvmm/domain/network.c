@@ -48,6 +48,7 @@ network_def *network_def_new(const char *name)
 	def->ranges = g_array_new(FALSE, FALSE, sizeof(struct network_range));
 	def->hosts = g_ptr_array_new_with_free_func(network_host_free);
 	def->names = g_ptr_array_new_with_free_func(network_name_free);
+	def->records = g_ptr_array_new_with_free_func(network_record_free);
 	return def;
 }
 
@@ -64,6 +65,7 @@ void network_def_free(network_def *def)
 	g_array_unref(def->ranges);
 	g_ptr_array_unref(def->hosts);
 	g_ptr_array_unref(def->names);
+	g_ptr_array_unref(def->records);
 	g_free(def);
 }
 
@@ -114,7 +116,7 @@ static bool name_is_dns(const char *name)
 	return *name;
 }
 
-static bool check_dns_name(const xmlNode *node, const char *name, GError **error)
+bool network_dns_name_check(const xmlNode *node, const char *name, GError **error)
 {
 	return name_is_dns(name) ||
 	       xml_error(node, VMM_ERR_XML, error, "'%s' is not a host's name: letters, digits, "
@@ -128,7 +130,8 @@ struct network_host *network_host_parse(const xmlNode *node, GError **error)
 	g_autoptr(network_host) h = g_new0(struct network_host, 1);
 	g_autofree char *mac = xml_attr(node, "mac");
 
-	if (!xml_expect(node, "mac name ip", "", error) || !parse_ip(node, "ip", &h->ip, error))
+	if (!xml_expect(node, "mac name ip", "lease", error) ||
+	    !parse_ip(node, "ip", &h->ip, error) || !network_lease_parse(node, &h->lease_s, error))
 		return NULL;
 	h->name = xml_attr(node, "name");
 	h->has_mac = mac && mac_from_text(mac, h->mac);
@@ -140,7 +143,7 @@ struct network_host *network_host_parse(const xmlNode *node, GError **error)
 		xml_error(node, VMM_ERR_XML, error, "a <host> needs mac= or name=");
 		return NULL;
 	}
-	if (h->name && !check_dns_name(node, h->name, error))
+	if (h->name && !network_dns_name_check(node, h->name, error))
 		return NULL;
 	return g_steal_pointer(&h);
 }
@@ -157,7 +160,8 @@ struct network_name *network_name_parse(const xmlNode *node, GError **error)
 
 		if (text)
 			g_ptr_array_add(n->names, text);
-		if (!xml_expect(c, "", NULL, error) || !check_dns_name(c, text ?: "", error))
+		if (!xml_expect(c, "", NULL, error) ||
+		    !network_dns_name_check(c, text ?: "", error))
 			return NULL;
 	}
 	if (n->names->len < 1 || n->names->len > NETWORK_ALIASES_MAX) {
@@ -174,7 +178,8 @@ static bool parse_range(const xmlNode *node, network_def *def, GError **error)
 {
 	struct network_range r;
 
-	if (!xml_expect(node, "start end", "", error) ||
+	if (!xml_expect(node, "start end", "lease", error) ||
+	    !network_lease_parse(node, &r.lease_s, error) ||
 	    !parse_ip(node, "start", &r.start, error) || !parse_ip(node, "end", &r.end, error))
 		return false;
 	if (r.start > r.end)
@@ -255,7 +260,7 @@ static bool parse_dns(const xmlNode *node, network_def *def, GError **error)
 {
 	if (!node)
 		return true;
-	if (!xml_expect(node, "enable", "host*", error) ||
+	if (!xml_expect(node, "enable", "txt* srv* host*", error) ||
 	    !xml_attr_bool(node, "enable", "no", "yes", &def->dns_off, error))
 		return false;
 	for (const xmlNode *n = xml_child(node, "host"); n; n = xml_next(n)) {
@@ -265,7 +270,7 @@ static bool parse_dns(const xmlNode *node, network_def *def, GError **error)
 			return false;
 		g_ptr_array_add(def->names, name);
 	}
-	return true;
+	return network_records_parse(node, def, error);
 }
 
 static bool parse_domain(const xmlNode *node, network_def *def, GError **error)
@@ -274,7 +279,7 @@ static bool parse_domain(const xmlNode *node, network_def *def, GError **error)
 		return true;
 	return xml_expect(node, "name localOnly", "", error) &&
 	       xml_attr_need(node, "name", &def->domain, error) &&
-	       check_dns_name(node, def->domain, error) &&
+	       network_dns_name_check(node, def->domain, error) &&
 	       xml_attr_bool(node, "localOnly", "yes", "no", &def->local_only, error);
 }
 
@@ -393,7 +398,8 @@ bool network_def_check(const network_def *def, GError **error)
 	if (bridge && !def->bridge)
 		return error_set(error, VMM_ERR_XML,
 				 "XML error: <forward mode='bridge'/> needs <bridge name='br0'/>");
-	if (bridge && (def->address || def->domain || def->names->len || def->dns_off))
+	if (bridge && (def->address || def->domain || def->names->len || def->records->len ||
+		       def->dns_off))
 		return error_set(error, VMM_ERR_XML,
 				 "XML error: a network on the bridge '%s' of the host has its "
 				 "addresses and names from there: leave out <ip>, <domain>, <dns>",

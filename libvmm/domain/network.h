@@ -22,6 +22,10 @@
 #define NETWORK_ALIASES_MAX 16u		/* names of one DNS host */
 #define NETWORK_ADDRESSES_MAX 65536u	/* in one range */
 #define NETWORK_DNS_NAME_MAX 253u
+#define NETWORK_RECORDS_MAX 256u	/* <txt> and <srv> */
+#define NETWORK_TXT_MAX 255u
+#define NETWORK_LEASE_MIN_S 120u	/* libvirt's */
+#define NETWORK_LEASE_MAX_S (30u * 86400)
 
 enum network_parse_flags {
 	NETWORK_PARSE_VALIDATE = 1,	/* also against schemas/network.rng */
@@ -36,6 +40,7 @@ enum network_forward {
 
 struct network_range {
 	uint32_t start, end;
+	uint32_t lease_s;		/* 0: as usual */
 };
 
 struct network_host {			/* of DHCP */
@@ -43,11 +48,21 @@ struct network_host {			/* of DHCP */
 	uint8_t mac[MAC_BYTES];
 	char *name;			/* NULL only if has_mac */
 	uint32_t ip;
+	uint32_t lease_s;		/* 0: as usual */
 };
 
 struct network_name {			/* of DNS */
 	uint32_t ip;
 	GPtrArray *names;		/* of char *; at least one */
+};
+
+struct network_record {			/* of DNS */
+	char *name;			/* <srv>: of the service, without '_' */
+	char *value;			/* <txt>; NULL: it is a <srv> */
+	bool udp;			/* <srv>, from here on */
+	char *domain;			/* NULL: the network's */
+	char *target;			/* NULL: there is no such service */
+	unsigned port, priority, weight;
 };
 
 struct network_def {
@@ -67,6 +82,7 @@ struct network_def {
 	GPtrArray *hosts;		/* of struct network_host */
 	bool dns_off;
 	GPtrArray *names;		/* of struct network_name */
+	GPtrArray *records;		/* of struct network_record */
 };
 typedef struct network_def network_def;
 

@@ -165,10 +165,12 @@ static void put_network(const struct dhcp *d, const struct request *r, struct dh
 static void reply_lease(const struct dhcp *d, const struct request *r, unsigned type, uint32_t ip,
 			struct dhcp_reply *ret)
 {
+	uint32_t lease_s = dhcp_lease_s(d, ip);
+
 	reply_begin(d, r, type, ip, ret);
-	put_number(ret, OPT_LEASE, DHCP_LEASE_S);
-	put_number(ret, OPT_T1, DHCP_LEASE_S / 2);
-	put_number(ret, OPT_T2, DHCP_LEASE_S / 8 * 7);
+	put_number(ret, OPT_LEASE, lease_s);
+	put_number(ret, OPT_T1, lease_s / 2);
+	put_number(ret, OPT_T2, lease_s / 8 * 7);
 	put_network(d, r, ret);
 	reply_end(ret);
 }
@@ -193,7 +195,7 @@ static void bind_lease(struct dhcp *d, unsigned port, const struct request *r, u
 	struct dhcp_lease *l = dhcp_take(d, port, r->mac, ip, now_s);
 
 	l->bound = true;
-	l->expires_s = now_s + DHCP_LEASE_S;
+	l->expires_s = now_s + dhcp_lease_s(d, ip);
 	g_free(l->name);
 	g_free(l->client_id);
 	l->name = g_strdup(r->name[0] ? r->name : dhcp_host_name(d, r->mac));

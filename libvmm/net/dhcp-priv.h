@@ -26,6 +26,8 @@ struct dhcp_lease *dhcp_take(struct dhcp *d, unsigned port, const uint8_t mac[MA
 			     uint32_t ip, int64_t now_s);
 void dhcp_drop(struct dhcp *d, struct dhcp_lease *lease);
 void dhcp_decline(struct dhcp *d, struct dhcp_lease *lease, int64_t now_s);
+/* How long an address is given for. */
+uint32_t dhcp_lease_s(const struct dhcp *d, uint32_t ip);
 /* The name that the definition gives it; NULL. */
 const char *dhcp_host_name(const struct dhcp *d, const uint8_t *mac);
 /* One label of letters, digits and hyphens. */

@@ -240,6 +240,23 @@ uint32_t dhcp_choose(struct dhcp *d, unsigned port, const uint8_t *mac, const ch
 	return free_find(d, mac, now_s);
 }
 
+uint32_t dhcp_lease_s(const struct dhcp *d, uint32_t ip)
+{
+	for (unsigned i = 0; i < d->hosts->len; i++) {
+		const struct dhcp_host *h = &g_array_index(d->hosts, struct dhcp_host, i);
+
+		if (h->ip == ip)
+			return h->lease_s ?: DHCP_LEASE_S;
+	}
+	for (unsigned i = 0; i < d->ranges->len; i++) {
+		const struct dhcp_range *r = &g_array_index(d->ranges, struct dhcp_range, i);
+
+		if (ip >= r->start && ip <= r->end)
+			return r->lease_s ?: DHCP_LEASE_S;
+	}
+	return DHCP_LEASE_S;
+}
+
 const char *dhcp_host_name(const struct dhcp *d, const uint8_t *mac)
 {
 	const struct dhcp_host *host = host_of(d, mac, NULL);
@@ -340,7 +357,7 @@ static void line_restore(struct dhcp *d, const char *line, int64_t now_s)
 	if (g_strv_length(f) != LINE_FIELDS || !mac_from_text(f[1], mac) ||
 	    !g_ascii_string_to_unsigned(f[0], 10, 0, G_MAXINT64, &expires, NULL) ||
 	    !g_ascii_string_to_unsigned(f[2], 10, 1, UINT32_MAX, &ip, NULL) ||
-	    (int64_t)expires <= now_s || expires > (guint64)now_s + DHCP_LEASE_S ||
+	    (int64_t)expires <= now_s || expires > (guint64)now_s + dhcp_lease_s(d, (uint32_t)ip) ||
 	    ((uint32_t)ip & d->mask) != (d->server & d->mask) || find_ip(d, (uint32_t)ip))
 		return;
 	l = dhcp_take(d, 0, mac, (uint32_t)ip, now_s);

@@ -16,7 +16,7 @@
 
 #include "libvmm/util/mac.h"
 
-#define DHCP_LEASE_S 3600
+#define DHCP_LEASE_S 3600		/* where none is given */
 #define DHCP_PORT_LEASES 16u
 #define DHCP_REPLY_BYTES 1024
 #define DHCP_SERVER_PORT 67
@@ -24,6 +24,7 @@
 
 struct dhcp_range {
 	uint32_t start, end;
+	uint32_t lease_s;		/* 0: DHCP_LEASE_S */
 };
 
 struct dhcp_host {
@@ -31,6 +32,7 @@ struct dhcp_host {
 	uint8_t mac[MAC_BYTES];
 	const char *name;		/* may be NULL if has_mac */
 	uint32_t ip;
+	uint32_t lease_s;		/* 0: DHCP_LEASE_S */
 };
 
 struct dhcp_opts {			/* copied */

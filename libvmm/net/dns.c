@@ -22,6 +22,13 @@ struct dns {
 	char *domain;			/* in lower case */
 	GHashTable *names;		/* name -> address */
 	GHashTable *addresses;		/* address -> its first name */
+	GHashTable *records;		/* name -> GPtrArray of struct record */
+};
+
+struct record {
+	unsigned type;
+	size_t bytes;
+	uint8_t data[];
 };
 
 struct question {
@@ -38,6 +45,8 @@ struct dns *dns_new(const struct dns_opts *opts)
 	d->domain = opts->domain ? g_ascii_strdown(opts->domain, -1) : NULL;
 	d->names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	d->addresses = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
+	d->records = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+					   (GDestroyNotify)g_ptr_array_unref);
 	return d;
 }
 
@@ -47,8 +56,27 @@ void dns_free(struct dns *d)
 		return;
 	g_hash_table_unref(d->names);
 	g_hash_table_unref(d->addresses);
+	g_hash_table_unref(d->records);
 	g_free(d->domain);
 	g_free(d);
+}
+
+static size_t name_encode(const char *name, uint8_t *ret)
+{
+	g_auto(GStrv) labels = g_strsplit(name, ".", -1);
+	size_t n = 0;
+
+	for (char **l = labels; *l; l++) {
+		size_t len = strlen(*l);
+
+		if (!len || len > 63 || n + len + 2 > DNS_NAME_BYTES)
+			return 0;
+		ret[n++] = (uint8_t)len;
+		memcpy(ret + n, *l, len);
+		n += len;
+	}
+	ret[n++] = 0;
+	return n;
 }
 
 void dns_add(struct dns *d, const char *name, uint32_t ip)
@@ -64,6 +92,48 @@ void dns_clear(struct dns *d)
 {
 	g_hash_table_remove_all(d->names);
 	g_hash_table_remove_all(d->addresses);
+	g_hash_table_remove_all(d->records);
+}
+
+static void record_add(struct dns *d, const char *name, unsigned type, const uint8_t *data,
+		       size_t bytes)
+{
+	g_autofree char *key = g_ascii_strdown(name, -1);
+	GPtrArray *list = g_hash_table_lookup(d->records, key);
+	struct record *r = g_malloc(sizeof(*r) + bytes);
+
+	if (!list) {
+		list = g_ptr_array_new_with_free_func(g_free);
+		g_hash_table_insert(d->records, g_steal_pointer(&key), list);
+	}
+	r->type = type;
+	r->bytes = bytes;
+	memcpy(r->data, data, bytes);
+	g_ptr_array_add(list, r);
+}
+
+void dns_add_txt(struct dns *d, const char *name, const char *value)
+{
+	uint8_t data[256];
+	size_t n = MIN(strlen(value), 255);
+
+	data[0] = (uint8_t)n;
+	memcpy(data + 1, value, n);
+	record_add(d, name, DNS_TXT, data, n + 1);
+}
+
+void dns_add_srv(struct dns *d, const char *name, const char *target, unsigned port,
+		 unsigned priority, unsigned weight)
+{
+	uint8_t data[6 + DNS_NAME_BYTES] = { 0 };
+	size_t n = target ? name_encode(target, data + 6) : 1;	/* the root: no such service */
+
+	if (!n)
+		return;
+	put16(data, priority);
+	put16(data + 2, weight);
+	put16(data + 4, port);
+	record_add(d, name, DNS_SRV, data, 6 + n);
 }
 
 /* ---- reading ---- */
@@ -124,6 +194,16 @@ static uint32_t lookup(struct dns *d, const char *name, bool *ret_ours)
 	return ip;
 }
 
+/* What is said of a name, by itself or below our domain; NULL. */
+static const GPtrArray *lookup_records(const struct dns *d, const char *name)
+{
+	char bare[DNS_NAME_BYTES];
+	const GPtrArray *list = g_hash_table_lookup(d->records, name);
+
+	return list || !strip_domain(d, name, bare) ? list :
+						      g_hash_table_lookup(d->records, bare);
+}
+
 static bool reverse_read(const char *name, uint32_t *ret)
 {
 	unsigned a, b, c, d;
@@ -164,7 +244,7 @@ static size_t reply_begin(const struct dns *d, const uint8_t *query, const struc
 
 static size_t put_record(uint8_t *reply, size_t at, unsigned type, const uint8_t *data, size_t n)
 {
-	put16(reply + DNS_ANSWERS, 1);
+	put16(reply + DNS_ANSWERS, get16(reply + DNS_ANSWERS) + 1);
 	put16(reply + at, 0xc000 | DNS_HEADER_BYTES);
 	put16(reply + at + 2, type);
 	put16(reply + at + 4, CLASS_IN);
@@ -172,24 +252,6 @@ static size_t put_record(uint8_t *reply, size_t at, unsigned type, const uint8_t
 	put16(reply + at + 10, (unsigned)n);
 	memcpy(reply + at + 12, data, n);
 	return at + 12 + n;
-}
-
-static size_t name_encode(const char *name, uint8_t *ret)
-{
-	g_auto(GStrv) labels = g_strsplit(name, ".", -1);
-	size_t n = 0;
-
-	for (char **l = labels; *l; l++) {
-		size_t len = strlen(*l);
-
-		if (!len || len > 63 || n + len + 2 > DNS_NAME_BYTES)
-			return 0;
-		ret[n++] = (uint8_t)len;
-		memcpy(ret + n, *l, len);
-		n += len;
-	}
-	ret[n++] = 0;
-	return n;
 }
 
 static enum dns_verdict answer_reverse(struct dns *d, const uint8_t *query,
@@ -218,9 +280,22 @@ static enum dns_verdict refuse(struct dns *d, const uint8_t *query, const struct
 	return DNS_ANSWER;
 }
 
+/* As many as fit. */
+static size_t put_records(uint8_t *reply, size_t at, unsigned type, const GPtrArray *records)
+{
+	for (unsigned i = 0; records && i < records->len; i++) {
+		const struct record *r = records->pdata[i];
+
+		if ((type == r->type || type == TYPE_ANY) && at + 12 + r->bytes <= DNS_REPLY_BYTES)
+			at = put_record(reply, at, r->type, r->data, r->bytes);
+	}
+	return at;
+}
+
 enum dns_verdict dns_handle(struct dns *d, const uint8_t *query, size_t bytes,
 			    uint8_t reply[DNS_REPLY_BYTES], size_t *ret_bytes)
 {
+	const GPtrArray *records;
 	struct question q;
 	uint8_t address[4];
 	uint32_t ip;
@@ -236,12 +311,14 @@ enum dns_verdict dns_handle(struct dns *d, const uint8_t *query, size_t bytes,
 	if (reverse_read(q.name, &ip))
 		return answer_reverse(d, query, &q, ip, reply, ret_bytes);
 	ip = lookup(d, q.name, &ours);
-	if (!ours)
+	records = lookup_records(d, q.name);
+	if (!ours && !records)
 		return refuse(d, query, &q, reply, ret_bytes);
-	*ret_bytes = reply_begin(d, query, &q, ip ? RCODE_OK : RCODE_NO_NAME, reply);
+	*ret_bytes = reply_begin(d, query, &q, ip || records ? RCODE_OK : RCODE_NO_NAME, reply);
 	if (ip && (q.type == TYPE_A || q.type == TYPE_ANY)) {
 		put32(address, ip);
 		*ret_bytes = put_record(reply, *ret_bytes, TYPE_A, address, sizeof(address));
 	}
+	*ret_bytes = put_records(reply, *ret_bytes, q.type, records);
 	return DNS_ANSWER;
 }

@@ -31,6 +31,12 @@ struct dns *dns_new(const struct dns_opts *opts);
 void dns_free(struct dns *d);
 /* A name that stays; it comes before all others. */
 void dns_add(struct dns *d, const char *name, uint32_t ip);
+enum dns_type { DNS_TXT = 16, DNS_SRV = 33 };
+/* Likewise, what is said of a name; value: a text, at most 255 bytes. */
+void dns_add_txt(struct dns *d, const char *name, const char *value);
+/* name: "_ldap._tcp.lan"; target NULL: there is no such service. */
+void dns_add_srv(struct dns *d, const char *name, const char *target, unsigned port,
+		 unsigned priority, unsigned weight);
 void dns_clear(struct dns *d);
 
 enum dns_verdict { DNS_DROP, DNS_ANSWER, DNS_FORWARD };

@@ -41,7 +41,7 @@ static const struct net_ops up_ops = {
 
 static struct net_switch *switch_make(struct net_backend *up, bool isolated)
 {
-	static const struct dhcp_range ranges[] = { { GATEWAY + 1, GATEWAY + 30 } };
+	static const struct dhcp_range ranges[] = { { GATEWAY + 1, GATEWAY + 30, 0 } };
 	const struct dhcp_opts dhcp = {
 		.server = GATEWAY, .mask = 0xffffff00, .router = true, .dns = true, .domain = "lan",
 		.ranges = ranges, .n_ranges = 1,
@@ -51,9 +51,13 @@ static struct net_switch *switch_make(struct net_backend *up, bool isolated)
 		.dhcp = dhcp_new(&dhcp), .dns = true, .domain = "lan",
 		.uplink = isolated ? NULL : up,
 	};
+	struct net_switch *sw;
 
 	memcpy(opts.mac, gateway_mac, 6);
-	return switch_new(&opts);
+	sw = switch_new(&opts);
+	dns_add_txt(switch_dns(sw), "a", "a text");
+	dns_add_srv(switch_dns(sw), "_a._tcp", "b.lan", 1, 2, 3);
+	return sw;
 }
 
 /* The rest of a frame as it comes, or inside UDP that is right. */

@@ -48,6 +48,31 @@ static const struct {
 	  "    </host>\n"
 	  "  </dns>\n"
 	  "</network>\n" },
+	{ "<network><name>d</name>" UUID MAC "<dns><srv service='ldap' protocol='tcp' "
+	  "target='x.lan' port='389' weight='2'/><txt name='about' value='a &lt; b'/>"
+	  "<srv service='no' protocol='udp' target='.'/></dns>" IP "<dhcp>"
+	  "<range start='10.0.0.2' end='10.0.0.99'><lease expiry='2' unit='hours'/></range>"
+	  "<host name='web' ip='10.0.0.9'><lease expiry='5'/></host></dhcp></ip></network>",
+	  "<network>\n"
+	  "  <name>d</name>\n"
+	  "  <uuid>11111111-2222-4333-8444-555555555555</uuid>\n"
+	  "  <mac address='52:54:00:00:00:01'/>\n"
+	  "  <dns>\n"
+	  "    <txt name='about' value='a &lt; b'/>\n"
+	  "    <srv service='ldap' protocol='tcp' target='x.lan' port='389' weight='2'/>\n"
+	  "    <srv service='no' protocol='udp' target='.'/>\n"
+	  "  </dns>\n"
+	  "  <ip address='10.0.0.1' netmask='255.255.255.0'>\n"
+	  "    <dhcp>\n"
+	  "      <range start='10.0.0.2' end='10.0.0.99'>\n"
+	  "        <lease expiry='7200' unit='seconds'/>\n"
+	  "      </range>\n"
+	  "      <host name='web' ip='10.0.0.9'>\n"
+	  "        <lease expiry='300' unit='seconds'/>\n"
+	  "      </host>\n"
+	  "    </dhcp>\n"
+	  "  </ip>\n"
+	  "</network>\n" },
 	{ "<network><name>c</name>" UUID MAC "<forward mode='bridge'/><bridge name='br0'/>"
 	  "</network>",
 	  "<network>\n"
@@ -85,6 +110,14 @@ static const struct {
 	{ IP "<dhcp><host name='no good' ip='10.0.0.5'/></dhcp></ip>", "no good", VMM_ERR_XML },
 	{ "<dns><host ip='10.0.0.5'/></dns>", "hostname", VMM_ERR_XML },
 	{ "<dns><forwarder addr='8.8.8.8'/></dns>", "forwarder", VMM_ERR_CONFIG_UNSUPPORTED },
+	{ "<dns><txt name='a b' value='x'/></dns>", "a b", VMM_ERR_XML },
+	{ "<dns><srv service='a' target='b'/></dns>", "port=", VMM_ERR_XML },
+	{ "<dns><srv service='a.b' target='.'/></dns>", "a.b", VMM_ERR_XML },
+	{ "<dns><srv service='a' protocol='sctp'/></dns>", "sctp", VMM_ERR_XML },
+	{ IP "<dhcp><range start='10.0.0.2' end='10.0.0.9'><lease expiry='0'/></range></dhcp></ip>",
+	  "2 minutes", VMM_ERR_CONFIG_UNSUPPORTED },
+	{ IP "<dhcp><host name='a' ip='10.0.0.9'><lease expiry='900000' unit='hours'/></host>"
+	  "</dhcp></ip>", "30 days", VMM_ERR_CONFIG_UNSUPPORTED },
 	{ "<mtu size='9000'/>", "mtu", VMM_ERR_CONFIG_UNSUPPORTED },
 	{ "<portgroup name='x'/>", "portgroup", VMM_ERR_CONFIG_UNSUPPORTED },
 	{ "<mac address='01:00:00:00:00:00'/>", "multicast", VMM_ERR_XML },

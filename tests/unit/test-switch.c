@@ -36,6 +36,7 @@ struct room {
 	uint8_t frame[NET_HDR_BYTES + NET_FRAME_MAX];	/* received last */
 	size_t len;		/* with its header */
 	unsigned gone, changes;
+	uint32_t lease_s;	/* of the last DHCP answer */
 };
 
 static uint8_t *mac_of(unsigned guest)
@@ -96,8 +97,9 @@ static void on_leases(void *opaque)
 
 static struct dhcp *dhcp_make(void)
 {
-	static const struct dhcp_range ranges[] = { { GATEWAY + 1, GATEWAY + 30 } };
-	struct dhcp_host host = { .has_mac = true, .name = "fixed", .ip = FIXED };
+	static const struct dhcp_range ranges[] = { { GATEWAY + 1, GATEWAY + 30, 7200 } };
+	struct dhcp_host host = { .has_mac = true, .name = "fixed", .ip = FIXED,
+				   .lease_s = 600 };
 	const struct dhcp_opts opts = {
 		.server = GATEWAY, .mask = MASK, .router = true, .dns = true, .domain = "lan",
 		.ranges = ranges, .n_ranges = 1, .hosts = &host, .n_hosts = 1,
@@ -441,6 +443,9 @@ static unsigned dhcp_hear(struct room *r, unsigned guest, uint32_t *ret_ip)
 			continue;	/* others' broadcasts */
 		*ret_ip = get32(m + 16);
 		for (const uint8_t *o = m + 240; *o != 255; o += 2 + o[1])
+			if (*o == 51)
+				r->lease_s = get32(o + 2);
+		for (const uint8_t *o = m + 240; *o != 255; o += 2 + o[1])
 			if (*o == 53)
 				return o[2];
 	}
@@ -463,7 +468,9 @@ static void guests_get_addresses_their_own_first(struct room *r, const void *arg
 	uint32_t one;
 
 	g_assert_cmpuint(lease_get(r, 0, NULL), ==, FIXED);
+	g_assert_cmpuint(r->lease_s, ==, 600);
 	one = lease_get(r, 1, "db");
+	g_assert_cmpuint(r->lease_s, ==, 7200);
 	g_assert_cmpuint(one, ==, GATEWAY + 1);
 	g_assert_cmpuint(lease_get(r, 2, NULL), ==, GATEWAY + 2);
 	g_assert_cmpuint(lease_get(r, 1, "db"), ==, one);
@@ -522,7 +529,7 @@ static void leases_outlive_the_process(struct room *r, const void *arg)
 	dhcp_restore(again, torn, now);
 	g_assert_cmpuint(dhcp_by_mac(again, mac_of(2), now)->ip, ==, ip);
 	g_assert_cmpstr(dhcp_by_ip(again, ip, now)->name, ==, "third");
-	g_assert_null(dhcp_by_ip(again, ip, now + DHCP_LEASE_S));
+	g_assert_null(dhcp_by_ip(again, ip, now + 7201));
 	dhcp_free(again);
 }
 
@@ -625,6 +632,30 @@ static void names_of_the_network_are_known(struct room *r, const void *arg)
 	g_assert_cmpint(dns_hear(r, 2, &ip), ==, 3);
 }
 
+/* The records at the end of an answer, each behind its 12 bytes. */
+static void services_and_texts_are_known(struct room *r, const void *arg)
+{
+	static const char srv[] = "\0\1\0\2\1\205\7printer\3lan";
+	const uint8_t *m = r->frame + NET_HDR_BYTES + FRAME_UDP_BYTES;
+	uint32_t ip;
+
+	dns_add_txt(switch_dns(r->sw), "About", "one");
+	dns_add_txt(switch_dns(r->sw), "about", "two");
+	dns_add_srv(switch_dns(r->sw), "_ldap._tcp.lan", "printer.lan", 389, 1, 2);
+	dns_say(r, 2, "about.lan", DNS_TXT);
+	g_assert_cmpint(dns_hear(r, 2, &ip), ==, 0);
+	g_assert_cmpuint(get16(m + 6), ==, 2);
+	g_assert_cmpmem(r->frame + r->len - 20, 4, "\3one", 4);
+	g_assert_cmpmem(r->frame + r->len - 4, 4, "\3two", 4);
+	dns_say(r, 2, "_LDAP._tcp.lan", DNS_SRV);
+	g_assert_cmpint(dns_hear(r, 2, &ip), ==, 0);
+	g_assert_cmpuint(get16(m + 6), ==, 1);
+	g_assert_cmpmem(r->frame + r->len - sizeof(srv), sizeof(srv), srv, sizeof(srv));
+	dns_say(r, 2, "about", 1);
+	g_assert_cmpint(dns_hear(r, 2, &ip), ==, 0);
+	g_assert_cmpuint(get16(m + 6), ==, 0);
+}
+
 static void names_of_the_world_are_asked_for_outside(struct room *r, const void *arg)
 {
 	struct frame_ip4 p;
@@ -683,6 +714,7 @@ int main(int argc, char **argv)
 	STORY(leases_outlive_the_process);
 	STORY(the_gateway_answers_arp_and_echo);
 	STORY(names_of_the_network_are_known);
+	STORY(services_and_texts_are_known);
 	STORY(names_of_the_world_are_asked_for_outside);
 	g_test_add("/switch/an_isolated_network_knows_nobody_outside", struct room, "isolated",
 		   room_open, an_isolated_network_knows_nobody_outside, room_close);

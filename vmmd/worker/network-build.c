@@ -170,7 +170,8 @@ static GArray *hosts_of(const network_def *def)
 
 	for (unsigned i = 0; i < def->hosts->len; i++) {
 		const struct network_host *h = def->hosts->pdata[i];
-		struct dhcp_host one = { .has_mac = h->has_mac, .name = h->name, .ip = h->ip };
+		struct dhcp_host one = { .has_mac = h->has_mac, .name = h->name, .ip = h->ip,
+					 .lease_s = h->lease_s };
 
 		memcpy(one.mac, h->mac, MAC_BYTES);
 		g_array_append_val(hosts, one);
@@ -195,6 +196,19 @@ static struct dhcp *dhcp_build(const network_def *def, uint32_t nameserver)
 	return def->dhcp ? dhcp_new(&opts) : NULL;
 }
 
+/* A service's name ends in its domain, else in the network's. */
+static void record_fill(struct dns *dns, const network_def *def, const struct network_record *r)
+{
+	const char *domain = r->domain ?: def->domain;
+	g_autofree char *name = g_strdup_printf("_%s._%s%s%s", r->name, r->udp ? "udp" : "tcp",
+						domain ? "." : "", domain ?: "");
+
+	if (r->value)
+		dns_add_txt(dns, r->name, r->value);
+	else
+		dns_add_srv(dns, name, r->target, r->port, r->priority, r->weight);
+}
+
 static void names_fill(struct network *n)
 {
 	struct dns *dns = switch_dns(n->sw);
@@ -208,6 +222,8 @@ static void names_fill(struct network *n)
 		for (unsigned k = 0; k < name->names->len; k++)
 			dns_add(dns, name->names->pdata[k], name->ip);
 	}
+	for (unsigned i = 0; i < n->def->records->len; i++)
+		record_fill(dns, n->def, n->def->records->pdata[i]);
 	for (unsigned i = 0; i < n->def->hosts->len; i++) {
 		const struct network_host *h = n->def->hosts->pdata[i];
 
