@@ -47,6 +47,17 @@ static void listen_for_libvirt(struct daemon *d)
 			  error ? error->message : g_strerror(errno));
 }
 
+/* Asked for by name, so no mere help: where libvirt's own daemon listens this is an error. */
+static bool listen_for_qemu(struct daemon *d, GError **error)
+{
+	if (g_mkdir_with_parents(LIBVIRT_FOLDER, 0755) < 0)
+		return error_errno(error, errno, "make folder '%s'", LIBVIRT_FOLDER);
+	if (listen_pair(d, LIBVIRT_FOLDER, "virtqemud-sock", error))
+		return true;
+	g_prefix_error(error, "--libvirt-qemu: ");
+	return false;
+}
+
 bool listen_policy_check(const struct listen_policy *policy, GError **error)
 {
 	const struct tls_policy *t = &policy->tls_policy;
@@ -66,6 +77,8 @@ bool listen_all(struct daemon *d, const struct listen_policy *policy, GError **e
 		return false;
 	if (policy->libvirt_compat || policy->well_known)
 		listen_for_libvirt(d);
+	if (policy->libvirt_qemu && !listen_for_qemu(d, error))
+		return false;
 	if (policy->tls)
 		d->tls = tls_server_new(d->server, &policy->tls_policy, error);
 	return !policy->tls || d->tls;

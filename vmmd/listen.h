@@ -7,6 +7,7 @@
 
 struct listen_policy {
 	gboolean libvirt_compat;	/* where libvirt's clients look, too */
+	gboolean libvirt_qemu;		/* also for qemu:///system */
 	bool well_known;		/* the run folder is the one that everybody knows */
 	gboolean tls;
 	struct tls_policy tls_policy;

@@ -72,6 +72,8 @@ static const GOptionEntry entries[] = {
 	  "Serve this user only, in the XDG folders", NULL },
 	{ "libvirt-compat", 0, 0, G_OPTION_ARG_NONE, &opts.listen.libvirt_compat,
 	  "Also listen where libvirt's clients look for a vmm:///system without socket=", NULL },
+	{ "libvirt-qemu", 0, 0, G_OPTION_ARG_NONE, &opts.listen.libvirt_qemu,
+	  "Also listen where they look for qemu:///system", NULL },
 	{ "tls", 0, 0, G_OPTION_ARG_NONE, &opts.listen.tls,
 	  "Also serve clients of other hosts, by TLS with certificates", NULL },
 	{ "tls-listen", 0, 0, G_OPTION_ARG_STRING_ARRAY, &opts.listen.tls_policy.listen,
