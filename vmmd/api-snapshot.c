@@ -85,13 +85,9 @@ static unsigned list_bits(const snapshot_tree *tree, const struct node *node)
 		[SNAPSHOT_SHUTOFF] = LIST_INACTIVE, [SNAPSHOT_RUNNING] = LIST_ACTIVE,
 		[SNAPSHOT_PAUSED] = LIST_ACTIVE, [SNAPSHOT_DISK] = LIST_DISK_ONLY,
 	};
-	bool internal = false;
 
-	for (unsigned i = 0; i < node->disks->len; i++)
-		internal |= ((struct node_disk *)node->disks->pdata[i])->place ==
-			    SNAPSHOT_INTERNAL;
 	return state_bits[node->state] | LIST_METADATA |
-	       (internal ? LIST_INTERNAL : LIST_EXTERNAL) |
+	       (node_has_tags(node) ? LIST_INTERNAL : LIST_EXTERNAL) |
 	       (tree_children(tree, node) ? LIST_NO_LEAVES : LIST_LEAVES);
 }
 

@@ -48,6 +48,7 @@ static const char *const op_names[] = {
 	[IMAGEJOB_INFO] = "info", [IMAGEJOB_CREATE] = "create", [IMAGEJOB_CHECK] = "check",
 	[IMAGEJOB_MAP] = "map", [IMAGEJOB_CONVERT] = "convert", [IMAGEJOB_RESIZE] = "resize",
 	[IMAGEJOB_REBASE] = "rebase", [IMAGEJOB_COMMIT] = "commit", [IMAGEJOB_WIPE] = "wipe",
+	[IMAGEJOB_TAG] = "tag", [IMAGEJOB_TAG_APPLY] = "tag-apply", [IMAGEJOB_UNTAG] = "untag",
 	[IMAGEJOB_UPLOAD] = "upload", [IMAGEJOB_DOWNLOAD] = "download",
 };
 static_assert(ARRAY_SIZE(op_names) == N_IMAGEJOBS, "each operation has a name");
@@ -85,6 +86,13 @@ static void add_folder(GPtrArray *argv, const char *path)
 	add_text(argv, "allow-write", dir);
 }
 
+static bool changes_image(enum imagejob_op op)
+{
+	return op == IMAGEJOB_RESIZE || op == IMAGEJOB_REBASE || op == IMAGEJOB_COMMIT ||
+	       op == IMAGEJOB_WIPE || op == IMAGEJOB_UPLOAD || op == IMAGEJOB_TAG ||
+	       op == IMAGEJOB_TAG_APPLY || op == IMAGEJOB_UNTAG;
+}
+
 static void add_jail(GPtrArray *argv, const struct imagejob_opts *o)
 {
 	bool raw = g_strcmp0(o->format, "raw") == 0;
@@ -93,9 +101,7 @@ static void add_jail(GPtrArray *argv, const struct imagejob_opts *o)
 		add_allowed(argv, o->path, raw);
 	if (o->op == IMAGEJOB_CREATE)
 		add_folder(argv, o->path);
-	else if (o->op == IMAGEJOB_RESIZE || o->op == IMAGEJOB_REBASE ||
-		 o->op == IMAGEJOB_COMMIT || o->op == IMAGEJOB_WIPE || o->op == IMAGEJOB_UPLOAD ||
-		 o->repair)
+	else if (changes_image(o->op) || o->repair)
 		add_text(argv, "allow-write", o->path);
 	if (o->target)
 		add_folder(argv, o->target);
@@ -140,6 +146,7 @@ static GPtrArray *argv_new(const struct daemon *daemon, const struct imagejob_op
 	add_text(argv, "preallocation", o->preallocation);
 	add_text(argv, "compression-type", o->compression_type);
 	add_text(argv, "repair", o->repair);
+	add_text(argv, "tag", o->tag);
 	if (o->bytes)
 		add(argv, "--bytes=%" G_GUINT64_FORMAT, o->bytes);
 	if (o->offset)
@@ -242,8 +249,7 @@ static void graph_tell(struct imagejob *job)
 	}
 	if (job->op == IMAGEJOB_REBASE)
 		graph_learn(job->daemon, job->path, GRAPH_QCOW2);
-	if (job->op == IMAGEJOB_COMMIT || job->op == IMAGEJOB_REBASE ||
-	    job->op == IMAGEJOB_RESIZE || job->op == IMAGEJOB_WIPE || job->op == IMAGEJOB_UPLOAD)
+	if (changes_image(job->op))
 		graph_changed(job->daemon, job->path);
 }
 

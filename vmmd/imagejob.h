@@ -33,7 +33,8 @@ enum imagejob_op {
 	 * "cluster-size" u, "dirty" b, "corrupt" b, "encrypted" b, "compat" s,
 	 * "refcount-bits" u, "lazy-refcounts" b, "extended-l2" b, "compression-type" s,
 	 * "backing-filename" s, "full-backing-filename" s, "backing-format" s,
-	 * "data-file" s, "snapshots" u.  Absent keys are what the image does not have.
+	 * "data-file" s, "snapshots" u,
+	 * "tags" as (their names).  Absent keys are what the image does not have.
 	 * Takes no lock: for images in use, too.
 	 */
 	IMAGEJOB_INFO,
@@ -56,6 +57,13 @@ enum imagejob_op {
 	IMAGEJOB_COMMIT,
 	/* path, format: overwrites all; a qcow2 image is then a new one of its size.  Progress. */
 	IMAGEJOB_WIPE,
+	/*
+	 * path, format, tag: a snapshot inside a qcow2 image is made; the disk
+	 * becomes what it was; it goes (that it is not there is no failure).
+	 */
+	IMAGEJOB_TAG,
+	IMAGEJOB_TAG_APPLY,
+	IMAGEJOB_UNTAG,
 	/* path, data_fd, offset, bytes (0: all): the file's own bytes, out of and into data_fd.
 	 * The image is locked meanwhile.  An upload that brings more than bytes fails. */
 	IMAGEJOB_UPLOAD,
@@ -79,6 +87,7 @@ struct imagejob_opts {
 	const char *preallocation;	/* "off", "metadata", "falloc", "full" */
 	const char *compression_type;
 	const char *repair;		/* "leaks", "all" */
+	const char *tag;
 	bool extended_l2, lazy_refcounts;
 	bool chain, shrink, unsafe, keep, compress, share, exclusive;
 };

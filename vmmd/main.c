@@ -216,6 +216,7 @@ static const struct journal_kind intent_kinds[] = {
 	{ "snapshot-create", snapshot_create_resume },
 	{ "snapshot-revert", snapshot_revert_resume },
 	{ "snapshot-merge", snapshot_merge_resume },
+	{ "snapshot-untag", snapshot_untag_resume },
 	{ SAVE_INTENT, save_intent_resume },
 	{ IMAGEWORK_INTENT, imagework_resume },
 	{ CLONE_INTENT, clone_resume },

@@ -26,104 +26,6 @@
 #include "vmmd/lifecycle-priv.h"
 #include "vmmd/save.h"
 
-#define CREATE_KNOWN \
-	(SNAPSHOT_CREATE_NO_METADATA | SNAPSHOT_CREATE_HALT | SNAPSHOT_CREATE_DISK_ONLY | \
-	 SNAPSHOT_CREATE_REUSE_EXT | SNAPSHOT_CREATE_QUIESCE | SNAPSHOT_CREATE_ATOMIC | \
-	 SNAPSHOT_CREATE_LIVE | SNAPSHOT_CREATE_VALIDATE)
-
-/* ---- what is asked for ---- */
-
-static bool invalid(GError **error, const char *text)
-{
-	return error_set(error, VMM_ERR_INVALID_ARG, "invalid argument: %s", text);
-}
-
-static bool unsupported(GError **error, const char *text)
-{
-	return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED, "unsupported configuration: %s", text);
-}
-
-static bool flags_fit(const struct domain *dom, const snapshot_def *def, unsigned flags,
-		      GError **error)
-{
-	bool active = state_is_active(dom->state);
-
-	if (flags & ~CREATE_KNOWN)
-		return error_set(error, VMM_ERR_INVALID_ARG,
-				 "invalid argument: unsupported flags (0x%x)",
-				 flags & ~CREATE_KNOWN);
-	if (flags & SNAPSHOT_CREATE_QUIESCE)
-		return unsupported(error, "a guest can't be told to quiesce its file systems: "
-				   "there is no agent in it");
-	if (flags & SNAPSHOT_CREATE_DISK_ONLY && def->memory > SNAPSHOT_NO)
-		return invalid(error, "a disk-only snapshot has no memory");
-	if (!active && def->memory > SNAPSHOT_NO)
-		return invalid(error, "the domain is not running: it has no memory to keep");
-	if (!active && flags & SNAPSHOT_CREATE_LIVE)
-		return invalid(error, "the domain is not running: --live means nothing");
-	if (def->memory == SNAPSHOT_INTERNAL)
-		return unsupported(error, "the memory is kept in a file: snapshot='external'");
-	return true;
-}
-
-static bool takes_memory(const struct domain *dom, const snapshot_def *def, unsigned flags)
-{
-	return dom->link && !(flags & SNAPSHOT_CREATE_DISK_ONLY) && def->memory != SNAPSHOT_NO;
-}
-
-static bool state_fits(const struct domain *dom, GError **error)
-{
-	if (dom->state == DOMAIN_OFF || dom->state == DOMAIN_RUNNING ||
-	    dom->state == DOMAIN_PAUSED || dom->state == DOMAIN_SHUTTING_DOWN)
-		return true;
-	if (dom->state == DOMAIN_SAVED)
-		return error_set(error, VMM_ERR_OPERATION_INVALID,
-				 "Requested operation is not valid: domain '%s' has saved memory "
-				 "that goes with its disks as they are: start it, or remove the "
-				 "managed save", dom->name);
-	return error_set(error, VMM_ERR_OPERATION_INVALID,
-			 "Requested operation is not valid: domain '%s' is %s", dom->name,
-			 state_name(dom->state));
-}
-
-static const struct snapshot_disk *asked_for(const snapshot_def *def, const struct disk_def *d)
-{
-	for (unsigned i = 0; i < def->disks->len; i++) {
-		const struct snapshot_disk *sd = g_ptr_array_index(def->disks, i);
-
-		if (strcmp(sd->name, d->target) == 0 || strcmp(sd->name, d->path) == 0)
-			return sd;
-	}
-	return NULL;
-}
-
-/* Each named disk is one of the domain's, and named once. */
-static bool disks_fit(const domain_def *now, const snapshot_def *def, GError **error)
-{
-	for (unsigned i = 0; i < def->disks->len; i++) {
-		const struct snapshot_disk *sd = g_ptr_array_index(def->disks, i);
-		const struct disk_def *d = disk_live_find(now, sd->name);
-
-		if (!d)
-			return error_set(error, VMM_ERR_INVALID_ARG,
-					 "invalid argument: no disk named '%s'", sd->name);
-		if (asked_for(def, d) != sd)
-			return error_set(error, VMM_ERR_INVALID_ARG,
-					 "invalid argument: disk '%s' is named twice", d->target);
-		if (sd->place == SNAPSHOT_INTERNAL)
-			return unsupported(error, "snapshots inside a qcow2 file are not made: "
-					   "give snapshot='external'");
-	}
-	return true;
-}
-
-static enum snapshot_place place_of(const struct snapshot_disk *sd, const struct disk_def *d)
-{
-	if (sd && sd->place != SNAPSHOT_DEFAULT)
-		return sd->place;
-	return d->readonly || d->shareable ? SNAPSHOT_NO : SNAPSHOT_EXTERNAL;
-}
-
 /* ---- rows ---- */
 
 static char *choose_path(struct snapshot_op *op, const struct snapshot_disk *sd,
@@ -142,8 +44,9 @@ static char *choose_path(struct snapshot_op *op, const struct snapshot_disk *sd,
 	else if (d->type == DISK_FILE)
 		path = overlay_path(op->tree, d->path, op->name, false);
 	else
-		unsupported(error, "a block device has no folder for its overlay: give <source "
-			    "file='...'/> for it");
+		error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+			  "unsupported configuration: block device '%s' has no folder for its "
+			  "overlay: give <source file='...'/> for disk '%s'", d->path, d->target);
 	if (path && op->flags & SNAPSHOT_CREATE_REUSE_EXT && !path_is_free(path))
 		return overlay_fits(op, d, path, error) ? g_steal_pointer(&path) : NULL;
 	if (path && (!path_is_free(path) || tree_layer_of(op->tree, path))) {
@@ -170,10 +73,32 @@ static struct layer *head_layer(struct snapshot_op *op, const struct disk_def *d
 	return snapshot_layer_add(op->daemon->store, op->dom->uuid, head, error) ? head : NULL;
 }
 
-static bool disk_write(struct snapshot_op *op, const struct snapshot_disk *sd,
-		       const struct disk_def *d, GError **error)
+/* The image that has the tag stays writable. */
+static bool inside_write(struct snapshot_op *op, struct node_disk *nd, const struct disk_def *d,
+			 GError **error)
 {
-	struct node_disk *nd = node_disk_add(op->node, d->target, place_of(sd, d));
+	struct layer *head;
+
+	if (d->readonly || d->shareable || d->format != DISK_FORMAT_QCOW2)
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "unsupported configuration: disk '%s' is %s: a snapshot can't be "
+				 "inside its image; leave it out with snapshot='no'", d->target,
+				 d->readonly ? "read-only" : d->shareable ? "shareable" : "raw");
+	head = head_layer(op, d, error);
+	if (!head)
+		return false;
+	nd->frozen = head->id;
+	return !layer_is_shared(op, head) ||
+	       error_set(error, VMM_ERR_OPERATION_INVALID,
+			 "Requested operation is not valid: image '%s' of disk '%s' is used by "
+			 "other domains or overlays", d->path, d->target);
+}
+
+static bool disk_write(struct snapshot_op *op, const snapshot_def *def, const struct disk_def *d,
+		       GError **error)
+{
+	const struct snapshot_disk *sd = asked_disk(def, d);
+	struct node_disk *nd = node_disk_add(op->node, d->target, asked_place(def, sd, d));
 	g_autofree char *path = NULL;
 	struct layer *head, *overlay;
 
@@ -183,6 +108,8 @@ static bool disk_write(struct snapshot_op *op, const struct snapshot_disk *sd,
 				 "would not fit it later", d->target);
 	if (nd->place == SNAPSHOT_NO)
 		return true;
+	if (nd->place == SNAPSHOT_INTERNAL)
+		return inside_write(op, nd, d, error);
 	path = choose_path(op, sd, d, error);
 	head = path ? head_layer(op, d, error) : NULL;
 	if (!head)
@@ -206,11 +133,17 @@ static bool rows_write(struct snapshot_op *op, const snapshot_def *def, GError *
 	for (unsigned i = 0; i < now->disks->len; i++) {
 		const struct disk_def *d = g_ptr_array_index(now->disks, i);
 
-		if (!disk_write(op, asked_for(def, d), d, error))
+		if (!disk_write(op, def, d, error))
 			return false;
 	}
-	if (op->news->len == 0 && (now->disks->len > 0 || op->flags & SNAPSHOT_CREATE_DISK_ONLY))
-		return invalid(error, "no disk takes part in the snapshot");
+	if (op->news->len > 0 && node_has_tags(op->node))
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "unsupported configuration: a snapshot is inside the files of all "
+				 "its disks or of none");
+	if (op->news->len == 0 && !node_has_tags(op->node) &&
+	    (now->disks->len > 0 || op->flags & SNAPSHOT_CREATE_DISK_ONLY))
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "invalid argument: no disk takes part in the snapshot");
 	return (!metadata || snapshot_node_add(op->daemon->store, op->dom->uuid, op->node, op->xml,
 					       op->inactive, error)) &&
 	       journal_begin(op->daemon->store, INTENT_CREATE, op->dom->uuid, op->name,
@@ -248,7 +181,7 @@ static bool node_fill(struct snapshot_op *op, const snapshot_def *def, GError **
 	op->xml = domain_def_format(domain_def_now(dom), 0);
 	if (dom->live && strcmp(op->xml, dom->saved_xml) != 0)
 		op->inactive = g_strdup(dom->saved_xml);
-	if (!takes_memory(dom, def, op->flags))
+	if (!asked_memory(dom, def, op->flags))
 		return true;
 	op->node->state = dom->state == DOMAIN_PAUSED ? SNAPSHOT_PAUSED : SNAPSHOT_RUNNING;
 	op->node->memory_ours = true;
@@ -413,10 +346,45 @@ static void memory_save(struct snapshot_op *op)
 	link_save(dom->link, &args, fd, on_memory, op);
 }
 
+/* ---- inside the images ---- */
+
+/* What a tag that may be left would cost is room; what is pending must not stay. */
+static void on_untagged(struct snapshot_op *op, GError *error)
+{
+	g_autoptr(GError) why = error;
+
+	if (why)
+		g_warning("domain '%s': snapshot '%s' may be left inside an image: %s",
+			  op->dom->name, op->name, why->message);
+	create_fail(op, g_steal_pointer(&op->failure));
+}
+
+static void on_tagged(struct snapshot_op *op, GError *error)
+{
+	if (!error) {
+		create_finish(op);
+		return;
+	}
+	op->failure = error;
+	tags_run(op, IMAGEJOB_UNTAG, on_untagged);
+}
+
+static void on_tags_free(struct snapshot_op *op, GError *error)
+{
+	if (error || !journal_step(op->daemon->store, op->intent, CREATE_TAGS, NULL, &error)) {
+		create_fail(op, error);
+		return;
+	}
+	fault_point("snapshot-create:tags");
+	tags_run(op, IMAGEJOB_TAG, on_tagged);
+}
+
 static void on_files_made(struct snapshot_op *op, GError *error)
 {
 	if (error)
 		create_fail(op, error);
+	else if (node_has_tags(op->node))
+		tags_run(op, IMAGEJOB_INFO, on_tags_free);
 	else if (op->dom->link && op->node->memory_path)
 		memory_save(op);
 	else if (op->node->memory_path)
@@ -439,7 +407,7 @@ void snapshot_create(struct domain *dom, snapshot_def *taken, unsigned flags, sn
 	if (!def->name)
 		def->name = g_strdup_printf("%" G_GINT64_FORMAT,
 					    g_get_real_time() / G_USEC_PER_SEC);
-	op = state_fits(dom, &error) && flags_fit(dom, def, flags, &error) ?
+	op = asked_fits(dom, def, flags, &error) ?
 		     op_begin(dom, "a snapshot of it is being made", def->name, done, opaque,
 			      &error) :
 		     NULL;
@@ -449,11 +417,12 @@ void snapshot_create(struct domain *dom, snapshot_def *taken, unsigned flags, sn
 	}
 	op->flags = flags;
 	op->files_made = on_files_made;
-	if (!disks_fit(domain_def_now(dom), def, &why) || !create_write(op, def, &why)) {
+	if (!asked_disks_fit(domain_def_now(dom), def, &why) || !create_write(op, def, &why)) {
 		op_end(op, why);
 		return;
 	}
 	fault_point("snapshot-create:begun");
+	tags_plan(op, op->node);
 	overlays_make(op);
 }
 
@@ -472,6 +441,27 @@ static bool live_has_heads(const struct domain *dom, const snapshot_tree *tree)
 	return true;
 }
 
+static void undone(struct domain *dom, const char *name, const GError *error, void *opaque)
+{
+	g_message("domain '%s': snapshot '%s', which was interrupted, is taken back", dom->name,
+		  name);
+}
+
+static bool tags_undo(struct domain *dom, const struct journal_entry *entry, GError **error)
+{
+	struct snapshot_op *op = op_begin(dom, "a snapshot of it is taken back", entry->body,
+					  undone, NULL, error);
+
+	if (!op)
+		return false;
+	op->intent = entry->id;
+	for (unsigned i = 0; i < op->tree->nodes->len; i++)
+		if (((struct node *)op->tree->nodes->pdata[i])->pending)
+			tags_plan(op, op->tree->nodes->pdata[i]);
+	tags_run(op, IMAGEJOB_UNTAG, on_untagged);
+	return true;
+}
+
 bool snapshot_create_resume(struct daemon *daemon, const struct journal_entry *entry,
 			    GError **error)
 {
@@ -482,6 +472,8 @@ bool snapshot_create_resume(struct daemon *daemon, const struct journal_entry *e
 		return dom || error_set(error, VMM_ERR_INTERNAL, "its domain is gone");
 	if (entry->step == CREATE_FILES)
 		return pending_undo(daemon, entry->uuid, entry->id, error);
+	if (entry->step == CREATE_TAGS)
+		return tags_undo(dom, entry, error);
 	if (!dom->link)
 		return create_commit(dom, entry->id, error);
 	/* a worker that did not say since when it runs has said nothing at all */

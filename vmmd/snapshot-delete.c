@@ -43,6 +43,16 @@ static bool memory_release(struct snapshot_op *op, const struct node *node, GErr
 	return snapshot_layer_add(op->daemon->store, op->dom->uuid, &dead, error);
 }
 
+/* The user's own image again, and nothing else? */
+static bool tagged_release(struct snapshot_op *op, struct layer *layer, GError **error)
+{
+	if (layer->ours || layer->kept || layer_references(op->tree, layer) ||
+	    layer_children(op->tree, layer, NULL))
+		return layer_release(op, layer, error);
+	layer->state = LAYER_DEAD;
+	return snapshot_layer_remove(op->daemon->store, layer->id, error);
+}
+
 /* What one node no longer refers to; what only it has frozen may be left to the user. */
 static bool disks_release(struct snapshot_op *op, struct node *node, GError **error)
 {
@@ -55,6 +65,11 @@ static bool disks_release(struct snapshot_op *op, struct node *node, GError **er
 		nd->frozen = 0;
 		if (!layer)
 			continue;
+		if (nd->place == SNAPSHOT_INTERNAL) {
+			if (!tagged_release(op, layer, error))
+				return false;
+			continue;
+		}
 		if (op->flags & SNAPSHOT_DELETE_METADATA_ONLY) {
 			layer->kept = true;
 			if (!snapshot_layer_keep(store, layer->id, error))
@@ -71,6 +86,13 @@ static bool node_delete(struct snapshot_op *op, struct node *node, GError **erro
 	struct store *store = op->daemon->store;
 	const struct node *heir = survivor(op, node);
 
+	if (node_has_tags(node) && op->dom->link && !(op->flags & SNAPSHOT_DELETE_METADATA_ONLY))
+		return error_set(error, VMM_ERR_OPERATION_INVALID,
+				 "Requested operation is not valid: snapshot '%s' is inside the "
+				 "files of domain '%s', which it is using: shut it down first",
+				 node->name, op->dom->name);
+	if (!(op->flags & SNAPSHOT_DELETE_METADATA_ONLY))
+		tags_plan(op, node);
 	if (node->current &&
 	    !snapshot_current_set(store, op->dom->uuid, heir ? heir->id : 0, error))
 		return false;
@@ -100,7 +122,7 @@ static bool delete_commit(struct snapshot_op *op, GError **error)
 				 "name '%s'", op->name);
 	if (!store_begin(op->daemon->store, error))
 		return false;
-	if (nodes_delete(op, error))
+	if (nodes_delete(op, error) && tags_forget(op, error))
 		return store_commit(op->daemon->store, error);
 	store_rollback(op->daemon->store);
 	return false;
@@ -140,5 +162,5 @@ void snapshot_delete(struct domain *dom, const char *name, unsigned flags, snaps
 	if (!dead_sweep(op->daemon, dom->uuid, &error))
 		g_warning("domain '%s': files are left over from a snapshot: %s", dom->name,
 			  error->message);
-	merge_all(op);
+	tags_remove(op, merge_all);
 }

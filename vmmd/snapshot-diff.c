@@ -188,6 +188,14 @@ static void diff_end(struct diff *d, const GError *error)
 	g_free(d);
 }
 
+static bool is_outside(const struct node *node, GError **error)
+{
+	return !node_has_tags(node) ||
+	       error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
+			 "Operation not supported: snapshot '%s' is inside a qcow2 file: what its "
+			 "blocks are can't be compared", node->name);
+}
+
 static const struct node *node_of(const snapshot_tree *tree, const char *name, GError **error)
 {
 	const struct node *node = tree_find(tree, name);
@@ -209,7 +217,7 @@ void snapshot_diff(struct domain *dom, const char *name_a, const char *name_b,
 	const struct node *b = a ? node_of(tree, name_b, &error) : NULL;
 	struct diff *d;
 
-	if (!b) {
+	if (!b || !is_outside(a, &error) || !is_outside(b, &error)) {
 		done(NULL, false, error, opaque);
 		return;
 	}

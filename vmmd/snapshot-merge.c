@@ -8,8 +8,9 @@
  * that of `under`.  Nothing else changes; `under` is dead.  Commit: what `over`
  * has is copied into `under`, the children's headers are changed to name it, and
  * it takes the place of `over` in all rows and in the definition.  An image that
- * is not ours stays under its name, so it can only be committed into; otherwise
- * the smaller one is copied.
+ * is not ours stays under its name, and one with snapshots inside (which do not
+ * mind what is written beside them) keeps these: both can only be committed
+ * into; otherwise the smaller one is copied.
  *
  * Both can be repeated from any point on, so a killed daemon's successor does
  * the same again, and nobody starts the machine before it is through.
@@ -57,8 +58,9 @@ static bool layer_fits(const struct snapshot_op *op, const struct layer *under,
 	struct layer *over = NULL;
 
 	if (under->state != LAYER_READY || under->kept || was_skipped(op, under) ||
-	    layer_references(op->tree, under) > 0 ||
+	    layer_references(op->tree, under) > layer_tags(op->tree, under) ||
 	    layer_children(op->tree, under, &over) != 1 || !over->ours || over->kept ||
+	    layer_tags(op->tree, over) > 0 ||
 	    over->state != LAYER_READY || layer_is_open(op, over) ||
 	    layer_is_shared(op, under) || layer_is_shared(op, over))
 		return false;
@@ -122,7 +124,7 @@ static bool rows_commit(struct snapshot_op *op, const struct layer *under, const
 	    !snapshot_layer_set(store, over->id, LAYER_DEAD, error))
 		return false;
 	/* the user's own image again, and nothing else */
-	return under->ours || layer_references(op->tree, over) ||
+	return under->ours || layer_tags(op->tree, under) || layer_references(op->tree, over) ||
 	       layer_children(op->tree, over, NULL) ||
 	       snapshot_layer_remove(store, under->id, error);
 }
@@ -325,7 +327,8 @@ static void merge_next(struct snapshot_op *op)
 			continue;
 		op->under = under->id;
 		op->over = over->id;
-		op->commit = !under->ours || blocks_of(over) < blocks_of(under);
+		op->commit = !under->ours || layer_tags(op->tree, under) > 0 ||
+			     blocks_of(over) < blocks_of(under);
 		if (merge_write(op, &error)) {
 			fault_point("snapshot-merge:begun");
 			merge_begin(op);

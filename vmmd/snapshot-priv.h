@@ -2,6 +2,7 @@
 /* What the files of snapshots share. */
 #pragma once
 
+#include "vmmd/imagejob.h"
 #include "vmmd/snapshot-tree.h"
 #include "vmmd/snapshot.h"
 
@@ -9,8 +10,9 @@
 #define INTENT_CREATE "snapshot-create"
 #define INTENT_REVERT "snapshot-revert"
 #define INTENT_MERGE "snapshot-merge"
-enum intent_create_step { CREATE_FILES, CREATE_SWITCH };
-enum intent_revert_step { REVERT_FILES, REVERT_START };
+#define INTENT_UNTAG "snapshot-untag"
+enum intent_create_step { CREATE_FILES, CREATE_SWITCH, CREATE_TAGS };
+enum intent_revert_step { REVERT_FILES, REVERT_START, REVERT_TAGS };
 
 /* One operation on one domain, which is busy meanwhile and does not go away. */
 struct snapshot_op {
@@ -32,6 +34,13 @@ struct snapshot_op {
 	void (*files_made)(struct snapshot_op *op, GError *error);	/* takes the error */
 	int memory_fd;			/* revert: of the node's memory; -1 */
 	bool paused;			/* revert: the machine was */
+	/* tags */
+	GPtrArray *tags;		/* of struct tag; NULL: none */
+	unsigned tag;			/* of these */
+	enum imagejob_op tag_job;
+	void (*tagged)(struct snapshot_op *op, GError *error);	/* takes the error */
+	void (*untagged)(struct snapshot_op *op);
+	GError *failure;		/* create: why it is taken back */
 	/* merge */
 	int64_t under, over;		/* the layers that become one */
 	bool commit;			/* the one over goes into the one under */
@@ -47,6 +56,19 @@ struct snapshot_op *op_begin(struct domain *dom, const char *what, const char *n
 void op_end(struct snapshot_op *op, GError *error);
 /* The tree as it is in the database now. */
 bool op_reload(struct snapshot_op *op, GError **error);
+
+/* ---- what is asked for (snapshot-ask.c) ---- */
+
+bool asked_fits(const struct domain *dom, const snapshot_def *def, unsigned flags, GError **error);
+/* Each named disk is one of the domain's, and named once. */
+bool asked_disks_fit(const domain_def *now, const snapshot_def *def, GError **error);
+/* NULL: nothing was said of it. */
+const struct snapshot_disk *asked_disk(const snapshot_def *def, const struct disk_def *d);
+/* sd: what asked_disk() found. */
+enum snapshot_place asked_place(const snapshot_def *def, const struct snapshot_disk *sd,
+				const struct disk_def *d);
+/* Does the machine's memory take part? */
+bool asked_memory(const struct domain *dom, const snapshot_def *def, unsigned flags);
 
 /* ---- files (snapshot-files.c) ---- */
 
@@ -67,6 +89,22 @@ bool pending_undo(struct daemon *daemon, const uint8_t uuid[UUID_BYTES], int64_t
 bool file_remove(const char *path, GError **error);
 /* Removes the files of dead layers, then their rows. */
 bool dead_sweep(struct daemon *daemon, const uint8_t uuid[UUID_BYTES], GError **error);
+
+/* ---- snapshots inside images (snapshot-tags.c) ---- */
+
+/* The node's tags are the next to be worked on; those of several nodes add up. */
+void tags_plan(struct snapshot_op *op, const struct node *node);
+/*
+ * Job is IMAGEJOB_INFO (fails when there is such a tag already), _TAG,
+ * _TAG_APPLY or _UNTAG: of all that is planned, in turn; op->tag are through
+ * when an error is told.
+ */
+void tags_run(struct snapshot_op *op, enum imagejob_op job,
+	      void (*tagged)(struct snapshot_op *op, GError *error));
+/* In the transaction that deletes their nodes: the planned tags are to be removed. */
+bool tags_forget(struct snapshot_op *op, GError **error);
+/* And after it. */
+void tags_remove(struct snapshot_op *op, void (*done)(struct snapshot_op *op));
 
 /* ---- layers and definitions (snapshot.c) ---- */
 

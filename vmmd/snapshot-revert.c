@@ -9,9 +9,13 @@
  *	nobody needs any more are dead
  *	dead files are removed; the machine is started if it is to run
  *
+ * With snapshots inside images (snapshot-tags.c) these become what they were
+ * between the machine's end and the transaction.
+ *
  * Killed before the transaction it is undone, though a machine that was ended
- * for it is off.  After it dead files are removed, and the machine is started if
- * it was to run and does not (REVERT_START).
+ * for it is off; once images are being changed it is completed (REVERT_TAGS).
+ * After it dead files are removed, and the machine is started if it was to run
+ * and does not (REVERT_START).
  */
 #include "config.h"
 #include "vmmd/snapshot-priv.h"
@@ -60,6 +64,41 @@ static bool plan_untouched(struct snapshot_op *op, struct disk_def *d, GError **
 			 d->path);
 }
 
+/* The head of today goes with what it has, but for what somebody wants to keep. */
+static bool is_doomed(const struct snapshot_op *op, const struct layer *layer)
+{
+	return layer->ours && !layer->kept && !layer_references(op->tree, layer) &&
+	       !layer_children(op->tree, layer, NULL) && !layer_is_shared(op, layer) &&
+	       layer_is_head(op->dom, layer);
+}
+
+/* What stands on the image would find another one below it. */
+static bool is_stood_on(const struct snapshot_op *op, const struct layer *layer)
+{
+	if (layer_references(op->tree, layer) > layer_tags(op->tree, layer) ||
+	    layer_is_shared(op, layer))
+		return true;
+	for (unsigned i = 0; i < op->tree->layers->len; i++) {
+		const struct layer *child = g_ptr_array_index(op->tree->layers, i);
+
+		if (child->parent == layer->id && child->state != LAYER_DEAD &&
+		    !is_doomed(op, child))
+			return true;
+	}
+	return false;
+}
+
+static bool plan_tag(struct snapshot_op *op, struct disk_def *d, const struct layer *layer,
+		     GError **error)
+{
+	disk_live_set_source(d, layer->path, layer->format);
+	return !is_stood_on(op, layer) ||
+	       error_set(error, VMM_ERR_OPERATION_INVALID,
+			 "Requested operation is not valid: snapshot '%s' is inside image '%s', on "
+			 "which other snapshots or domains stand: delete these first, or take it "
+			 "out with 'vmsh image convert -l'", op->name, layer->path);
+}
+
 static bool plan_disk(struct snapshot_op *op, struct disk_def *d, GError **error)
 {
 	const struct node_disk *nd = node_disk_find(op->node, d->target);
@@ -69,6 +108,8 @@ static bool plan_disk(struct snapshot_op *op, struct disk_def *d, GError **error
 
 	if (!frozen)
 		return plan_untouched(op, d, error);
+	if (nd->place == SNAPSHOT_INTERNAL)
+		return plan_tag(op, d, frozen, error);
 	path = overlay_path(op->tree, frozen->path, op->name, true);
 	overlay = overlay_plan(op, frozen, path);
 	disk_live_set_source(d, path, DISK_FORMAT_QCOW2);
@@ -88,9 +129,7 @@ static bool plan_def(struct snapshot_op *op, GError **error)
 	for (unsigned i = 0; i < op->def->disks->len; i++)
 		if (!plan_disk(op, op->def->disks->pdata[i], error))
 			return false;
-	return domain_def_check(op->def, error) &&
-	       journal_begin(op->daemon->store, INTENT_REVERT, dom->uuid, op->name, &op->intent,
-			     error);
+	return domain_def_check(op->def, error);
 }
 
 /* Before anything is changed: a memory that is not there can't be gone back to. */
@@ -117,7 +156,8 @@ static bool revert_write(struct snapshot_op *op, GError **error)
 	    !snapshot_xml_load(op->daemon->store, op->node->id, &op->xml, &op->inactive, error) ||
 	    !store_begin(op->daemon->store, error))
 		return false;
-	if (plan_def(op, error))
+	if (plan_def(op, error) && journal_begin(op->daemon->store, INTENT_REVERT, op->dom->uuid,
+						 op->name, &op->intent, error))
 		return store_commit(op->daemon->store, error);
 	store_rollback(op->daemon->store);
 	return false;
@@ -156,13 +196,17 @@ static bool is_to_run(const struct snapshot_op *op)
 	       op->flags & (SNAPSHOT_REVERT_RUNNING | SNAPSHOT_REVERT_PAUSED);
 }
 
-static bool intent_follow(struct snapshot_op *op, GError **error)
+static bool intent_step(struct snapshot_op *op, enum intent_revert_step step, GError **error)
 {
-	struct store *store = op->daemon->store;
 	g_autofree char *body = g_strdup_printf("%u %s", op->flags, op->name);
 
-	return is_to_run(op) ? journal_step(store, op->intent, REVERT_START, body, error) :
-			       journal_end(store, op->intent, error);
+	return journal_step(op->daemon->store, op->intent, (int)step, body, error);
+}
+
+static bool intent_follow(struct snapshot_op *op, GError **error)
+{
+	return is_to_run(op) ? intent_step(op, REVERT_START, error) :
+			       journal_end(op->daemon->store, op->intent, error);
 }
 
 static bool revert_commit(struct snapshot_op *op, GError **error)
@@ -258,14 +302,35 @@ static void revert_finish(struct snapshot_op *op)
 		op_end(op, NULL);
 }
 
+static void on_applied(struct snapshot_op *op, GError *error)
+{
+	if (!error && revert_commit(op, &error)) {
+		revert_finish(op);
+		return;
+	}
+	if (op->tag > 0)
+		g_prefix_error(&error, "%u of %u images are what they were at the snapshot; go "
+			       "back to it again when it can be done: ", op->tag, op->tags->len);
+	revert_fail(op, error);
+}
+
 static void revert_go_on(struct snapshot_op *op)
 {
 	GError *error = NULL;
 
-	if (revert_commit(op, &error))
+	if (node_has_tags(op->node)) {
+		if (!intent_step(op, REVERT_TAGS, &error)) {
+			revert_fail(op, error);
+			return;
+		}
+		fault_point("snapshot-revert:tags");
+		tags_plan(op, op->node);
+		tags_run(op, IMAGEJOB_TAG_APPLY, on_applied);
+	} else if (revert_commit(op, &error)) {
 		revert_finish(op);
-	else
+	} else {
 		revert_fail(op, error);
+	}
 }
 
 static void on_ended(struct domain *dom, const GError *error, void *opaque)
@@ -360,6 +425,20 @@ static gboolean resume_start(void *opaque)
 	return G_SOURCE_REMOVE;
 }
 
+/* Some images may be what they were at the snapshot: all of them, then. */
+static bool resume_tags(struct snapshot_op *op, GError **error)
+{
+	op->node = tree_find(op->tree, op->name);
+	if (!op->node)
+		return error_set(error, VMM_ERR_INTERNAL, "snapshot '%s' is gone", op->name);
+	if (!snapshot_xml_load(op->daemon->store, op->node->id, &op->xml, &op->inactive, error) ||
+	    !plan_def(op, error))
+		return false;
+	tags_plan(op, op->node);
+	tags_run(op, IMAGEJOB_TAG_APPLY, on_applied);
+	return true;
+}
+
 bool snapshot_revert_resume(struct daemon *daemon, const struct journal_entry *entry,
 			    GError **error)
 {
@@ -376,6 +455,12 @@ bool snapshot_revert_resume(struct daemon *daemon, const struct journal_entry *e
 		return false;
 	op->intent = entry->id;
 	op->flags = (unsigned)strtoul(entry->body, NULL, 10);
+	if (entry->step == REVERT_TAGS) {
+		if (resume_tags(op, error))
+			return true;
+		op_end(op, g_error_copy(*error));
+		return false;
+	}
 	g_timeout_add(RESUME_POLL_MS, resume_start, op);
 	return true;
 }

@@ -230,6 +230,14 @@ struct node_disk *node_disk_find(const struct node *node, const char *target)
 	return NULL;
 }
 
+bool node_has_tags(const struct node *node)
+{
+	for (unsigned i = 0; i < node->disks->len; i++)
+		if (((const struct node_disk *)node->disks->pdata[i])->place == SNAPSHOT_INTERNAL)
+			return true;
+	return false;
+}
+
 /* ---- layers ---- */
 
 struct layer *tree_layer(const snapshot_tree *tree, int64_t id)
@@ -263,6 +271,22 @@ unsigned layer_references(const snapshot_tree *tree, const struct layer *layer)
 
 		for (unsigned j = 0; j < node->disks->len; j++)
 			n += ((struct node_disk *)node->disks->pdata[j])->frozen == layer->id;
+	}
+	return n;
+}
+
+unsigned layer_tags(const snapshot_tree *tree, const struct layer *layer)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < tree->nodes->len; i++) {
+		const struct node *node = g_ptr_array_index(tree->nodes, i);
+
+		for (unsigned j = 0; j < node->disks->len; j++) {
+			const struct node_disk *d = g_ptr_array_index(node->disks, j);
+
+			n += d->frozen == layer->id && d->place == SNAPSHOT_INTERNAL;
+		}
 	}
 	return n;
 }

@@ -15,7 +15,10 @@
  *
  * Invariants:
  * - A layer is frozen (nobody writes to it) from the moment that a node refers
- *   to it or that it has a child.  A head has neither.
+ *   to it or that it has a child.  A head has neither.  A node whose snapshot is
+ *   inside the image (a tag, SNAPSHOT_INTERNAL) refers to it, but freezes nothing.
+ * - A layer with tags is not merged into the one below it: they would be lost, or
+ *   show another backing file's data.
  * - A layer's file has its parent's path as its backing file; a root's file may
  *   have a chain of its own below, which is none of our business.
  * - A frozen layer without a node is hidden.  It is merged as soon as it has one
@@ -45,7 +48,7 @@ struct layer {
 struct node_disk {
 	char *target;
 	enum snapshot_place place;
-	int64_t frozen;			/* layer; 0 if place is SNAPSHOT_NO */
+	int64_t frozen;			/* layer, INTERNAL: that has the tag; NO: 0 */
 	int64_t overlay;		/* the layer made with the node; 0: it is no more */
 };
 
@@ -83,11 +86,15 @@ struct node *tree_node(const snapshot_tree *tree, int64_t id);
 struct node *tree_node_new(snapshot_tree *tree, const char *name);
 struct node_disk *node_disk_add(struct node *node, const char *target, enum snapshot_place place);
 struct node_disk *node_disk_find(const struct node *node, const char *target);
+/* Is it inside its disks' own images? */
+bool node_has_tags(const struct node *node);
 
 struct layer *tree_layer(const snapshot_tree *tree, int64_t id);
 /* The layer that this file is, whatever its state. */
 struct layer *tree_layer_of(const snapshot_tree *tree, const char *path);
 unsigned layer_references(const snapshot_tree *tree, const struct layer *layer);
+/* How many of these are snapshots inside it. */
+unsigned layer_tags(const snapshot_tree *tree, const struct layer *layer);
 /* Children that are not dead; *ret_one is one of them. */
 unsigned layer_children(const snapshot_tree *tree, const struct layer *layer,
 			struct layer **ret_one);

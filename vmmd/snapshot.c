@@ -55,6 +55,7 @@ void op_end(struct snapshot_op *op, GError *error)
 	snapshot_tree_free(op->tree);
 	g_ptr_array_unref(op->news);
 	g_array_unref(op->skipped);
+	g_clear_pointer(&op->tags, g_ptr_array_unref);
 	domain_def_free(op->def);
 	fd_close(&op->memory_fd);
 	g_free(op->name);
@@ -287,7 +288,7 @@ static bool node_redefine(struct domain *dom, snapshot_tree *tree, struct node *
 			sd->place == SNAPSHOT_DEFAULT ? SNAPSHOT_NO : sd->place);
 		const struct layer *layer;
 
-		if (nd->place != SNAPSHOT_EXTERNAL || !d)
+		if (nd->place == SNAPSHOT_NO || !d)
 			continue;
 		layer = layer_redefine(dom, tree, d, error);
 		if (!layer)

@@ -49,6 +49,7 @@ void snapshot_delete(struct domain *dom, const char *name, unsigned flags, snaps
 char *snapshot_xml(struct domain *dom, const char *name, GError **error);
 
 /* Of the journal's kinds of the same names. */
-journal_resume_fn snapshot_create_resume, snapshot_revert_resume, snapshot_merge_resume;
+journal_resume_fn snapshot_create_resume, snapshot_revert_resume, snapshot_merge_resume,
+	snapshot_untag_resume;
 /* Removes the files that a killed daemon had no time to. */
 void snapshot_sweep_all(struct daemon *daemon);

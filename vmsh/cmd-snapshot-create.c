@@ -183,7 +183,7 @@ static const struct option_def options_create_as[] = {
 	{ .name = "memspec", .kind = OPT_STRING, .value = "SPEC",
 	  .help = "where its memory goes: [snapshot=external,]file=FILE" },
 	{ .name = "diskspec", .kind = OPT_STRING, .flags = OPT_MANY, .value = "SPEC",
-	  .help = "what a disk does: DISK[,snapshot=no|external][,file=FILE]" },
+	  .help = "what a disk does: DISK[,snapshot=no|external|internal][,file=FILE]" },
 	OPTION_FLAG("print-xml", "print the XML, make nothing"),
 	OPTIONS_CREATE,
 	{ 0 },
@@ -195,6 +195,7 @@ const struct command commands_snapshot_create[] = {
 	{ "snapshot-create-as", "Snapshots", "make a snapshot", options_create_as, 0,
 	  cmd_snapshot_create_as,
 	  "A snapshot keeps the definition and each disk as they are. From then on the guest "
-	  "writes to overlays beside the images: disk.qcow2 becomes disk.NAME." },
+	  "writes to overlays beside the images: disk.qcow2 becomes disk.NAME. Of a domain that is "
+	  "off, snapshot=internal keeps them inside the qcow2 images instead." },
 	{ 0 },
 };

@@ -34,6 +34,18 @@ bool image_snapshot_apply(const char *path, const char *format, const char *name
 	return snapshot_do(path, format, name_or_id, qcow2_snapshot_apply, error);
 }
 
+bool image_snapshot_apply_named(const char *path, const char *format, const char *name,
+				GError **error)
+{
+	return snapshot_do(path, format, name, qcow2_snapshot_apply_named, error);
+}
+
+bool image_snapshot_delete_named(const char *path, const char *format, const char *name,
+				 GError **error)
+{
+	return snapshot_do(path, format, name, qcow2_snapshot_delete_named, error);
+}
+
 bool image_snapshot_delete(const char *path, const char *format, const char *name_or_id,
 			   GError **error)
 {

@@ -240,6 +240,11 @@ bool image_snapshot_apply(const char *path, const char *format, const char *name
 			  GError **error);
 bool image_snapshot_delete(const char *path, const char *format, const char *name_or_id,
 			   GError **error);
+/* By the name alone, whatever ids there are; that it is not there is no failure of deleting. */
+bool image_snapshot_apply_named(const char *path, const char *format, const char *name,
+				GError **error);
+bool image_snapshot_delete_named(const char *path, const char *format, const char *name,
+				 GError **error);
 
 /* ---- resize, rebase, commit ---- */
 

@@ -263,6 +263,9 @@ GByteArray *snapshots_encode(const struct qcow2 *q);
 bool qcow2_snapshot_create(struct qcow2 *q, const char *name, GError **error);
 bool qcow2_snapshot_apply(struct qcow2 *q, const char *name_or_id, GError **error);
 bool qcow2_snapshot_delete(struct qcow2 *q, const char *name_or_id, GError **error);
+/* Whatever ids there are; that it is not there is no failure of deleting. */
+bool qcow2_snapshot_apply_named(struct qcow2 *q, const char *name, GError **error);
+bool qcow2_snapshot_delete_named(struct qcow2 *q, const char *name, GError **error);
 /* Before the disk's size changes: snapshots that do not say theirs have today's. */
 bool qcow2_snapshots_keep_size(struct qcow2 *q, GError **error);
 

@@ -50,6 +50,15 @@ static bool snapshot_find(const struct qcow2 *q, const char *name, unsigned *ret
 	return true;
 }
 
+/* QCOW2_SNAPSHOTS_MAX: none. */
+static unsigned snapshot_named(const struct qcow2 *q, const char *name)
+{
+	for (unsigned i = 0; i < q->n_snapshots; i++)
+		if (is_text(q->snapshots[i].name, name))
+			return i;
+	return QCOW2_SNAPSHOTS_MAX;
+}
+
 static bool editable(const struct qcow2 *q, GError **error)
 {
 	if (!q->rw)
@@ -70,11 +79,9 @@ static bool name_check(const struct qcow2 *q, const char *name, GError **error)
 		if (g_ascii_iscntrl(*c))
 			return error_set(error, VMM_ERR_INVALID_ARG,
 					 "a snapshot's name has no control characters");
-	for (unsigned i = 0; i < q->n_snapshots; i++)
-		if (is_text(q->snapshots[i].name, name))
-			return error_set(error, VMM_ERR_OPERATION_INVALID,
-					 "image '%s' has a snapshot '%s' already", q->file->path,
-					 name);
+	if (snapshot_named(q, name) != QCOW2_SNAPSHOTS_MAX)
+		return error_set(error, VMM_ERR_OPERATION_INVALID,
+				 "image '%s' has a snapshot '%s' already", q->file->path, name);
 	if (q->n_snapshots >= QCOW2_SNAPSHOTS_MAX)
 		return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
 				 "image '%s' has %u snapshots; there is no room for more",
@@ -148,17 +155,13 @@ static uint64_t *l1_of_snapshot(struct qcow2 *q, const struct qcow2_snapshot *s,
 	return g_steal_pointer(&l1);
 }
 
-bool qcow2_snapshot_apply(struct qcow2 *q, const char *name, GError **error)
+static bool apply_at(struct qcow2 *q, unsigned i, const char *name, GError **error)
 {
-	const struct qcow2_snapshot *snap;
+	const struct qcow2_snapshot *snap = &q->snapshots[i];
 	struct shadow s;
 	uint64_t *l1;
-	unsigned i;
 	int r;
 
-	if (!editable(q, error) || !snapshot_find(q, name, &i, error))
-		return false;
-	snap = &q->snapshots[i];
 	if (snap->disk_bytes > 1ull << 61 ||
 	    l1_entries(q, snap->disk_bytes) > QCOW2_L1_BYTES_MAX / 8)
 		return error_set(error, VMM_ERR_INVALID_ARG,
@@ -181,21 +184,52 @@ bool qcow2_snapshot_apply(struct qcow2 *q, const char *name, GError **error)
 	return shadow_commit(&s, error);
 }
 
-/* ---- delete ---- */
-
-bool qcow2_snapshot_delete(struct qcow2 *q, const char *name, GError **error)
+bool qcow2_snapshot_apply(struct qcow2 *q, const char *name_or_id, GError **error)
 {
-	struct shadow s;
 	unsigned i;
 
-	if (!editable(q, error) || !snapshot_find(q, name, &i, error) ||
-	    !shadow_begin(&s, q, error))
+	return editable(q, error) && snapshot_find(q, name_or_id, &i, error) &&
+	       apply_at(q, i, name_or_id, error);
+}
+
+bool qcow2_snapshot_apply_named(struct qcow2 *q, const char *name, GError **error)
+{
+	unsigned i = snapshot_named(q, name);
+
+	if (i == QCOW2_SNAPSHOTS_MAX)
+		return error_set(error, VMM_ERR_NO_SNAPSHOT, "image '%s' has no snapshot '%s'",
+				 q->file->path, name);
+	return editable(q, error) && apply_at(q, i, name, error);
+}
+
+/* ---- delete ---- */
+
+static bool delete_at(struct qcow2 *q, unsigned i, GError **error)
+{
+	struct shadow s;
+
+	if (!shadow_begin(&s, q, error))
 		return false;
 	snapshot_clear(&q->snapshots[i]);
 	q->n_snapshots--;
 	memmove(&q->snapshots[i], &q->snapshots[i + 1],
 		(q->n_snapshots - i) * sizeof(*q->snapshots));
 	return shadow_commit(&s, error);
+}
+
+bool qcow2_snapshot_delete(struct qcow2 *q, const char *name_or_id, GError **error)
+{
+	unsigned i;
+
+	return editable(q, error) && snapshot_find(q, name_or_id, &i, error) &&
+	       delete_at(q, i, error);
+}
+
+bool qcow2_snapshot_delete_named(struct qcow2 *q, const char *name, GError **error)
+{
+	unsigned i = snapshot_named(q, name);
+
+	return editable(q, error) && (i == QCOW2_SNAPSHOTS_MAX || delete_at(q, i, error));
 }
 
 /* ---- resize ---- */

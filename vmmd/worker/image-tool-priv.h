@@ -7,7 +7,7 @@
 
 struct image_tool {
 	char *path, *format, *target, *target_format, *backing, *backing_format;
-	char *compat, *preallocation, *compression_type, *repair;
+	char *compat, *preallocation, *compression_type, *repair, *tag;
 	gint64 bytes, offset;
 	int cluster_bytes;
 	gboolean extended_l2, lazy_refcounts, chain, shrink, unsafe, keep, compress, share;

@@ -85,6 +85,17 @@ static void put_bool(GVariantBuilder *b, const char *key, bool on)
 
 /* ---- operations ---- */
 
+static void put_tags(GVariantBuilder *b, const struct image_info *i)
+{
+	GVariantBuilder names;
+
+	g_variant_builder_init(&names, G_VARIANT_TYPE_STRING_ARRAY);
+	for (unsigned n = 0; n < i->n_snapshots; n++)
+		g_variant_builder_add_value(&names, g_variant_new_take_string(
+			g_utf8_make_valid(i->snapshots[n].name, -1)));
+	g_variant_builder_add(b, "{sv}", "tags", g_variant_builder_end(&names));
+}
+
 static void put_image(GVariantBuilder *b, const struct image_info *i)
 {
 	put_text(b, "filename", i->filename);
@@ -108,6 +119,7 @@ static void put_image(GVariantBuilder *b, const struct image_info *i)
 	put_bool(b, "encrypted", i->encrypted);
 	put_text(b, "data-file", i->data_file);
 	put_u32(b, "snapshots", i->n_snapshots);
+	put_tags(b, i);
 }
 
 static bool run_info(struct image_tool *t, GError **error)
@@ -245,6 +257,21 @@ static bool run_commit(struct image_tool *t, GError **error)
 	return image_commit(&o, error);
 }
 
+static bool run_tag(struct image_tool *t, GError **error)
+{
+	return image_snapshot_create(t->path, t->format, t->tag ?: "", error);
+}
+
+static bool run_tag_apply(struct image_tool *t, GError **error)
+{
+	return image_snapshot_apply_named(t->path, t->format, t->tag ?: "", error);
+}
+
+static bool run_untag(struct image_tool *t, GError **error)
+{
+	return image_snapshot_delete_named(t->path, t->format, t->tag ?: "", error);
+}
+
 static const struct {
 	const char *name;
 	bool (*run)(struct image_tool *t, GError **error);
@@ -253,6 +280,7 @@ static const struct {
 	{ "info", run_info, true }, { "create", run_create }, { "check", run_check },
 	{ "map", run_map }, { "convert", run_convert }, { "resize", run_resize },
 	{ "rebase", run_rebase }, { "commit", run_commit }, { "wipe", image_tool_wipe },
+	{ "tag", run_tag }, { "tag-apply", run_tag_apply }, { "untag", run_untag },
 	{ "upload", image_tool_upload, true }, { "download", image_tool_download, true },
 };
 
@@ -274,6 +302,7 @@ static bool options_parse(struct image_tool *t, int *argc, char ***argv, GError 
 		{ "preallocation", 0, 0, G_OPTION_ARG_STRING, &t->preallocation },
 		{ "compression-type", 0, 0, G_OPTION_ARG_STRING, &t->compression_type },
 		{ "repair", 0, 0, G_OPTION_ARG_STRING, &t->repair },
+		{ "tag", 0, 0, G_OPTION_ARG_STRING, &t->tag },
 		{ "extended-l2", 0, 0, G_OPTION_ARG_NONE, &t->extended_l2 },
 		{ "lazy-refcounts", 0, 0, G_OPTION_ARG_NONE, &t->lazy_refcounts },
 		{ "chain", 0, 0, G_OPTION_ARG_NONE, &t->chain },
@@ -303,7 +332,7 @@ static void tool_clear(struct image_tool *t)
 {
 	char *const texts[] = { t->path, t->format, t->target, t->target_format, t->backing,
 				t->backing_format, t->compat, t->preallocation,
-				t->compression_type, t->repair };
+				t->compression_type, t->repair, t->tag };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(texts); i++)
 		g_free(texts[i]);
