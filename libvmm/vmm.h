@@ -793,13 +793,18 @@ GPtrArray *vmm_log_read(vmm_connect *conn, vmm_domain *dom, const struct vmm_log
 struct vmm_finding {
 	char *domain, *path;		/* "": none */
 	char *what, *advice;
+	char *done;			/* by a repair: "removed"; "": nothing */
+	bool hint;			/* worth knowing, no disagreement of database and disk */
+	bool can_fix;			/* by vmm_connect_doctor_fix() */
 };
 
 /*
- * Of struct vmm_finding: where the database does not fit the disk. Empty: all is
- * well.
+ * Of struct vmm_finding: where the database does not fit the disk, and what
+ * hurts guests. Empty: all is well.
  */
 GPtrArray *vmm_connect_doctor(vmm_connect *conn, GError **error);
+/* The same, and repairs what nobody can miss; dry: only says what that would be. */
+GPtrArray *vmm_connect_doctor_fix(vmm_connect *conn, bool dry, GError **error);
 
 /* ---- snapshots: of a domain, by their names ---- */
 

@@ -8,15 +8,12 @@
 #include "vmmd/doctor.h"
 #include "vmmd/snapshot-diff.h"
 
-static void doctor(struct call *call, const void *argp)
+/* findings (taken) NULL: error says why. */
+static void reply(struct call *call, GPtrArray *found, const GError *error)
 {
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) findings = NULL;
+	g_autoptr(GPtrArray) findings = found;
 	g_autofree vmm_wire_finding *wire = NULL;
 
-	if (!api_sees_all(call))
-		return;
-	findings = doctor_look(call->daemon, &error);
 	if (!findings) {
 		call_fail(call, error);
 		return;
@@ -25,9 +22,30 @@ static void doctor(struct call *call, const void *argp)
 	for (unsigned i = 0; i < findings->len; i++) {
 		const struct finding *f = g_ptr_array_index(findings, i);
 
-		wire[i] = (vmm_wire_finding){ f->domain, f->path, f->what, f->advice };
+		wire[i] = (vmm_wire_finding){ f->domain, f->path, f->what, f->advice, f->level,
+					      f->repair != REPAIR_NONE, f->done };
 	}
 	call_reply(call, &(vmm_doctor_ret){ .findings = { findings->len, wire } });
+}
+
+static void doctor(struct call *call, const void *argp)
+{
+	g_autoptr(GError) error = NULL;
+	GPtrArray *findings;
+
+	if (!api_sees_all(call))
+		return;
+	findings = doctor_look(call->daemon, &error);
+	reply(call, findings, error);
+}
+
+static void fix(struct call *call, const void *argp)
+{
+	const vmm_doctor_args *args = argp;
+	g_autoptr(GError) error = NULL;
+	GPtrArray *findings = doctor_fix(call->daemon, args->dry, &error);
+
+	reply(call, findings, error);
 }
 
 static_assert(SNAPSHOT_DIFF_MAX == VMM_RANGES_MAX, "an answer fits");
@@ -60,6 +78,7 @@ static void compare(struct call *call, const void *argp)
 
 const struct api_entry api_doctor[] = {
 	{ VMM_PROC_DOCTOR, doctor },
+	{ VMM_PROC_DOCTOR_FIX, fix },
 	{ VMM_PROC_SNAPSHOT_DIFF, compare },
 	{ 0 },
 };

@@ -1,25 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The database against the disk. */
 #include "config.h"
-#include "vmmd/doctor.h"
+#include "vmmd/doctor-priv.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "libvmm/util/error.h"
-#include "vmmd/domain.h"
 #include "vmmd/imagehead.h"
 #include "vmmd/journal.h"
+#include "vmmd/pool.h"
 #include "vmmd/snapshot-tree.h"
 
 #define FINDINGS_MAX 4096u		/* what the wire carries of them */
-
-struct round {
-	struct daemon *daemon;
-	GPtrArray *findings;
-	GHashTable *known;		/* paths that a row or a definition names */
-	GHashTable *layers;		/* paths of layers */
-	GHashTable *folders;		/* of layers */
-};
 
 static void finding_free(void *p)
 {
@@ -29,20 +22,44 @@ static void finding_free(void *p)
 	g_free(f->path);
 	g_free(f->what);
 	g_free(f->advice);
+	g_free(f->done);
 	g_free(f);
+}
+
+struct finding *doctor_tell(struct round *r, enum finding_level level, const char *domain,
+			    const char *path, const char *what, const char *advice)
+{
+	struct finding *f;
+
+	if (r->findings->len >= FINDINGS_MAX)
+		return NULL;
+	f = g_new0(struct finding, 1);
+	f->level = level;
+	f->domain = g_strdup(domain ?: "");
+	f->path = g_strdup(path ?: "");
+	f->what = g_strdup(what);
+	f->advice = g_strdup(advice);
+	f->done = g_strdup("");
+	g_ptr_array_add(r->findings, f);
+	return f;
+}
+
+void doctor_tell_repair(struct round *r, enum finding_repair repair, const char *domain,
+			const char *path, const char *what)
+{
+	bool row = repair == REPAIR_FORGET_IMAGE;
+	struct finding *f = doctor_tell(r, row ? FINDING_HINT : FINDING_PROBLEM, domain, path, what,
+					row ? "\"vmsh doctor --fix\" forgets it" :
+					      "\"vmsh doctor --fix\" removes it");
+
+	if (f)
+		f->repair = repair;
 }
 
 static void tell(struct round *r, const char *domain, const char *path, const char *what,
 		 const char *advice)
 {
-	struct finding *f = g_new(struct finding, 1);
-
-	*f = (struct finding){ g_strdup(domain ?: ""), g_strdup(path ?: ""), g_strdup(what),
-			       g_strdup(advice) };
-	if (r->findings->len < FINDINGS_MAX)
-		g_ptr_array_add(r->findings, f);
-	else
-		finding_free(f);
+	doctor_tell(r, FINDING_PROBLEM, domain, path, what, advice);
 }
 
 static bool is_there(const char *path)
@@ -142,12 +159,19 @@ static void look_at_file(struct round *r, const char *path)
 
 static void look_at_memory(struct round *r, const char *path)
 {
-	if (!g_hash_table_contains(r->known, path))
+	GStatBuf st;
+
+	if (g_hash_table_contains(r->known, path) || g_lstat(path, &st) < 0)
+		return;
+	if (S_ISREG(st.st_mode) && st.st_size == 0)
+		doctor_tell_repair(r, REPAIR_UNLINK, NULL, path,
+				   "an empty file, of a snapshot that does not exist");
+	else
 		tell(r, NULL, path, "memory of a snapshot that does not exist",
 		     "if nobody needs it, remove it");
 }
 
-static void look_into(struct round *r, const char *folder,
+void doctor_look_into(struct round *r, const char *folder,
 		      void (*look)(struct round *r, const char *path))
 {
 	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
@@ -162,6 +186,21 @@ static void look_into(struct round *r, const char *folder,
 
 /* ---- intents ---- */
 
+/* Nobody can go on with what is about nothing. */
+static void tell_intent(struct round *r, const struct journal_entry *e, const struct domain *dom,
+			const char *what)
+{
+	bool orphan = !dom && !pool_find_uuid(r->daemon, e->uuid);
+	struct finding *f = doctor_tell(r, FINDING_PROBLEM, dom ? dom->name : NULL, NULL, what,
+		orphan ? "what it was about is gone: \"vmsh doctor --fix\" forgets it" :
+			 "restart vmmd: it takes up what was begun; its log says why it can't");
+
+	if (!f || !orphan)
+		return;
+	f->repair = REPAIR_FORGET_INTENT;
+	f->id = e->id;
+}
+
 /* One that is being worked on keeps its domain busy; younger ones than we are may just end. */
 static bool look_at_intents(struct round *r, GError **error)
 {
@@ -175,8 +214,7 @@ static bool look_at_intents(struct round *r, GError **error)
 		if (e->created_s >= r->daemon->started_s || (dom && dom->busy))
 			continue;
 		what = g_strdup_printf("\"%s\" was begun, and is neither done nor undone", e->kind);
-		tell(r, dom ? dom->name : NULL, NULL, what,
-		     "restart vmmd: it takes up what was begun; its log says why it can't");
+		tell_intent(r, e, dom, what);
 	}
 	return list;
 }
@@ -195,8 +233,11 @@ static bool look_at_all(struct round *r, GError **error)
 			return false;
 	g_hash_table_iter_init(&iter, r->folders);
 	while (g_hash_table_iter_next(&iter, &folder, NULL))
-		look_into(r, folder, look_at_file);
-	look_into(r, memories, look_at_memory);
+		doctor_look_into(r, folder, look_at_file);
+	doctor_look_into(r, memories, look_at_memory);
+	doctor_look_at_strays(r);
+	doctor_look_at_use(r);
+	doctor_look_at_host(r);
 	return look_at_intents(r, error);
 }
 

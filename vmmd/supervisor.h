@@ -29,6 +29,7 @@ struct supervisor_end {			/* how a worker ended, as far as it could say */
 
 enum supervised { SUPERVISED_DOMAIN, SUPERVISED_NETWORK };
 
+/* uuid_text NULL: the folder that has them all. */
 char *supervisor_folder(const struct daemon *daemon, enum supervised what, const char *uuid_text);
 /* Makes the folder, starts a worker, connects to it.  The descriptors are the caller's. */
 bool supervisor_spawn(const struct daemon *daemon, enum supervised what, const char *name,

@@ -139,35 +139,63 @@ static bool cmd_version(struct shell *sh, struct command_args *args, GError **er
 	return true;
 }
 
-static bool cmd_doctor(struct shell *sh, struct command_args *args, GError **error)
+static GPtrArray *ask_doctor(vmm_connect *conn, const struct command_args *args, GError **error)
 {
-	static const struct column columns[] = {
-		{ "Domain", "domain" }, { "Finding", "finding", COLUMN_SHRINK },
-		{ "File", "file" }, { "Advice", "advice", COLUMN_SHRINK | COLUMN_DROP }, { 0 },
-	};
-	vmm_connect *conn = shell_connect(sh, error);
-	g_autoptr(GPtrArray) found = conn ? vmm_connect_doctor(conn, error) : NULL;
-	g_autoptr(table) t = found ? table_new(columns) : NULL;
+	if (args_given(args, "fix") || args_given(args, "dry-run"))
+		return vmm_connect_doctor_fix(conn, args_given(args, "dry-run"), error);
+	return vmm_connect_doctor(conn, error);
+}
 
-	if (!found)
-		return false;
+/* What disagrees, and is not repaired: that many. */
+static unsigned put_findings(struct table *t, const GPtrArray *found, bool dry)
+{
+	unsigned left = 0;
+
 	for (unsigned i = 0; i < found->len; i++) {
 		const struct vmm_finding *f = found->pdata[i];
 
+		table_text(t, f->hint ? "hint" : "problem");
 		table_text(t, *f->domain ? f->domain : NULL);
 		table_text(t, f->what);
 		table_text(t, *f->path ? f->path : NULL);
-		table_text(t, f->advice);
+		table_text(t, *f->done ? f->done : NULL);
+		table_text(t, *f->done ? NULL : f->advice);
+		left += !f->hint && (dry || !*f->done);
 	}
+	return left;
+}
+
+static bool cmd_doctor(struct shell *sh, struct command_args *args, GError **error)
+{
+	static const struct column columns[] = {
+		{ "Kind", "kind" }, { "Domain", "domain" }, { "Finding", "finding", COLUMN_SHRINK },
+		{ "File", "file" }, { "Repair", "repair" },
+		{ "Advice", "advice", COLUMN_SHRINK | COLUMN_DROP }, { 0 },
+	};
+	vmm_connect *conn = shell_connect(sh, error);
+	g_autoptr(GPtrArray) found = conn ? ask_doctor(conn, args, error) : NULL;
+	g_autoptr(table) t = found ? table_new(columns) : NULL;
+	unsigned left;
+
+	if (!found)
+		return false;
+	left = put_findings(t, found, args_given(args, "dry-run"));
 	if (found->len > 0 || args_json(args))
 		shell_print_table(sh, args, t);
 	else
 		shell_say(sh, "All is well");
-	if (found->len > 0)
-		g_set_error(error, VMM_ERROR, VMM_ERR_OPERATION_FAILED, "%u finding%s", found->len,
-			    found->len == 1 ? "" : "s");
-	return found->len == 0;
+	if (left > 0)
+		g_set_error(error, VMM_ERROR, VMM_ERR_OPERATION_FAILED, "%u problem%s", left,
+			    left == 1 ? "" : "s");
+	return left == 0;
 }
+
+static const struct option_def options_doctor[] = {
+	{ .name = "fix", .kind = OPT_FLAG, .flags = OPT_CHANGES,
+	  .help = "repair what nobody can miss, and say what is left for you" },
+	OPTION_FLAG("dry-run", "only say what --fix would do"),
+	{ 0 },
+};
 
 static const struct option_def options_domcapabilities[] = {
 	{ .name = "emulatorbin",
@@ -209,11 +237,18 @@ const struct command commands_host[] = {
 	{ "hostname", GROUP, "print the host's name", NULL, COMMAND_JSON, cmd_hostname },
 	{ "uri", GROUP, "print which daemon we talk to", NULL, COMMAND_JSON, cmd_uri },
 	{ "version", GROUP, "show versions", options_version, COMMAND_JSON, cmd_version },
-	{ "doctor", GROUP, "compare the daemon's records with what is on the disk", NULL,
-	  COMMAND_JSON | COMMAND_HOSTS, cmd_doctor,
-	  "Finds files that belong to no domain or snapshot, files that are gone, and work that "
-	  "was interrupted and not gone on with. Changes nothing. Exit status 1 when something "
-	  "was found." },
+	{ "doctor", GROUP, "compare the daemon's records with what is on the disk, and repair",
+	  options_doctor, COMMAND_JSON | COMMAND_HOSTS, cmd_doctor,
+	  "Problems are files that belong to no domain or snapshot, files that are gone, work that "
+	  "was interrupted and not gone on with, folders and sockets of workers that are gone, and "
+	  "workers that nobody can reach. Hints are definitions that can't start, images that no "
+	  "domain uses, and settings of the host that hurt. Changes nothing without --fix.\n"
+	  "--fix removes remains of the daemon's own: run folders and sockets of dead workers, "
+	  "saves that were not finished, logs of consoles and leases of what is not defined any "
+	  "more, records of images and of work whose subject is gone. It never touches an image, a "
+	  "machine's memory, a process, or a file of which it is not certain: the advice says what "
+	  "to do about those.\n"
+	  "Exit status 1 when a problem is left." },
 	{ "event", GROUP, "wait for events of domains and print them", options_event, COMMAND_JSON,
 	  cmd_event,
 	  "Prints one event and ends, or goes on with --loop. JSON is an object a line." },

@@ -26,6 +26,7 @@ enum opt_flags {
 	OPT_MANY = 4,		/* several times, or several words */
 	OPT_HIDDEN = 8,		/* accepted because virsh has it; not in the help */
 	OPT_OR_WHERE = 16,	/* required, unless --where chooses */
+	OPT_CHANGES = 32,	/* of a command that only reads without it */
 };
 
 /* What completion offers for a value. */

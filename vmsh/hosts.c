@@ -262,6 +262,19 @@ static char **hosts_split(const struct shell *sh, GError **error)
 	return g_steal_pointer(&hosts);
 }
 
+/* All that is asked for only reads? */
+static bool only_reads(const struct command *cmd, const struct command_args *args)
+{
+	const struct option_def *opt;
+
+	if (!(cmd->flags & COMMAND_HOSTS))
+		return false;
+	for (unsigned i = 0; (opt = command_option(cmd, i)); i++)
+		if (opt->flags & OPT_CHANGES && args_given(args, opt->name))
+			return false;
+	return true;
+}
+
 bool hosts_run(struct shell *sh, const struct command *cmd, const struct command_args *args,
 	       const GPtrArray *words, GError **error)
 {
@@ -269,7 +282,7 @@ bool hosts_run(struct shell *sh, const struct command *cmd, const struct command
 	g_auto(GStrv) hosts = NULL;
 	bool ok = true;
 
-	if (!(cmd->flags & COMMAND_HOSTS))
+	if (!only_reads(cmd, args))
 		return usage_error(error, "%s is for one host at a time: name one with -c; of "
 				   "several can be asked what only reads, such as list and sql",
 				   cmd->name);

@@ -14,6 +14,7 @@
 #define VMM_PROCEDURES(X) \
 	X(1, DOCTOR, remote_none, vmm_doctor_ret, READ) \
 	X(2, SNAPSHOT_DIFF, vmm_snapshot_diff_args, vmm_snapshot_diff_ret, READ) \
+	X(3, DOCTOR_FIX, vmm_doctor_args, vmm_doctor_ret, WRITE) \
 	/* images, and domains made of images */ \
 	X(16, IMAGE_TREE, remote_flags_args, vmm_images_ret, READ) \
 	X(17, IMAGE_ACCEPT, vmm_image_args, remote_none, WRITE) \
