@@ -788,6 +788,33 @@ struct vmm_log_query {
 GPtrArray *vmm_log_read(vmm_connect *conn, vmm_domain *dom, const struct vmm_log_query *query,
 			GError **error);
 
+/* ---- the past of domains, metrics ---- */
+
+struct vmm_past_event {
+	int64_t at_us;			/* real time */
+	char *name, *uuid;		/* of the domain, which may be gone */
+	int event, detail;		/* vmm_lifecycle_text() */
+};
+
+struct vmm_boot {			/* one run of a domain */
+	int id;				/* vmm_domain_id() in it */
+	char *name, *uuid;
+	int64_t started_us;		/* real time */
+	int64_t boot_ms;		/* from the wish to running vCPUs; -1: not known */
+	bool restored;			/* from saved memory */
+	int64_t ended_us;		/* 0: it runs, or nobody saw its end */
+	char *how;			/* "shut down", "failed: ..."; NULL */
+};
+
+/* The last changes of domains' states, and the last runs, oldest first: of these structs. */
+GPtrArray *vmm_connect_past_events(vmm_connect *conn, GError **error);
+GPtrArray *vmm_connect_boots(vmm_connect *conn, GError **error);
+
+enum vmm_metrics_format { VMM_METRICS_OPENMETRICS, VMM_METRICS_PROMETHEUS };
+
+/* All counters of all domains, as text: the caller's. */
+char *vmm_connect_metrics(vmm_connect *conn, enum vmm_metrics_format format, GError **error);
+
 /* ---- the doctor ---- */
 
 struct vmm_finding {

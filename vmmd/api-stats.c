@@ -18,6 +18,7 @@
 #include "vmmd/threads.h"
 
 #define TAG_ACTUAL_BALLOON 6
+#define TAG_RSS 7
 
 typedef struct query query;
 struct query {
@@ -49,21 +50,26 @@ static void on_memory_stats(const void *data, const GError *error, void *opaque)
 {
 	g_autoptr(query) q = opaque;
 	const worker_stats_ret *stats = data;
-	remote_memory_stat wire[65];
+	remote_memory_stat wire[66];
 	unsigned n = 0;
 	bool actual = false;
+	uint64_t rss;
 
 	if (error) {
 		call_fail(q->call, error);
 		return;
 	}
 	for (unsigned i = 0; i < stats->memory.memory_len && n < 64; i++) {
+		if (stats->memory.memory_val[i].tag == TAG_RSS)
+			continue;		/* we know better */
 		actual |= stats->memory.memory_val[i].tag == TAG_ACTUAL_BALLOON;
 		wire[n++] = (remote_memory_stat){ stats->memory.memory_val[i].tag,
 						  stats->memory.memory_val[i].value };
 	}
 	if (!actual)
 		wire[n++] = (remote_memory_stat){ TAG_ACTUAL_BALLOON, stats->balloon_kib };
+	if (supervisor_rss(q->dom->daemon, q->dom->uuid_text, &rss))
+		wire[n++] = (remote_memory_stat){ TAG_RSS, rss };
 	call_reply(q->call, &(remote_memory_stats_ret){ .stats = { MIN(n, q->max), wire } });
 }
 

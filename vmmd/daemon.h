@@ -27,6 +27,7 @@ struct daemon {
 	struct event_hub *events;
 	struct server *server;
 	struct tls_server *tls;		/* NULL: none */
+	struct metrics_server *metrics;	/* NULL: it is off */
 	struct autostart *autostart;	/* domains that are yet to start with the host; NULL */
 	struct graph *graph;		/* of images */
 	GPtrArray *pools;		/* struct pool */

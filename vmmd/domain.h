@@ -34,6 +34,8 @@ struct domain {
 	int64_t state_since_us;		/* monotonic */
 	/* real time, of the worker's START; means nothing while off */
 	int64_t started_us;
+	int64_t boot_ms;		/* from the wish to running vCPUs; -1: not known */
+	bool restored;			/* of this run: from saved memory */
 
 	bool persistent, autostart;
 	int64_t created_s;

@@ -31,6 +31,7 @@ struct event_hub {
 	GArray *registrations;		/* of struct registration, in order of id */
 	int next_id;
 	GArray *history;		/* of struct store_event: not written yet */
+	GPtrArray *runs;		/* of struct store_boot, likewise */
 	guint history_source;
 };
 
@@ -47,13 +48,28 @@ struct event_hub *event_hub_new(struct daemon *daemon)
 	hub->registrations = g_array_new(FALSE, FALSE, sizeof(struct registration));
 	hub->history = g_array_new(FALSE, FALSE, sizeof(struct store_event));
 	g_array_set_clear_func(hub->history, history_clear);
+	hub->runs = g_ptr_array_new_with_free_func(store_boot_free);
 	return hub;
+}
+
+/* One transaction for all that is there. */
+static bool runs_write(struct event_hub *hub, GError **error)
+{
+	struct store *store = hub->daemon->store;
+	bool ok = store_begin(store, error);
+
+	for (unsigned i = 0; ok && i < hub->runs->len; i++)
+		ok = store_put_boot(store, hub->runs->pdata[i], error);
+	if (ok)
+		return store_commit(store, error);
+	store_rollback(store);
+	return false;
 }
 
 static gboolean history_write(void *opaque)
 {
 	struct event_hub *hub = opaque;
-	g_autoptr(GError) error = NULL;
+	g_autoptr(GError) error = NULL, why = NULL;
 
 	hub->history_source = 0;
 	if (hub->history->len > 0 &&
@@ -61,18 +77,52 @@ static gboolean history_write(void *opaque)
 			      hub->history->len, &error))
 		g_warning("history of events: %s", error->message);
 	g_array_set_size(hub->history, 0);
+	if (hub->runs->len > 0 && !runs_write(hub, &why))
+		g_warning("history of runs: %s", why->message);
+	g_ptr_array_set_size(hub->runs, 0);
 	return G_SOURCE_REMOVE;
+}
+
+void event_flush(struct event_hub *hub)
+{
+	g_clear_handle_id(&hub->history_source, g_source_remove);
+	history_write(hub);
 }
 
 void event_hub_free(struct event_hub *hub)
 {
 	if (!hub)
 		return;
-	g_clear_handle_id(&hub->history_source, g_source_remove);
-	history_write(hub);
+	event_flush(hub);
 	g_array_unref(hub->history);
+	g_ptr_array_unref(hub->runs);
 	g_array_unref(hub->registrations);
 	g_free(hub);
+}
+
+static void history_soon(struct event_hub *hub)
+{
+	if (hub->history->len >= HISTORY_BATCH)
+		event_flush(hub);
+	else if (!hub->history_source)
+		hub->history_source = g_timeout_add(HISTORY_DELAY_MS, history_write, hub);
+}
+
+void event_run(struct domain *dom, const char *how)
+{
+	struct event_hub *hub = dom->daemon->events;
+	struct store_boot *run = g_new0(struct store_boot, 1);
+
+	run->id = dom->live ? dom->live->id : 0;
+	memcpy(run->uuid, dom->uuid, UUID_BYTES);
+	run->name = g_strdup(dom->name);
+	run->started_us = dom->started_us;
+	run->boot_ms = dom->boot_ms;
+	run->restored = dom->restored;
+	run->how = g_strdup(how);
+	run->ended_us = how ? g_get_real_time() : 0;
+	g_ptr_array_add(hub->runs, run);
+	history_soon(hub);
 }
 
 static void history_add(struct event_hub *hub, const struct domain *dom, int event, int detail)
@@ -86,12 +136,7 @@ static void history_add(struct event_hub *hub, const struct domain *dom, int eve
 
 	memcpy(ev.uuid, dom->uuid, UUID_BYTES);
 	g_array_append_val(hub->history, ev);
-	if (hub->history->len >= HISTORY_BATCH) {
-		g_clear_handle_id(&hub->history_source, g_source_remove);
-		history_write(hub);
-	} else if (!hub->history_source) {
-		hub->history_source = g_timeout_add(HISTORY_DELAY_MS, history_write, hub);
-	}
+	history_soon(hub);
 }
 
 /* ---- the logbooks ---- */

@@ -58,6 +58,14 @@ bool event_deregister(struct event_hub *hub, struct session *session, enum event
 		      int id, GError **error);
 void event_forget(struct event_hub *hub, struct session *session);
 
+/*
+ * A run has begun, or ended: into the history as well.  how NULL: it has begun.
+ * One whose worker was not met again has no live definition any more.
+ */
+void event_run(struct domain *dom, const char *how);
+/* Writes what has not been written yet, so that the history may be read. */
+void event_flush(struct event_hub *hub);
+
 /* Lifecycle events also go into the database's history. */
 void event_lifecycle(struct domain *dom, enum lifecycle_event event, enum lifecycle_detail detail);
 void event_reboot(struct domain *dom);

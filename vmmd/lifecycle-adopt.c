@@ -6,10 +6,23 @@
 #include "libvmm/util/error.h"
 #include "vmmd/console-log.h"
 #include "vmmd/disk-job.h"
+#include "vmmd/event.h"
 #include "vmmd/said.h"
 #include "vmmd/save.h"
 #include "vmmd/store.h"
 #include "vmmd/supervisor.h"
+
+/* What the vmmd before us knew of this run. */
+static void adopt_run(struct domain *dom)
+{
+	g_autoptr(GPtrArray) runs = store_boots(dom->daemon->store, dom->live->id, 1, NULL);
+	const struct store_boot *run = runs && runs->len > 0 ? runs->pdata[0] : NULL;
+
+	dom->boot_ms = run ? run->boot_ms : -1;
+	dom->restored = run && run->restored;
+	if (!run)
+		event_run(dom, NULL);
+}
 
 static void adopt_live(struct domain *dom, const worker_hello_ret *hello)
 {
@@ -31,6 +44,7 @@ static void adopt_live(struct domain *dom, const worker_hello_ret *hello)
 	store_note_id(dom->daemon->store, hello->id);
 	dom->started_us = hello->started_us;
 	domain_set_live(dom, live);
+	adopt_run(dom);
 }
 
 static void destroyed_orphan(struct domain *dom, const GError *error, void *opaque)
@@ -86,6 +100,7 @@ static void adopt(struct daemon *daemon, const char *uuid_text, unsigned *waitin
 			dom->detail = g_strdup(end.detail ?: "its worker died while vmmd was away");
 			life_store_state(dom);
 			logbook_domain(dom, LOG_LEVEL_ERROR, "stopped", NULL, "%s", dom->detail);
+			event_run(dom, dom->detail);
 		}
 		if (!dom)		/* a transient one */
 			console_log_remove_stray(daemon, uuid_text);

@@ -13,6 +13,7 @@ struct waiter {
 
 /* What a domain has only while a worker is there; lives from spawn to its end. */
 struct lifecycle {
+	int64_t wished_us;		/* monotonic: when the start began */
 	struct waiter starter;		/* done is NULL: nobody waits */
 	GError *start_error;		/* why the start has failed; its worker is about to end */
 	GArray *enders;			/* of struct waiter */

@@ -71,6 +71,9 @@ static void start_end(struct domain *dom)
 	g_clear_handle_id(&life->timer, g_source_remove);
 	g_clear_pointer(&life->permit, permit_free);
 	dom->started_us = g_get_real_time();
+	dom->boot_ms = (g_get_monotonic_time() - life->wished_us + 500) / 1000;
+	dom->restored = life->restored;
+	event_run(dom, NULL);
 	domain_step(dom, life->start_paused ? EV_READY_PAUSED : EV_READY,
 		    life->start_paused ? WORKER_CAUSE_USER : cause, NULL, NULL);
 	g_message("domain '%s' has started, id %d", dom->name, dom->id);
@@ -261,6 +264,7 @@ static bool saved_is_heeded(const struct domain *dom, bool managed, GError **err
 static void start(struct domain *dom, const domain_def *def, int fd, bool managed, bool paused,
 		  lifecycle_done *done, void *opaque)
 {
+	int64_t wished_us = g_get_monotonic_time();
 	auto_close int state_fd = fd;
 	g_autoptr(GError) error = NULL;
 
@@ -270,6 +274,7 @@ static void start(struct domain *dom, const domain_def *def, int fd, bool manage
 			domain_drop(dom);
 		return;
 	}
+	dom->life->wished_us = wished_us;
 	dom->life->restored = fd >= 0;
 	dom->life->managed = managed;
 	dom->life->state_fd = TAKE_FD(state_fd);

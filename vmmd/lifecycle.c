@@ -265,6 +265,32 @@ static void tell_end(struct domain *dom, int cause, bool by_host)
 	}
 }
 
+static const char *end_word(int cause)
+{
+	switch (cause) {
+	case WORKER_CAUSE_GUEST_POWEROFF:
+	case WORKER_CAUSE_GUEST_RESET:
+		return "shut down";
+	case WORKER_CAUSE_DESTROYED:
+		return "destroyed";
+	case WORKER_CAUSE_SAVED:
+		return "saved";
+	case WORKER_CAUSE_CRASHED:
+		return "crashed";
+	default:
+		return "failed";
+	}
+}
+
+static void note_run(struct domain *dom, int cause, const char *detail)
+{
+	const char *word = end_word(cause);
+	g_autofree char *how = detail && *detail ? g_strdup_printf("%s: %s", word, detail) :
+						   g_strdup(word);
+
+	event_run(dom, how);
+}
+
 static void tell_waiters(struct domain *dom)
 {
 	g_autoptr(GError) error = g_steal_pointer(&dom->life->start_error);
@@ -299,6 +325,8 @@ static void on_gone(const char *how, void *opaque)
 	g_clear_pointer(&dom->link, link_free);
 	if (dom->live)
 		graph_settle(dom->daemon, dom->live);
+	if (had_started)
+		note_run(dom, cause, detail);
 	domain_set_live(dom, NULL);
 	dom->autodestroy = NULL;
 	dom->balloon_kib = 0;

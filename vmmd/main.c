@@ -30,6 +30,7 @@
 #include "vmmd/listen.h"
 #include "vmmd/log-writer.h"
 #include "vmmd/logbook.h"
+#include "vmmd/metrics-server.h"
 #include "vmmd/network.h"
 #include "vmmd/pool.h"
 #include "vmmd/recover.h"
@@ -47,7 +48,7 @@
 #define LOG_DAYS_MAX 30			/* of the logbook of a domain that is gone */
 
 static struct {
-	char *state_dir, *run_dir, *log_dir, *save_format;
+	char *state_dir, *run_dir, *log_dir, *save_format, *metrics;
 	int autostart_parallel, console_log_mib;
 	double autostart_delay_s;
 	gboolean session, daemonize, foreground, verbose, version;
@@ -68,6 +69,9 @@ static const GOptionEntry entries[] = {
 	{ "console-log", 0, 0, G_OPTION_ARG_INT, &opts.console_log_mib,
 	  "Keep up to this much, packed, of what each domain's consoles say (16; 0: nothing)",
 	  "MIB" },
+	{ "metrics", 0, 0, G_OPTION_ARG_STRING, &opts.metrics,
+	  "Serve metrics: off (default), unix, a socket's path, 127.0.0.1:PORT, [::1]:PORT",
+	  "ADDRESS" },
 	{ "session", 0, 0, G_OPTION_ARG_NONE, &opts.session,
 	  "Serve this user only, in the XDG folders", NULL },
 	{ "libvirt-compat", 0, 0, G_OPTION_ARG_NONE, &opts.listen.libvirt_compat,
@@ -260,7 +264,7 @@ static bool daemon_open(struct daemon *d, GError **error)
 	journal_resume_all(d, intent_kinds);
 	snapshot_sweep_all(d);
 	opts.listen.well_known = d->system_mode && !opts.run_dir && !g_getenv("VMM_RUN_DIR");
-	return listen_all(d, &opts.listen, error);
+	return listen_all(d, &opts.listen, error) && metrics_server_open(d, opts.metrics, error);
 }
 
 static void daemon_close(struct daemon *d)
@@ -268,6 +272,7 @@ static void daemon_close(struct daemon *d)
 	/* Clients first: what their end means for domains is still told to workers. */
 	imagejobs_end(d);
 	g_clear_pointer(&d->tls, tls_server_free);
+	g_clear_pointer(&d->metrics, metrics_server_free);
 	g_clear_pointer(&d->server, server_free);
 	if (d->domains)
 		lifecycle_leave_all(d);
@@ -396,7 +401,8 @@ static bool options_parse(int *argc, char ***argv, GError **error)
 	if (!(opts.autostart_delay_s >= 0 && opts.autostart_delay_s <= 86400))
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "--autostart-delay: seconds, 86400 at most");
-	return save_format_check(opts.save_format, error);
+	return metrics_address_check(opts.metrics, error) &&
+	       save_format_check(opts.save_format, error);
 }
 
 int main(int argc, char **argv)

@@ -108,5 +108,15 @@ const char *const store_migrations[] = {
 	" live TEXT,"				/* NULL: not active */
 	" autostart INTEGER NOT NULL CHECK(autostart IN (0, 1))) STRICT, WITHOUT ROWID;"
 	"INSERT INTO counters VALUES('default-network', 0);",	/* 1: it was made once */
+	"CREATE TABLE boots("
+	" id INTEGER PRIMARY KEY,"		/* the domain's while it ran */
+	" uuid BLOB NOT NULL CHECK(length(uuid) = 16),"	/* no reference: it outlives the domain */
+	" name TEXT NOT NULL,"
+	" started INTEGER NOT NULL,"		/* microseconds of real time */
+	" boot_ms INTEGER,"
+	" restored INTEGER NOT NULL CHECK(restored IN (0, 1)),"
+	" ended INTEGER,"
+	" how TEXT) STRICT;"
+	"CREATE INDEX boots_open ON boots(uuid) WHERE ended IS NULL;",
 };
 static_assert(ARRAY_SIZE(store_migrations) == STORE_VERSION, "one migration for each version");

@@ -14,8 +14,9 @@
 
 #include "libvmm/util/uuid.h"
 
-#define STORE_VERSION 8			/* PRAGMA user_version of what we write */
+#define STORE_VERSION 9			/* PRAGMA user_version of what we write */
 #define STORE_EVENTS_MAX 10000		/* how much history is kept */
+#define STORE_BOOTS_MAX 10000
 
 struct store;
 
@@ -33,6 +34,17 @@ struct store_event {
 	uint8_t uuid[UUID_BYTES];
 	char *name;
 	int event, detail;		/* numbers of the wire's lifecycle events */
+};
+
+struct store_boot {			/* one run of a domain */
+	int id;				/* the domain's while it ran: 0 when that is not known */
+	uint8_t uuid[UUID_BYTES];
+	char *name;
+	int64_t started_us;		/* real time */
+	int64_t boot_ms;		/* from the start's beginning to running vCPUs; -1 */
+	bool restored;
+	int64_t ended_us;		/* 0: it runs, or nobody saw its end */
+	char *how;			/* it ended; NULL */
 };
 
 /* Makes the file and brings it up to STORE_VERSION; refuses one from a newer version. */
@@ -87,5 +99,16 @@ bool store_watch(struct store *store, store_changed_fn *fn, void *opaque, GError
 bool store_next_id(struct store *store, int *ret, GError **error);
 /* Somebody has this id: a database that was made anew would give it out again. */
 void store_note_id(struct store *store, int id);
+/* Newest last, max at most; of struct store_event, the array is the caller's. */
+GPtrArray *store_events(struct store *store, unsigned max, GError **error);
+/*
+ * One run as it is known now: new, or again, when it has ended.  id 0: the end
+ * of whichever run of that domain has none.
+ */
+bool store_put_boot(struct store *store, const struct store_boot *boot, GError **error);
+/* Of struct store_boot, likewise; id 0: all. */
+GPtrArray *store_boots(struct store *store, int id, unsigned max, GError **error);
+void store_event_free(void *event);
+void store_boot_free(void *boot);
 bool store_add_events(struct store *store, const struct store_event *events, size_t n,
 		      GError **error);

@@ -41,6 +41,8 @@ bool supervisor_find(const struct daemon *daemon, enum supervised what, const ch
 int supervisor_hear(const struct daemon *daemon, enum supervised what, const char *uuid_text);
 /* Of its worker; 0: there is none. */
 pid_t supervisor_pid(const struct daemon *daemon, const char *uuid_text);
+/* What its worker has of the host's memory, guest's memory and all; false: it can't be known. */
+bool supervisor_rss(const struct daemon *daemon, const char *uuid_text, uint64_t *ret_kib);
 /* The uuids that have a folder: NULL-terminated. */
 char **supervisor_scan(const struct daemon *daemon, enum supervised what);
 bool supervisor_mark(const struct daemon *daemon, const char *uuid_text, const char *mark);

@@ -269,7 +269,10 @@ const struct command commands_shell[] = {
 	{ "sql", GROUP, "ask for anything of the fleet", options_sql,
 	  COMMAND_JSON | COMMAND_HOSTS, cmd_sql,
 	  "The tables are made for the query, with few calls for all domains, and can only be "
-	  "read. The expressions that choose domains elsewhere are about table domains." },
+	  "read. The expressions that choose domains elsewhere are about table domains.\n"
+	  "rss_mb is what the domain's worker has of the host's memory, the guest's included. "
+	  "boot_ms is the time from the wish to start the domain to its processors' first "
+	  "instruction: what the guest then does is not in it. Times are seconds since 1970." },
 	{ "time", GROUP, "tell how long a command takes", options_time,
 	  COMMAND_OFFLINE | COMMAND_REST, cmd_time },
 	{ "alias", GROUP, "give a command a shorter name, for this session", options_alias,

@@ -465,6 +465,11 @@ static const struct option_def options_vcpucount[] = {
 
 #define GROUP "Devices and statistics"
 
+static const struct option_def options_metrics[] = {
+	OPTION_FLAG("prometheus", "as Prometheus' own text format, which came before OpenMetrics"),
+	{ 0 },
+};
+
 const struct command commands_stat[] = {
 	{ "domblklist", GROUP, "list a domain's disks", options_domblklist, COMMAND_JSON,
 	  cmd_domblklist },
@@ -480,8 +485,9 @@ const struct command commands_stat[] = {
 	  COMMAND_JSON, cmd_dommemstat },
 	{ "domstats", GROUP, "show all counters of domains", options_domstats, COMMAND_JSON,
 	  cmd_domstats },
-	{ "metrics", GROUP, "print all counters as OpenMetrics text", NULL, 0, cmd_metrics,
-	  "For a Prometheus that reads files: vmsh metrics > FILE, again and again." },
+	{ "metrics", GROUP, "print all counters as OpenMetrics text", options_metrics, 0,
+	  cmd_metrics, "The same as vmmd(8) can serve by HTTP. For a Prometheus that reads files: "
+	  "vmsh metrics --prometheus > FILE, again and again." },
 	{ "setmem", GROUP, "give memory to domains or take it back", options_setmem, 0,
 	  cmd_setmem },
 	{ "vcpucount", GROUP, "show how many processors a domain has", options_vcpucount,

@@ -8,72 +8,9 @@
 #include "libvmm/util/error.h"
 #include "vmsh/domain-xml.h"
 
-#define NOT_KNOWN G_MAXUINT64
-
-/* ---- writing a row ---- */
-
-struct row {
-	sqlite3_stmt *insert;
-	int at;
-};
-
-static bool row_open(struct row *r, struct sql *s, const struct sql_table *of, GError **error)
-{
-	GString *text = g_string_new(NULL);
-	int status;
-
-	g_string_append_printf(text, "INSERT INTO %s VALUES (", of->name);
-	for (const struct sql_column *c = of->columns; c->name; c++)
-		g_string_append(text, c == of->columns ? "?" : ", ?");
-	g_string_append_c(text, ')');
-	*r = (struct row){ 0 };
-	status = sqlite3_prepare_v2(s->db, text->str, -1, &r->insert, NULL);
-	g_string_free(text, TRUE);
-	return status == SQLITE_OK ||
-	       error_set(error, VMM_ERR_INTERNAL, "fill %s: %s", of->name,
-			 sqlite3_errmsg(s->db));
-}
-
-static void put_text(struct row *r, const char *text)
-{
-	sqlite3_bind_text(r->insert, ++r->at, text, -1, SQLITE_TRANSIENT);	/* NULL: null */
-}
-
-static void put_number(struct row *r, uint64_t n)
-{
-	r->at++;
-	if (n <= G_MAXINT64)
-		sqlite3_bind_int64(r->insert, r->at, (sqlite3_int64)n);
-}
-
-static void put_scaled(struct row *r, uint64_t n, double unit)
-{
-	r->at++;
-	if (n != NOT_KNOWN)
-		sqlite3_bind_double(r->insert, r->at, (double)n / unit);
-}
-
-static void put_mb(struct row *r, uint64_t bytes)
-{
-	put_number(r, bytes == NOT_KNOWN ? bytes : bytes >> 20);
-}
-
-static void row_end(struct row *r)
-{
-	sqlite3_step(r->insert);
-	sqlite3_reset(r->insert);
-	sqlite3_clear_bindings(r->insert);
-	r->at = 0;
-}
-
-static void row_close(struct row *r)
-{
-	sqlite3_finalize(r->insert);
-}
-
 static uint64_t stat_number(const struct vmm_domain_stats *d, const char *name)
 {
-	return vmm_domain_stats_number(d, name, NOT_KNOWN);
+	return vmm_domain_stats_number(d, name, SQL_NOT_KNOWN);
 }
 
 /* "block.3.rd.bytes" */
@@ -134,7 +71,7 @@ static void put_title(struct row *r, const struct sql *s, vmm_domain *dom)
 static const struct sql_column columns_domains[] = {
 	{ "name", 0 }, { "uuid", 0 }, { "id", 0 }, { "state", 0 }, { "reason", 0 },
 	{ "memory_mb", 0 }, { "max_memory_mb", 0 }, { "rss_mb", 0 }, { "vcpus", 0 },
-	{ "uptime_s", 0 }, { "cpu_s", 0 },
+	{ "uptime_s", 0 }, { "cpu_s", 0 }, { "boot_ms", 0 },
 	{ "autostart", NEED_LISTS }, { "persistent", NEED_LISTS },
 	{ "net", NEED_XML }, { "title", NEED_XML },
 	{ NULL, 0 },
@@ -142,7 +79,7 @@ static const struct sql_column columns_domains[] = {
 
 static uint64_t from_kib(uint64_t kib)
 {
-	return kib == NOT_KNOWN ? kib : kib * 1024;
+	return kib == SQL_NOT_KNOWN ? kib : kib * 1024;
 }
 
 static void put_domain(struct row *r, struct sql *s, const struct vmm_domain_stats *d)
@@ -153,7 +90,7 @@ static void put_domain(struct row *r, struct sql *s, const struct vmm_domain_sta
 
 	put_text(r, vmm_domain_name(d->domain));
 	put_text(r, vmm_domain_uuid(d->domain));
-	put_number(r, id < 0 ? NOT_KNOWN : (uint64_t)id);
+	put_number(r, id < 0 ? SQL_NOT_KNOWN : (uint64_t)id);
 	put_text(r, vmm_state_text(state));
 	put_text(r, vmm_state_reason_text(state, reason));
 	put_mb(r, from_kib(stat_number(d, "balloon.current")));
@@ -162,6 +99,7 @@ static void put_domain(struct row *r, struct sql *s, const struct vmm_domain_sta
 	put_number(r, stat_number(d, "vcpu.current"));
 	put_number(r, stat_number(d, "vmm.uptime"));
 	put_scaled(r, stat_number(d, "cpu.time"), 1e9);
+	put_number(r, stat_number(d, "vmm.boot_ms"));
 }
 
 static bool fill_domains(struct sql *s, const struct sql_table *of, GError **error)
@@ -397,6 +335,11 @@ const struct sql_table sql_tables[] = {
 	{ "snapshots", "domains' snapshots", 0, columns_snapshots, fill_snapshots },
 	{ "images", "image files that the daemon knows", 0, columns_images, fill_images },
 	{ "pools", "storage pools", 0, columns_pools, fill_pools },
+	{ "ports", "ports of the host that lead to guests", NEED_STATS, sql_columns_ports,
+	  sql_fill_ports },
+	{ "boots", "the last runs of domains", 0, sql_columns_boots, sql_fill_boots },
+	{ "events", "the last changes of domains' states", 0, sql_columns_events,
+	  sql_fill_events },
 	{ "metrics", "each of domstats' counters", NEED_STATS | NEED_DEVICES, columns_metrics,
 	  fill_metrics },
 	{ 0 },

@@ -43,5 +43,30 @@ struct sql {
 	GHashTable *xml;	/* uuid -> XML */
 };
 
+/* ---- rows (sql-row.c) ---- */
+
+#define SQL_NOT_KNOWN G_MAXUINT64
+
+struct row {
+	sqlite3_stmt *insert;
+	int at;
+};
+
+bool row_open(struct row *r, struct sql *s, const struct sql_table *of, GError **error);
+/* One column after the other: NULL, SQL_NOT_KNOWN and what is no int64_t are null. */
+void put_text(struct row *r, const char *text);
+void put_number(struct row *r, uint64_t n);
+void put_scaled(struct row *r, uint64_t n, double unit);
+void put_mb(struct row *r, uint64_t bytes);
+void row_end(struct row *r);
+void row_close(struct row *r);
+
+/* ---- tables of sql-past.c ---- */
+
+extern const struct sql_column sql_columns_ports[], sql_columns_boots[], sql_columns_events[];
+bool sql_fill_ports(struct sql *s, const struct sql_table *of, GError **error);
+bool sql_fill_boots(struct sql *s, const struct sql_table *of, GError **error);
+bool sql_fill_events(struct sql *s, const struct sql_table *of, GError **error);
+
 /* Fills the tables that s->read names. */
 bool sql_fill(struct sql *s, GError **error);

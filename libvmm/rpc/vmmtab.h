@@ -36,7 +36,10 @@
 	X(68, DOMAIN_APPLY, vmm_apply_args, vmm_apply_ret, WRITE) \
 	X(69, DOMAINS_APPLIED, vmm_applied_args, vmm_applied_ret, READ) \
 	/* what happened */ \
-	X(80, LOG, vmm_log_args, vmm_log_ret, READ)
+	X(80, LOG, vmm_log_args, vmm_log_ret, READ) \
+	X(81, PAST_EVENTS, remote_none, vmm_past_events_ret, READ) \
+	X(82, BOOTS, remote_none, vmm_boots_ret, READ) \
+	X(83, METRICS, vmm_metrics_args, vmm_metrics_ret, READ)
 
 #define VMM_PROC_NUMBER(nr, name, args, ret, need) VMM_PROC_##name = nr,
 enum vmm_procedure {
