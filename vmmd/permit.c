@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -171,11 +172,22 @@ int permit_open_image(const char *path, int flags, GError **error)
 	return fd >= 0 && file_is_fit(fd, 0, path, error) ? TAKE_FD(fd) : -1;
 }
 
+/* The program for guests; where it is, is the daemon's word. */
+static int open_agent(GError **error)
+{
+	const char *path = g_getenv("VMM_AGENT");
+
+	return permit_open_image(path ? path : PKGLIBEXECDIR "/vmm-agent", O_RDONLY, error);
+}
+
 int permit_open(struct permit *p, const char *path, unsigned flags, GError **error)
 {
 	g_autofree char *key = g_path_is_absolute(path) ? canonical(path) : g_strdup("");
 	unsigned kind = GPOINTER_TO_UINT(g_hash_table_lookup(p->paths, key));
 
+	if (!strcmp(path, DOMAIN_AGENT_FILE) && flags_permitted(PERMIT_READ, flags) &&
+	    domain_agent_injected(p->live))
+		return open_agent(error);
 	if (flags == WORKER_OPEN_LISTEN && kind & PERMIT_LISTEN)
 		return io_listen_unix(key, 0660, error);
 	if (kind && flags_permitted(kind, flags))

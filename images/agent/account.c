@@ -135,9 +135,9 @@ int request_session(struct json_object *request)
 	if (mkdir(path, 0700) == 0 && chown(path, acc.uid, acc.gid) < 0)
 		child_fail(errno, "give '%s' to '%s'", path, name);
 	struct json_object *o = json_object_new_object();
-	json_put_number(o, "uid", acc.uid);
-	json_put_number(o, "gid", acc.gid);
-	json_put_text(o, "home", acc.home);
+	object_put_number(o, "uid", acc.uid);
+	object_put_number(o, "gid", acc.gid);
+	object_put_text(o, "home", acc.home);
 	child_reply(o);
 	return 0;
 }

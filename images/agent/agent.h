@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "images/agent/json.h"
+#include "images/agent/object.h"
 #include "images/agent/wire.h"
 
 #define LINKS_MAX 64

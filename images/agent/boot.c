@@ -3,17 +3,17 @@
  * As process 1 of a guest that boots with the agent beside its initramfs
  * (rdinit=/.libvmm/agent): leave a child that serves, become the real init.
  *
- * The child lives on through any change of the root: it has mounts of its own
- * under which the first root, in memory, stays; nothing of it is on the
- * guest's disks, so that they can be unmounted.  Its name begins with @, by
- * which systemd knows who is to be spared when a root changes or ends.
+ * The child lives on through any change of the root.  It has mounts of its
+ * own, in which a file system in memory stands over the first root: nothing of
+ * it can be removed with that root, and nothing of it is on the guest's disks,
+ * so that they can be unmounted.  Its name begins with @, by which systemd
+ * knows who is to be spared when a root changes or ends.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -23,27 +23,47 @@
 #include "images/agent/agent.h"
 
 #define SELF "/.libvmm/agent"
-#define REAL_INIT "/.libvmm/init" /* a link to the real one */
+#define MOUNT_POINT "/.libvmm/mnt"
+#define REAL_INIT "/.libvmm/init"	/* a link to the real one */
+
+static void need(int r, const char *what)
+{
+	if (r >= 0)
+		return;
+	agent_log("%s: %s; there is no agent", what, strerror(errno));
+	_exit(1);
+}
+
+static void enter_own_root(void)
+{
+	need(unshare(CLONE_NEWNS), "unshare");
+	need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "make mounts private");
+	need(mount("agent", MOUNT_POINT, "tmpfs", 0, "mode=700,size=64k"), "mount a root");
+	need(chdir(MOUNT_POINT), "enter the root");
+	mkdir("proc", 0555);
+	mkdir("sys", 0555);
+	mkdir("dev", 0755);
+	need(mount("proc", "proc", "proc", 0, NULL), "mount /proc");
+	need(mount("sys", "sys", "sysfs", 0, NULL), "mount /sys");
+	need(mount("dev", "dev", "devtmpfs", 0, NULL), "mount /dev");
+	need(mount(".", "/", NULL, MS_MOVE, NULL), "move the root");
+	need(chroot("."), "change the root");
+	need(chdir("/"), "enter the root");
+}
 
 static void serve(void)
 {
-	int null;
+	static char name[] = "@vmm-agent";
+	char *const argv[] = { name, NULL }, *const envp[] = { NULL };
+	int self = open(SELF, O_RDONLY | O_CLOEXEC);
 
+	need(self, "open " SELF);
 	setsid();
-	if (unshare(CLONE_NEWNS) < 0)
-		_exit(1);
-	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
-	mkdir("/proc", 0555);
-	mkdir("/sys", 0555);
-	mkdir("/dev", 0755);
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sys", "/sys", "sysfs", 0, NULL);
-	mount("dev", "/dev", "devtmpfs", 0, NULL);
-	null = open("/dev/null", O_RDWR);
+	enter_own_root();
+	int null = open("/dev/null", O_RDWR);
 	for (int i = 0; null >= 0 && i < 3; i++)
 		dup2(null, i);
-	execl(SELF, "@vmm-agent", NULL);
-	_exit(1);
+	need(execveat(self, "", argv, envp, AT_EMPTY_PATH), "run the agent");
 }
 
 int boot_main(int argc, char **argv)

@@ -50,8 +50,8 @@ static void reply(struct channel *ch, struct json_object *o)
 		return;
 	}
 	if (ch->command) {
-		json_put_number(o, "id", ch->id);
-		json_put_number(o, "pid", ch->pid);
+		object_put_number(o, "id", ch->id);
+		object_put_number(o, "pid", ch->pid);
 	}
 	ch->replied = true;
 	send_json(ch, AGENT_REPLY, o);
@@ -65,7 +65,7 @@ static void take_message(struct channel *ch, const char *data, size_t n, int fd)
 	}
 	close_fd(&fd);
 	if (data[0] == CHILD_REPLY) {
-		struct json_object *o = json_read(data + 1, n - 1);
+		struct json_object *o = object_read(data + 1, n - 1);
 		reply(ch, o ? o : json_object_new_object());
 	} else if (data[0] == CHILD_FAILED && !ch->failed) {
 		ch->failed = true;
@@ -172,10 +172,10 @@ static void tell_exit(struct channel *ch)
 	struct json_object *o = json_object_new_object();
 
 	if (WIFSIGNALED(ch->status)) {
-		json_put_number(o, "signal", WTERMSIG(ch->status));
+		object_put_number(o, "signal", WTERMSIG(ch->status));
 		json_object_object_add(o, "core", json_object_new_boolean(WCOREDUMP(ch->status)));
 	} else {
-		json_put_number(o, "code", WEXITSTATUS(ch->status));
+		object_put_number(o, "code", WEXITSTATUS(ch->status));
 	}
 	if (ch->failed)
 		json_object_put(o);

@@ -41,8 +41,8 @@ static void refuse(struct link *l, uint32_t number, const char *why, int error)
 {
 	struct json_object *o = json_object_new_object();
 
-	json_put_text(o, "error", why);
-	json_put_number(o, "errno", error);
+	object_put_text(o, "error", why);
+	object_put_number(o, "errno", error);
 	link_send_json(l, AGENT_FAILED, number, o);
 }
 
@@ -50,7 +50,7 @@ static void answer(struct link *l, uint32_t number, struct json_object *o)
 {
 	link_send_json(l, AGENT_REPLY, number, o);
 	o = json_object_new_object();
-	json_put_number(o, "code", 0);
+	object_put_number(o, "code", 0);
 	link_send_json(l, AGENT_EXIT, number, o);
 }
 
@@ -64,10 +64,10 @@ static struct json_object *running(struct agent *a)
 		if (!ch->command || ch->done)
 			continue;
 		struct json_object *c = json_object_new_object();
-		json_put_number(c, "id", ch->id);
-		json_put_number(c, "pid", ch->pid);
-		json_put_number(c, "seconds", (now - ch->started_ms) / 1000);
-		json_put_text(c, "command", ch->what);
+		object_put_number(c, "id", ch->id);
+		object_put_number(c, "pid", ch->pid);
+		object_put_number(c, "seconds", (now - ch->started_ms) / 1000);
+		object_put_text(c, "command", ch->what);
 		json_object_array_add(list, c);
 	}
 	json_object_object_add(o, "commands", list);
@@ -87,7 +87,7 @@ static struct channel *by_id(struct agent *a, int64_t id)
 static const char *steer(struct channel *ch, const char *what, struct json_object *o)
 {
 	bool bad = false;
-	int64_t signal = json_number(o, "signal", SIGTERM, 1, 64, &bad);
+	int64_t signal = object_number(o, "signal", SIGTERM, 1, 64, &bad);
 
 	if (bad)
 		return "'signal' is no number from 1 to 64";
@@ -110,7 +110,8 @@ static bool open_inline(struct link *l, uint32_t number, const char *what, struc
 	} else if (!strcmp(what, "commands")) {
 		answer(l, number, running(l->agent));
 	} else if (!strcmp(what, "kill") || !strcmp(what, "pause") || !strcmp(what, "resume")) {
-		struct channel *ch = by_id(l->agent, json_number(o, "id", -1, 0, INT32_MAX, &bad));
+		struct channel *ch =
+			by_id(l->agent, object_number(o, "id", -1, 0, INT32_MAX, &bad));
 		const char *why = ch ? steer(ch, what, o) : "there is no command with that 'id'";
 		if (why)
 			refuse(l, number, why, ESRCH);
@@ -202,8 +203,8 @@ static unsigned count_of(struct link *l)
 
 void channel_open(struct link *l, uint32_t number, struct json_object *request)
 {
-	const char *what = json_text(request, "do");
-	const char *command = json_text(request, "command");
+	const char *what = object_text(request, "do");
+	const char *command = object_text(request, "command");
 	const struct request *r = what ? request_find(what) : NULL;
 
 	if (what && open_inline(l, number, what, request))
@@ -235,8 +236,8 @@ static void resize(struct channel *ch, struct json_object *o)
 {
 	bool bad = false;
 	struct winsize size = {
-		.ws_row = json_number(o, "rows", 24, 1, 10000, &bad),
-		.ws_col = json_number(o, "columns", 80, 1, 10000, &bad),
+		.ws_row = object_number(o, "rows", 24, 1, 10000, &bad),
+		.ws_col = object_number(o, "columns", 80, 1, 10000, &bad),
 	};
 
 	if (ch->pty && !bad && ch->output >= 0)
@@ -245,7 +246,7 @@ static void resize(struct channel *ch, struct json_object *o)
 
 void channel_control(struct channel *ch, struct json_object *o)
 {
-	const char *what = json_text(o, "do");
+	const char *what = object_text(o, "do");
 
 	if (what && !strcmp(what, "resize"))
 		resize(ch, o);

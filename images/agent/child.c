@@ -80,15 +80,15 @@ void child_fail(int error, const char *format, ...)
 	va_end(args);
 	if (error && n > 0 && n < (int)sizeof(text))
 		snprintf(text + n, sizeof(text) - n, ": %s", strerror(error));
-	json_put_text(o, "error", text);
-	json_put_number(o, "errno", error ? error : EINVAL);
+	object_put_text(o, "error", text);
+	object_put_number(o, "errno", error ? error : EINVAL);
 	send_json(CHILD_FAILED, o);
 	_exit(1);
 }
 
 const char *need_text(struct json_object *request, const char *key)
 {
-	const char *text = json_text(request, key);
+	const char *text = object_text(request, key);
 
 	if (!text)
 		child_fail(0, "the request has no '%s'", key);
@@ -99,7 +99,7 @@ int64_t need_number(struct json_object *request, const char *key, int64_t missin
 		    int64_t max)
 {
 	bool bad = false;
-	int64_t n = json_number(request, key, missing, min, max, &bad);
+	int64_t n = object_number(request, key, missing, min, max, &bad);
 
 	if (bad)
 		child_fail(0, "'%s' is no number from %lld to %lld", key, (long long)min,

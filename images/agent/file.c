@@ -25,12 +25,12 @@ static struct json_object *describe(const struct stat *st)
 {
 	struct json_object *o = json_object_new_object();
 
-	json_put_text(o, "type", type_of(st->st_mode));
-	json_put_number(o, "size", st->st_size);
-	json_put_number(o, "mode", st->st_mode & 07777);
-	json_put_number(o, "uid", st->st_uid);
-	json_put_number(o, "gid", st->st_gid);
-	json_put_number(o, "modified", st->st_mtime);
+	object_put_text(o, "type", type_of(st->st_mode));
+	object_put_number(o, "size", st->st_size);
+	object_put_number(o, "mode", st->st_mode & 07777);
+	object_put_number(o, "uid", st->st_uid);
+	object_put_number(o, "gid", st->st_gid);
+	object_put_number(o, "modified", st->st_mtime);
 	return o;
 }
 
@@ -85,7 +85,7 @@ int request_list(struct json_object *request)
 		    fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		struct json_object *o = describe(&st);
-		json_put_text(o, "name", e->d_name);
+		object_put_text(o, "name", e->d_name);
 		puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
 		json_object_put(o);
 	}

@@ -37,9 +37,9 @@ static void greet(struct link *l)
 {
 	struct json_object *o = json_object_new_object();
 
-	json_put_number(o, "version", AGENT_PROTOCOL_VERSION);
-	json_put_text(o, "agent", PACKAGE_VERSION);
-	json_put_number(o, "window", AGENT_WINDOW);
+	object_put_number(o, "version", AGENT_PROTOCOL_VERSION);
+	object_put_text(o, "agent", PACKAGE_VERSION);
+	object_put_number(o, "window", AGENT_WINDOW);
 	link_send_json(l, AGENT_HELLO, 0, o);
 }
 
@@ -54,7 +54,6 @@ struct link *link_new(struct agent *a, int in, int out, bool port)
 	*l = (struct link){ .next = a->links, .agent = a, .in = in, .out = out, .port = port };
 	a->links = l;
 	a->n_links++;
-	greet(l);
 	return l;
 }
 
@@ -112,16 +111,15 @@ static void begin_anew(struct link *l)
 /* On a port, a HELLO is of somebody new: what was before it is over. */
 static void on_hello(struct link *l, const struct frame *f)
 {
-	struct json_object *o = json_read(f->data, f->n);
+	struct json_object *o = object_read(f->data, f->n);
 	bool bad = false;
 
-	if (!o || json_number(o, "version", 0, 1, INT32_MAX, &bad) < 1 || bad) {
+	if (!o || object_number(o, "version", 0, 1, INT32_MAX, &bad) < 1 || bad) {
 		broken(l, "a HELLO without a version");
 	} else if (l->greeted && !l->port) {
 		broken(l, "a second HELLO");
 	} else {
-		if (l->port)
-			begin_anew(l);
+		begin_anew(l);
 		l->greeted = true;
 	}
 	json_object_put(o);
@@ -129,7 +127,7 @@ static void on_hello(struct link *l, const struct frame *f)
 
 static void on_request(struct link *l, const struct frame *f)
 {
-	struct json_object *o = json_read(f->data, f->n);
+	struct json_object *o = object_read(f->data, f->n);
 
 	if (!f->channel || channel_find(l, f->channel))
 		broken(l, "a request on a channel that is in use");
@@ -142,7 +140,7 @@ static void on_request(struct link *l, const struct frame *f)
 
 static void on_control(struct link *l, struct channel *ch, const struct frame *f)
 {
-	struct json_object *o = json_read(f->data, f->n);
+	struct json_object *o = object_read(f->data, f->n);
 
 	if (o)
 		channel_control(ch, o);

@@ -63,7 +63,7 @@ static void set_word(const char *format, const char *value)
 
 static void set_environment(struct json_object *request, const struct account *acc)
 {
-	const char **env = json_texts(request, "env");
+	const char **env = object_texts(request, "env");
 
 	if (!env)
 		child_fail(0, "'env' is no list of texts");
@@ -85,7 +85,7 @@ static void set_environment(struct json_object *request, const struct account *a
 
 static void find_account(struct json_object *request, struct account *ret)
 {
-	const char *user = json_text(request, "user");
+	const char *user = object_text(request, "user");
 	int64_t uid = need_number(request, "uid", -1, 0, UINT32_MAX - 1);
 
 	if (user && !account_find(user, ret))
@@ -99,8 +99,8 @@ static void find_account(struct json_object *request, struct account *ret)
 static char **arguments(struct json_object *request, const struct account *acc,
 			const char **ret_file)
 {
-	const char *command = json_text(request, "command");
-	const char **args = json_texts(request, "args");
+	const char *command = object_text(request, "command");
+	const char **args = object_texts(request, "args");
 	size_t n = 0;
 	char *name = NULL;
 
@@ -120,7 +120,7 @@ static char **arguments(struct json_object *request, const struct account *acc,
 
 static void enter_folder(struct json_object *request, const struct account *acc)
 {
-	const char *cwd = json_text(request, "cwd");
+	const char *cwd = object_text(request, "cwd");
 
 	if (cwd && chdir(cwd) < 0)
 		child_fail(errno, "enter the folder '%s'", cwd);
@@ -133,7 +133,7 @@ int request_spawn(struct json_object *request)
 	struct json_object *pty = json_object_object_get(request, "pty");
 	struct json_object *sandbox = json_object_object_get(request, "sandbox");
 	bool boxed = !sandbox || json_object_get_boolean(sandbox);
-	struct sandbox box = { .network = json_flag(request, "network") };
+	struct sandbox box = { .network = object_flag(request, "network") };
 	struct account acc;
 	const char *file;
 

@@ -48,7 +48,7 @@ static void put_memory(struct json_object *o)
 	for (size_t i = 0; text && i < sizeof(words) / sizeof(*words); i++) {
 		const char *at = strstr(text, words[i].line);
 		if (at)
-			json_put_number(o, words[i].key,
+			object_put_number(o, words[i].key,
 					strtoll(at + strlen(words[i].line), NULL, 10) * 1024);
 	}
 	free(text);
@@ -63,11 +63,11 @@ static void put_disk(struct json_object *list, const char *device, const char *p
 	if (statvfs(point, &fs) < 0)
 		return;
 	o = json_object_new_object();
-	json_put_text(o, "device", device);
-	json_put_text(o, "mount_point", point);
-	json_put_text(o, "type", type);
-	json_put_number(o, "bytes", fs.f_blocks * fs.f_frsize);
-	json_put_number(o, "free", fs.f_bavail * fs.f_frsize);
+	object_put_text(o, "device", device);
+	object_put_text(o, "mount_point", point);
+	object_put_text(o, "type", type);
+	object_put_number(o, "bytes", fs.f_blocks * fs.f_frsize);
+	object_put_number(o, "free", fs.f_bavail * fs.f_frsize);
 	json_object_array_add(list, o);
 }
 
@@ -106,8 +106,8 @@ static void put_addresses(struct json_object *o)
 		    !inet_ntop(family, addr, text, sizeof(text)))
 			continue;
 		struct json_object *a = json_object_new_object();
-		json_put_text(a, "interface", i->ifa_name);
-		json_put_text(a, "address", text);
+		object_put_text(a, "interface", i->ifa_name);
+		object_put_text(a, "address", text);
 		json_object_array_add(list, a);
 	}
 	freeifaddrs(all);
@@ -131,7 +131,7 @@ static void put_release(struct json_object *o)
 			value[strcspn(value + 1, "\"'") + 1] = 0, value++;
 		for (int i = 0; i < 3; i++) {
 			if (!strcmp(line, keys[i]))
-				json_put_text(o, names[i], value);
+				object_put_text(o, names[i], value);
 		}
 	}
 	free(text);
@@ -150,15 +150,15 @@ int request_status(struct json_object *request)
 	put_addresses(o);
 	put_release(o);
 	if (uname(&name) == 0) {
-		json_put_text(o, "host_name", name.nodename);
-		json_put_text(o, "kernel", name.release);
+		object_put_text(o, "host_name", name.nodename);
+		object_put_text(o, "kernel", name.release);
 	}
 	if (sysinfo(&info) == 0) {
-		json_put_number(o, "uptime_seconds", info.uptime);
-		json_put_number(o, "processes", info.procs);
+		object_put_number(o, "uptime_seconds", info.uptime);
+		object_put_number(o, "processes", info.procs);
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
-	json_put_number(o, "time_seconds", now.tv_sec);
+	object_put_number(o, "time_seconds", now.tv_sec);
 	child_reply(o);
 	return 0;
 }
@@ -190,13 +190,13 @@ static struct json_object *process(const char *pid)
 	}
 	*end = 0;
 	struct json_object *o = json_object_new_object();
-	json_put_number(o, "pid", strtol(pid, NULL, 10));
-	json_put_number(o, "parent", ppid);
-	json_put_number(o, "uid", st.st_uid);
+	object_put_number(o, "pid", strtol(pid, NULL, 10));
+	object_put_number(o, "parent", ppid);
+	object_put_number(o, "uid", st.st_uid);
 	json_object_object_add(o, "state", json_object_new_string_len(&state, 1));
-	json_put_number(o, "cpu_ms", (user + system) * 1000 / sysconf(_SC_CLK_TCK));
-	json_put_number(o, "memory", rss * sysconf(_SC_PAGESIZE));
-	json_put_text(o, "name", name + 1);
+	object_put_number(o, "cpu_ms", (user + system) * 1000 / sysconf(_SC_CLK_TCK));
+	object_put_number(o, "memory", rss * sysconf(_SC_PAGESIZE));
+	object_put_text(o, "name", name + 1);
 	free(text);
 	return o;
 }

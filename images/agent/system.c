@@ -41,7 +41,7 @@ static void make_folders(const char *path)
 int request_mount(struct json_object *request)
 {
 	const char *tag = need_text(request, "tag"), *path = need_text(request, "path");
-	const char *type = json_text(request, "type");
+	const char *type = object_text(request, "type");
 	bool p9 = !type || !strcmp(type, "9p");
 
 	if (*path != '/')
@@ -50,7 +50,7 @@ int request_mount(struct json_object *request)
 		child_fail(0, "mount '%s': type '%s' is neither 9p nor virtiofs", tag, type);
 	make_folders(path);
 	if (mount(tag, path, p9 ? "9p" : "virtiofs",
-		  json_flag(request, "read_only") ? MS_RDONLY : 0,
+		  object_flag(request, "read_only") ? MS_RDONLY : 0,
 		  p9 ? "trans=virtio,version=9p2000.L,msize=131072" : NULL) < 0)
 		child_fail(errno, "mount '%s' at '%s'", tag, path);
 	return 0;
@@ -83,7 +83,8 @@ int request_set_name(struct json_object *request)
 {
 	static const char letters[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
-	const char *name = json_text(request, "host_name"), *id = json_text(request, "machine_id");
+	const char *name = object_text(request, "host_name"),
+		   *id = object_text(request, "machine_id");
 	char line[128];
 
 	if (!name && !id)
@@ -141,7 +142,7 @@ int request_grow(struct json_object *request)
 	uint64_t bytes = root_device_bytes(), blocks = bytes / fs.f_bsize;
 	if (ioctl(fd, EXT4_IOC_RESIZE_FS, &blocks) < 0)
 		child_fail(errno, "grow '/' to %llu bytes", (unsigned long long)bytes);
-	json_put_number(o, "bytes", bytes);
+	object_put_number(o, "bytes", bytes);
 	child_reply(o);
 	return 0;
 }
@@ -185,7 +186,7 @@ static int freeze_all(bool freeze)
 		}
 	}
 	free(text);
-	json_put_number(o, "file_systems", done);
+	object_put_number(o, "file_systems", done);
 	if (freeze || json_object_object_length(o) == 0)
 		child_reply(o);
 	else
@@ -223,7 +224,7 @@ int request_power(struct json_object *request)
 	if (!again && strcmp(how, "poweroff"))
 		child_fail(0, "'how' is '%s', neither poweroff nor reboot", how);
 	child_reply(json_object_new_object());
-	if (json_flag(request, "force")) {
+	if (object_flag(request, "force")) {
 		sync();
 		reboot(again ? RB_AUTOBOOT : RB_POWER_OFF);
 		return 1;

@@ -263,6 +263,7 @@ bool domain_def_check(const struct domain_def *def, GError **error)
 	       check_disks(def, error) &&
 	       ifaces_check(def->ifaces, error) && check_chardevs(def, error) &&
 	       check_slots(def, error) && check_controllers(def, error) && check_boot(def, error) &&
+	       agent_check(def, error) &&
 	       check_aliases(def, error);
 }
 

@@ -94,6 +94,11 @@ bool os_def_parse(const xmlNode *node, struct os_def *ret, GError **error);
 void os_def_format(struct xml_out *out, const struct os_def *os);
 void os_def_done(struct os_def *os);
 
+/* features may be NULL. */
+bool agent_parse(const xmlNode *features, enum agent_mode *ret, GError **error);
+void agent_format(struct xml_out *out, enum agent_mode mode);
+bool agent_check(const struct domain_def *def, GError **error);
+
 bool tune_def_parse(const xmlNode *domain, struct tune_def *ret, GError **error);
 void tune_def_format(struct xml_out *out, const struct tune_def *tune);
 bool tune_def_check(const struct tune_def *tune, unsigned vcpus, GError **error);

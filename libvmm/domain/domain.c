@@ -123,11 +123,12 @@ static bool parse_features(const xmlNode *node, struct domain_def *def, GError *
 
 	if (!node)
 		return true;
-	if (!xml_expect(node, "", "acpi apic pae vmport", error) ||
+	if (!xml_expect(node, "", "acpi apic pae vmport vmm:agent", error) ||
 	    (acpi && !xml_expect(acpi, "", "", error)) ||
 	    (apic && !xml_expect(apic, "", "", error)) ||
 	    (pae && !xml_expect(pae, "", "", error)) ||
-	    (vmport && !xml_expect(vmport, "state", "", error)))
+	    (vmport && !xml_expect(vmport, "state", "", error)) ||
+	    !agent_parse(node, &def->agent, error))
 		return false;
 	def->pae = pae ? TRISTATE_ON : TRISTATE_ABSENT;
 	return XML_ATTR_ENUM(vmport, "state", off_only, &def->vmport, error);
@@ -332,7 +333,7 @@ static bool needs_namespace(const struct domain_def *def)
 		if (iface->restricted || iface->link_bounces)
 			return true;
 	}
-	return def->os.kernel_unpack;
+	return def->os.kernel_unpack || def->agent;
 }
 
 static void format_vcpu(struct xml_out *out, const struct domain_def *def)
@@ -355,6 +356,7 @@ static void format_features(struct xml_out *out, const struct domain_def *def)
 	if (def->pae == TRISTATE_ON)
 		xml_leaf(out, "pae", "");
 	xml_leaf_attr(out, "vmport", "state", tristate_onoff[def->vmport]);
+	agent_format(out, def->agent);
 	xml_end(out);
 }
 

@@ -69,6 +69,12 @@ struct cpu_def {
 
 enum domain_machine { MACHINE_MICROVM, N_DOMAIN_MACHINES };
 
+/* ABSENT: injected where a kernel starts with an initrd and the agent has a way to the host. */
+enum agent_mode { AGENT_ABSENT, AGENT_INJECT, AGENT_INSTALLED, AGENT_OFF, N_AGENT_MODES };
+
+#define DOMAIN_AGENT_FILE "vmm-agent"	/* by that name, not a path, the builder asks for it */
+#define DOMAIN_AGENT_CHANNEL "org.libvmm.agent.0"
+
 struct os_def {
 	enum domain_machine machine;
 	char *kernel;			/* NULL: it can be defined but not started */
@@ -295,6 +301,7 @@ struct domain_def {
 	struct tune_def tune;
 
 	struct os_def os;
+	enum agent_mode agent;
 	enum tristate pae, vmport;	/* kept: the machine has PAE, and no VMware port */
 	struct clock_def clock;
 	enum domain_action on_poweroff, on_reboot, on_crash;
@@ -312,6 +319,11 @@ struct domain_def {
 	struct vsock_def *vsock;	/* NULL: none */
 };
 typedef struct domain_def domain_def;
+
+/* The channel that leads to the agent; NULL: none. */
+const struct chardev_def *domain_agent_channel(const domain_def *def);
+/* Does the agent come with the guest's initrd? */
+bool domain_agent_injected(const domain_def *def);
 
 enum domain_parse_flags {
 	DOMAIN_PARSE_VALIDATE = 1, /* also against schemas/domain.rng */

@@ -310,7 +310,7 @@ static const struct place {
 		      "devices", "" },
 	{ "<os>", "kernel initrd cmdline", "" },
 	{ "<type>, within <os>", "", "arch machine" },
-	{ "<features>", "acpi apic pae vmport", "" },
+	{ "<features>", "acpi apic pae vmport vmm:agent", "" },
 	{ "<cpu>", "topology feature", "migratable check" },
 	{ "<topology>, within <cpu>", "", "sockets dies cores threads" },
 	{ "<feature>, within <cpu>", "", "policy" },

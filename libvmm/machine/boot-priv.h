@@ -14,6 +14,9 @@ struct boot_file {
 	const char *name;
 };
 
+/* A regular file of bounded size; stays the caller's. */
+bool boot_file_open(struct boot_file *f, int fd, const char *name, GError **error);
+
 /* One load in progress. */
 struct boot_load {
 	struct guest_memory *mem;
@@ -28,6 +31,17 @@ bool boot_file_read(const struct boot_file *f, uint64_t off, void *to, uint64_t 
 /* The same straight into guest memory, which must be RAM from 1 MiB on. */
 bool boot_file_place(const struct boot_load *l, const struct boot_file *f, uint64_t off,
 		     uint64_t gpa, uint64_t len, GError **error);
+
+/* The archive with the guest's agent. */
+struct boot_agent {
+	struct boot_file file;
+	GByteArray *head, *tail;	/* before and behind the file's bytes */
+	uint64_t bytes;			/* of all */
+};
+bool boot_agent_measure(struct boot_load *l, struct boot_agent *ret, GError **error);
+bool boot_agent_place(const struct boot_load *l, const struct boot_agent *a, uint64_t gpa,
+		      GError **error);
+void boot_agent_done(struct boot_agent *a);
 
 /* Below 4 GiB: where RAM ends. */
 uint64_t boot_low_end(const struct guest_memory *mem);

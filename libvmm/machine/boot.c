@@ -63,7 +63,7 @@ bool boot_file_place(const struct boot_load *l, const struct boot_file *f, uint6
 	return boot_file_read(f, off, to, len, error);
 }
 
-static bool file_open(struct boot_file *f, int fd, const char *name, GError **error)
+bool boot_file_open(struct boot_file *f, int fd, const char *name, GError **error)
 {
 	struct stat st;
 
@@ -119,28 +119,44 @@ bool boot_put_cmdline(struct boot_load *l, uint64_t max, GError **error)
 	return true;
 }
 
-bool boot_put_initrd(struct boot_load *l, uint64_t limit, GError **error)
+/* Where bytes of initrd go. */
+static bool initrd_find(struct boot_load *l, uint64_t limit, const char *name, uint64_t bytes,
+			GError **error)
 {
 	uint64_t kernel_end = l->ret.kernel_gpa + l->ret.kernel_bytes;
-	struct boot_file f;
-	uint64_t top;
+	uint64_t top = MIN(limit, boot_low_end(l->mem)) & ~PAGE_MASK;
 
-	if (l->opts->initrd_fd < 0)
-		return true;
-	if (!file_open(&f, l->opts->initrd_fd,
-		       l->opts->initrd_name ? l->opts->initrd_name : "initrd", error))
-		return false;
-	top = MIN(limit, boot_low_end(l->mem)) & ~PAGE_MASK;
-	if (top < kernel_end || f.size > top - kernel_end ||
-	    ((top - f.size) & ~PAGE_MASK) < kernel_end)
+	if (top < kernel_end || bytes > top - kernel_end ||
+	    ((top - bytes) & ~PAGE_MASK) < kernel_end)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 				 "the initrd '%s' (%" PRIu64
 				 " MiB) does not fit between the kernel's end at %" PRIu64
 				 " MiB and %" PRIu64 " MiB: give the guest more memory",
-				 f.name, f.size >> 20, kernel_end >> 20, top >> 20);
-	l->ret.initrd_gpa = (top - f.size) & ~PAGE_MASK;
-	l->ret.initrd_bytes = f.size;
-	return f.size == 0 || boot_file_place(l, &f, 0, l->ret.initrd_gpa, f.size, error);
+				 name, bytes >> 20, kernel_end >> 20, top >> 20);
+	l->ret.initrd_gpa = (top - bytes) & ~PAGE_MASK;
+	l->ret.initrd_bytes = bytes;
+	return true;
+}
+
+bool boot_put_initrd(struct boot_load *l, uint64_t limit, GError **error)
+{
+	const char *name = l->opts->initrd_name ? l->opts->initrd_name : "initrd";
+	struct boot_agent agent = { 0 };
+	struct boot_file f;
+	uint64_t at;
+	bool ok;
+
+	if (l->opts->initrd_fd < 0)
+		return true;
+	if (!boot_file_open(&f, l->opts->initrd_fd, name, error) ||
+	    (l->opts->agent && !boot_agent_measure(l, &agent, error)))
+		return false;
+	at = (f.size + 3) & ~UINT64_C(3);	/* a cpio archive begins at a multiple of four */
+	ok = initrd_find(l, limit, name, agent.bytes ? at + agent.bytes : f.size, error) &&
+	     (!f.size || boot_file_place(l, &f, 0, l->ret.initrd_gpa, f.size, error)) &&
+	     (!agent.bytes || boot_agent_place(l, &agent, l->ret.initrd_gpa + at, error));
+	boot_agent_done(&agent);
+	return ok;
 }
 
 static bool refuse_kernel(const struct boot_file *f, GError **error)
@@ -193,7 +209,7 @@ bool boot_load(struct guest_memory *mem, const struct boot_opts *opts, struct bo
 				 "%" PRIu64 " MiB of guest memory are too few: %" PRIu64
 				 " at least",
 				 guest_memory_bytes(mem) >> 20, LAYOUT_MIN_RAM_BYTES >> 20);
-	if (!file_open(&l.kernel, opts->kernel_fd, opts->kernel_name, error))
+	if (!boot_file_open(&l.kernel, opts->kernel_fd, opts->kernel_name, error))
 		return false;
 	put_bios_data(mem);
 	put_reset_vector(mem);

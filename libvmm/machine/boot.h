@@ -13,12 +13,19 @@
 #include "libvmm/kvm/cpu.h"
 #include "libvmm/kvm/memory.h"
 
+/* The guest's agent; the command line is then as boot_agent_cmdline() made it. */
+struct boot_agent_opts {
+	int fd;
+	const char *init;		/* whom it becomes */
+};
+
 struct boot_opts {
 	int kernel_fd;			/* a regular file; read by offset, stays the caller's */
 	const char *kernel_name;	/* for messages */
 	int initrd_fd;			/* -1: none */
 	const char *initrd_name;
 	const char *cmdline;		/* NULL: empty */
+	const struct boot_agent_opts *agent;	/* behind the initrd, if there is one; or NULL */
 	bool unpack;			/* a bzImage's payload is unpacked here and booted as ELF */
 	uint64_t rsdp_gpa;		/* as acpi_write() gave it; 0: none */
 };
@@ -34,6 +41,9 @@ struct boot_result {
 
 bool boot_load(struct guest_memory *mem, const struct boot_opts *opts, struct boot_result *ret,
 	       GError **error);
+
+/* The command line with which the agent runs first.  *ret_init: whom the guest meant to be. */
+char *boot_agent_cmdline(const char *cmdline, char **ret_init);
 
 /* What a file is, judged by its first bytes: "a qcow2 image", "an ELF shared library".  Static. */
 const char *boot_describe(const uint8_t *head, size_t len, uint64_t file_bytes);

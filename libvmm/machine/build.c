@@ -665,6 +665,28 @@ static int file_open(const struct machine_host *host, const char *what, const ch
 	return fd;
 }
 
+/* A guest boots without it if it must; only one who asked for it by name is refused. */
+static bool build_agent(struct machine *m, const struct domain_def *def,
+			const struct machine_host *host, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+	g_autofree char *cmdline = NULL;
+
+	if (!domain_agent_injected(def))
+		return true;
+	m->agent.fd = file_open(host, "agent", DOMAIN_AGENT_FILE, &why);
+	if (m->agent.fd < 0 && def->agent == AGENT_INJECT)
+		return error_set(error, why->code, "%s", why->message);
+	if (m->agent.fd < 0) {
+		g_message("the guest boots without an agent: %s", why->message);
+		return true;
+	}
+	cmdline = g_steal_pointer(&m->cmdline);
+	m->cmdline = boot_agent_cmdline(cmdline ? cmdline : "", &m->agent_init);
+	m->agent.init = m->agent_init;
+	return true;
+}
+
 static bool build_boot(struct machine *m, const struct domain_def *def,
 		       const struct machine_host *host, GError **error)
 {
@@ -682,7 +704,7 @@ static bool build_boot(struct machine *m, const struct domain_def *def,
 		return false;
 	if (m->initrd)
 		m->initrd_fd = file_open(host, "initrd", m->initrd, error);
-	return !m->initrd || m->initrd_fd >= 0;
+	return (!m->initrd || m->initrd_fd >= 0) && build_agent(m, def, host, error);
 }
 
 static struct machine *machine_alloc(const char *name, const struct machine_events *events)
@@ -701,7 +723,7 @@ static struct machine *machine_alloc(const char *name, const struct machine_even
 	m->disks = g_ptr_array_new_with_free_func(disk_free);
 	m->nets = g_ptr_array_new_with_free_func(net_free);
 	m->hubs = g_ptr_array_new_with_free_func(hub_entry_free);
-	m->kernel_fd = m->initrd_fd = -1;
+	m->kernel_fd = m->initrd_fd = m->agent.fd = -1;
 	atomic_init(&m->end, -1);
 	m->end_wake = machine_wake_new(m, machine_on_end, m);
 	return m;
@@ -762,6 +784,7 @@ void machine_free(struct machine *m)
 	machine_wake_free(m->end_wake);
 	fd_close(&m->kernel_fd);
 	fd_close(&m->initrd_fd);
+	fd_close(&m->agent.fd);
 	g_array_unref(m->slots);
 	g_array_unref(m->com);
 	g_main_context_unref(m->ctx);
@@ -769,6 +792,7 @@ void machine_free(struct machine *m)
 	g_free(m->end_detail);
 	g_free(m->kernel);
 	g_free(m->initrd);
+	g_free(m->agent_init);
 	g_free(m->cmdline);
 	g_free(m->name);
 	g_free(m);

@@ -9,6 +9,7 @@
 #include "libvmm/device/power.h"
 #include "libvmm/kvm/vcpu.h"
 #include "libvmm/machine/acpi.h"
+#include "libvmm/machine/boot.h"
 #include "libvmm/machine/machine.h"
 #include "libvmm/util/owner.h"
 
@@ -71,6 +72,8 @@ struct machine {
 	unsigned n_vcpus;
 	int kernel_fd, initrd_fd;	/* kept: a reset loads again */
 	char *kernel, *initrd, *cmdline;
+	struct boot_agent_opts agent;	/* fd -1: none */
+	char *agent_init;
 	bool unpack;
 
 	bool running;

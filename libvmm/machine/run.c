@@ -237,6 +237,7 @@ bool machine_load(struct machine *m, GError **error)
 		.initrd_fd = m->initrd_fd,
 		.initrd_name = m->initrd,
 		.cmdline = m->cmdline,
+		.agent = m->agent.fd >= 0 ? &m->agent : NULL,
 		.unpack = m->unpack,
 	};
 	struct boot_result result;

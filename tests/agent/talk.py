@@ -48,6 +48,7 @@ class Link:
 
     def next(self):
         while True:
+            self.got = self.got.lstrip(b"\0")
             if len(self.got) >= 9:
                 kind, rest, channel = struct.unpack_from("<BII", self.got)
                 if len(self.got) >= 5 + rest:

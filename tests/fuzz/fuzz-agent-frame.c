@@ -3,20 +3,20 @@
 #include "config.h"
 #include "fuzz.h"
 
-#include "images/agent/json.h"
+#include "images/agent/object.h"
 #include "images/agent/wire.h"
 
 static void look(const struct frame *f, const uint8_t *begin, const uint8_t *end)
 {
 	g_assert_true(f->n <= AGENT_DATA_MAX && f->data >= begin && f->data + f->n <= end);
-	struct json_object *o = json_read(f->data, f->n);
+	struct json_object *o = object_read(f->data, f->n);
 	bool bad = false;
 
 	if (o) {
-		json_text(o, "do");
-		json_flag(o, "network");
-		g_free(json_texts(o, "args"));
-		int64_t n = json_number(o, "uid", 5, 0, 9, &bad);
+		object_text(o, "do");
+		object_flag(o, "network");
+		g_free(object_texts(o, "args"));
+		int64_t n = object_number(o, "uid", 5, 0, 9, &bad);
 		g_assert_true(n >= 0 && n <= 9);
 	}
 	json_object_put(o);

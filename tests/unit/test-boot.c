@@ -171,6 +171,84 @@ static void a_small_guest_gets_the_kernel_lower(void)
 	g_assert_cmphex(r.initrd_gpa, >=, r.kernel_gpa + r.kernel_bytes);
 }
 
+struct agent_case {
+	const char *cmdline, *expected, *init;
+};
+
+static void the_agent_runs_before_whom_the_command_line_means(void)
+{
+	static const struct agent_case cases[] = {
+		{ "", "rdinit=/.libvmm/agent", "/init" },
+		{ "quiet root=/dev/vda", "quiet root=/dev/vda rdinit=/.libvmm/agent", "/init" },
+		{ "rdinit=/a x rdinit=/b", "rdinit=/a x rdinit=/b rdinit=/.libvmm/agent", "/b" },
+		{ "quiet -- single rdinit=/c", "quiet rdinit=/.libvmm/agent -- single rdinit=/c",
+		  "/init" },
+		{ "x=\"a -- b\" --", "x=\"a -- b\" rdinit=/.libvmm/agent --", "/init" },
+		{ "a--b --c", "a--b --c rdinit=/.libvmm/agent", "/init" },
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *init = NULL;
+		g_autofree char *got = boot_agent_cmdline(cases[i].cmdline, &init);
+
+		g_assert_cmpstr(got, ==, cases[i].expected);
+		g_assert_cmpstr(init, ==, cases[i].init);
+	}
+}
+
+/* What cpio(1) makes of it, which is somebody else's program. */
+static char *cpio_says(const void *archive, size_t bytes, const char *script)
+{
+	g_autofree char *dir = g_dir_make_tmp("boot-XXXXXX", NULL);
+	g_autofree char *file = g_build_filename(dir, "archive", NULL);
+	g_autofree char *command = g_strdup_printf(
+		"cd %s && cpio -i --quiet <archive && %s; rm -rf %s", dir, script, dir);
+	const char *argv[] = { "sh", "-c", command, NULL };
+	char *said = NULL;
+
+	g_assert_true(g_file_set_contents(file, archive, (gssize)bytes, NULL));
+	g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
+				   &said, NULL, NULL, NULL));
+	return said;
+}
+
+static void the_agent_stands_behind_the_initrd(void)
+{
+	g_autofree struct image *image = image_new();
+	struct guest_memory *mem = memory_of(128 * MIB);
+	auto_close int kernel = file_of(image, sizeof(*image));
+	auto_close int initrd = file_of("initrd bytes!", 13);
+	g_autofree char *cpio = g_find_program_in_path("cpio");
+	const uint8_t *at;
+
+	for (unsigned n = 0; n < 5; n++) {
+		auto_close int program = file_of("agent", n);
+		const struct boot_agent_opts agent = { program, "/sbin/real" };
+		struct boot_opts opts = { .kernel_fd = kernel,
+					  .initrd_fd = initrd,
+					  .agent = &agent };
+		struct boot_result r;
+		g_autoptr(GError) error = NULL;
+
+		g_assert_true(boot_load(mem, &opts, &r, &error));
+		g_assert_no_error(error);
+		at = guest_ptr(mem, r.initrd_gpa, r.initrd_bytes);
+		g_assert_cmpmem(at, 16, "initrd bytes!\0\0\0", 16);
+		g_assert_cmpuint(r.initrd_bytes % 4, ==, 0);
+		if (cpio) {
+			g_autofree char *said =
+				cpio_says(at + 16, r.initrd_bytes - 16,
+					  "readlink .libvmm/init; stat -c %a-%s .libvmm/agent; "
+					  "ls -d .libvmm/mnt; cat .libvmm/agent");
+			g_autofree char *expected = g_strdup_printf(
+				"/sbin/real\n700-%u\n.libvmm/mnt\n%.*s", n, (int)n, "agent");
+			g_assert_cmpstr(said, ==, expected);
+		}
+		guest_memory_clear(mem);
+	}
+	guest_memory_free(mem);
+}
+
 static void the_initrd_obeys_the_kernels_limit(void)
 {
 	g_autoptr(guest_memory) mem = memory_of(4 * GIB);
@@ -538,6 +616,8 @@ int main(int argc, char **argv)
 	ADD(page_tables_map_4_gib_one_to_one);
 	ADD(a_small_guest_gets_the_kernel_lower);
 	ADD(the_initrd_obeys_the_kernels_limit);
+	ADD(the_agent_runs_before_whom_the_command_line_means);
+	ADD(the_agent_stands_behind_the_initrd);
 	ADD(damaged_headers_are_refused_with_the_reason);
 	ADD(an_elf_with_a_pvh_note_starts_there);
 	ADD(an_elf_without_one_starts_at_its_64_bit_entry);

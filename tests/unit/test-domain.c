@@ -115,6 +115,8 @@ static const char *const beyond_schema[] = {
 	"name-dots",
 	"name-newline",
 	"os-initrd-alone",
+	"agent-no-channel",
+	"agent-no-initrd",
 	"same-path",
 	"serial-long-socket",
 	"serial-three",

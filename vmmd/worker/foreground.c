@@ -38,8 +38,12 @@ struct foreground {
 
 static int host_open(void *opaque, const char *path, int flags, GError **error)
 {
-	int fd = open(path, flags | O_CLOEXEC);
+	const char *agent = g_getenv("VMM_AGENT");
+	int fd;
 
+	if (!strcmp(path, DOMAIN_AGENT_FILE))
+		path = agent ? agent : PKGLIBEXECDIR "/vmm-agent";
+	fd = open(path, flags | O_CLOEXEC);
 	if (fd < 0)
 		error_errno(error, errno, "open '%s'", path);
 	return fd;

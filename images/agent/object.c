@@ -2,14 +2,14 @@
 /* Typed words of a JSON object that somebody else wrote. */
 #include "config.h"
 
-#include "images/agent/json.h"
+#include "images/agent/object.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define DEPTH_MAX 8
 
-struct json_object *json_read(const void *data, size_t n)
+struct json_object *object_read(const void *data, size_t n)
 {
 	struct json_tokener *t = json_tokener_new_ex(DEPTH_MAX);
 	if (!t)
@@ -33,18 +33,18 @@ static const char *text_of(struct json_object *v)
 	return strlen(s) == (size_t)json_object_get_string_len(v) ? s : NULL;
 }
 
-const char *json_text(struct json_object *o, const char *key)
+const char *object_text(struct json_object *o, const char *key)
 {
 	return text_of(json_object_object_get(o, key));
 }
 
-bool json_flag(struct json_object *o, const char *key)
+bool object_flag(struct json_object *o, const char *key)
 {
 	struct json_object *v = json_object_object_get(o, key);
 	return json_object_is_type(v, json_type_boolean) && json_object_get_boolean(v);
 }
 
-int64_t json_number(struct json_object *o, const char *key, int64_t missing, int64_t min,
+int64_t object_number(struct json_object *o, const char *key, int64_t missing, int64_t min,
 		    int64_t max, bool *bad)
 {
 	struct json_object *v = json_object_object_get(o, key);
@@ -58,7 +58,7 @@ int64_t json_number(struct json_object *o, const char *key, int64_t missing, int
 	return n;
 }
 
-const char **json_texts(struct json_object *o, const char *key)
+const char **object_texts(struct json_object *o, const char *key)
 {
 	struct json_object *list = json_object_object_get(o, key);
 	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
@@ -76,12 +76,12 @@ const char **json_texts(struct json_object *o, const char *key)
 	return texts;
 }
 
-void json_put_text(struct json_object *o, const char *key, const char *text)
+void object_put_text(struct json_object *o, const char *key, const char *text)
 {
 	json_object_object_add(o, key, json_object_new_string(text));
 }
 
-void json_put_number(struct json_object *o, const char *key, int64_t number)
+void object_put_number(struct json_object *o, const char *key, int64_t number)
 {
 	json_object_object_add(o, key, json_object_new_int64(number));
 }
