@@ -747,6 +747,12 @@ vmm_stream *vmm_domain_attach_console(vmm_domain *dom, const char *device, unsig
 vmm_stream *vmm_domain_open_console_log(vmm_domain *dom, GMainContext *context,
 					const struct vmm_stream_ops *ops, void *opaque,
 					GError **error);
+/*
+ * The agent in the guest: a stream of its protocol, docs/agent-protocol.md.
+ * There may be no agent at its end, or none yet.
+ */
+vmm_stream *vmm_domain_open_agent(vmm_domain *dom, GMainContext *context,
+				  const struct vmm_stream_ops *ops, void *opaque, GError **error);
 /* The size of the writer's window; only virtio consoles have one. */
 bool vmm_domain_resize_console(vmm_domain *dom, const char *device, unsigned columns,
 			       unsigned rows, GError **error);

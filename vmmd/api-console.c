@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Procedures of our own program on consoles. */
+/* Procedures of our own program on consoles and on the agent's channel. */
 #include "config.h"
 
+#include "vmmd/agent.h"
 #include "vmmd/api.h"
 #include "vmmd/console-log.h"
 #include "vmmd/console.h"
@@ -60,7 +61,17 @@ static void console_resize(struct call *call, const void *argp)
 			       "the terminal of who types on it: open it for writing first");
 }
 
+static void agent_open(struct call *call, const void *argp)
+{
+	const remote_dom_args *args = argp;
+	struct domain *dom = api_active_of(call, &args->dom);
+
+	if (dom)
+		agent_relay(call, dom);
+}
+
 const struct api_entry api_console[] = {
+	{ VMM_PROC_AGENT_OPEN, agent_open },
 	{ VMM_PROC_CONSOLE_ATTACH, console_attach },
 	{ VMM_PROC_CONSOLE_LOG, console_log },
 	{ VMM_PROC_CONSOLE_RESIZE, console_resize },

@@ -288,3 +288,16 @@ void console_open(struct call *call, struct domain *dom, const char *device, uns
 	memcpy(o->uuid, dom->uuid, UUID_BYTES);
 	link_console(dom->link, &args, on_opened, o);
 }
+
+void console_relay(struct session *session, const struct frame_header *hdr, int fd)
+{
+	struct console *c = g_new0(struct console, 1);
+
+	c->stream.ops = &console_ops;
+	c->stream.hdr = *hdr;
+	c->fd = fd;
+	c->input = g_byte_array_new();
+	g_unix_set_fd_nonblocking(fd, TRUE, NULL);
+	session_add_stream(session, &c->stream);
+	console_drained(&c->stream);
+}

@@ -17,3 +17,8 @@ void console_open(struct call *call, struct domain *dom, const char *device, uns
  */
 bool console_is_writer(const struct session *session, const struct domain *dom,
 		       const char *device);
+/*
+ * fd, which it takes, is the other end of the client's stream from now on; no
+ * console's, so nobody counts as its writer.
+ */
+void console_relay(struct session *session, const struct frame_header *hdr, int fd);

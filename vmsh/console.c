@@ -22,68 +22,16 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "libvmm/util/cleanup.h"
 #include "vmsh/escape.h"
 #include "vmsh/fleet.h"
+#include "vmsh/tty.h"
 
 #define QUEUE_MAX (64 << 10)		/* bytes for the guest that have not left */
 #define SILENCE_MS 1000
 #define ANSWER_MS 10000
-
-static struct termios tty_before, tty_attached;
-static volatile sig_atomic_t tty_is_raw;
-static const int fatal_signals[] = { SIGTERM, SIGHUP, SIGQUIT };
-
-static void tty_restore(void)
-{
-	if (tty_is_raw)
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &tty_before);
-	tty_is_raw = 0;
-}
-
-static void on_fatal(int sig)
-{
-	tty_restore();
-	signal(sig, SIG_DFL);
-	raise(sig);
-}
-
-static void on_cont(int sig)
-{
-	if (tty_is_raw)
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &tty_attached);
-}
-
-static struct sigaction cont_before;
-
-static void tty_raw(void)
-{
-	struct sigaction action = { .sa_handler = on_fatal };
-	struct sigaction cont = { .sa_handler = on_cont, .sa_flags = SA_RESTART };
-
-	if (tcgetattr(STDIN_FILENO, &tty_before) < 0)
-		return;
-	for (unsigned i = 0; i < G_N_ELEMENTS(fatal_signals); i++)
-		sigaction(fatal_signals[i], &action, NULL);
-	sigaction(SIGCONT, &cont, &cont_before);
-	tty_attached = tty_before;
-	cfmakeraw(&tty_attached);
-	tty_is_raw = 1;
-	tcsetattr(STDIN_FILENO, TCSADRAIN, &tty_attached);
-}
-
-static void tty_cooked(void)
-{
-	if (!tty_is_raw)
-		return;
-	tty_restore();
-	sigaction(SIGCONT, &cont_before, NULL);
-	for (unsigned i = 0; i < G_N_ELEMENTS(fatal_signals); i++)
-		signal(fatal_signals[i], SIG_DFL);
-}
 
 struct console {
 	GMainContext *context;
@@ -185,7 +133,7 @@ static gboolean on_input(int fd, GIOCondition condition, void *opaque)
 		return G_SOURCE_REMOVE;
 	}
 	c->sent = true;
-	if (tty_is_raw)
+	if (tty_is_raw())
 		left = escape_filter(&c->escape, typed, (size_t)n, keys, &len);
 	else
 		memcpy(keys, typed, len = (size_t)n);
@@ -201,7 +149,7 @@ static void window_tell(struct console *c)
 {
 	struct winsize size;
 
-	if (!c->read_only && tty_is_raw && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
+	if (!c->read_only && tty_is_raw() && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
 		vmm_domain_resize_console(c->dom, feed_device(c->feed), size.ws_col, size.ws_row,
 					  NULL);
 }

@@ -131,6 +131,20 @@ vmm_stream *vmm_domain_open_console_log(vmm_domain *dom, GMainContext *context,
 	return stream_call(dom->conn, &call, context, ops, opaque, error);
 }
 
+vmm_stream *vmm_domain_open_agent(vmm_domain *dom, GMainContext *context,
+				  const struct vmm_stream_ops *ops, void *opaque, GError **error)
+{
+	remote_dom_args args = { .dom = domain_to_wire(dom) };
+	struct rpc_call call = {
+		.program = FRAME_PROGRAM_VMM,
+		.procedure = VMM_PROC_AGENT_OPEN,
+		.args_proc = (xdrproc_t)xdr_remote_dom_args,
+		.args = &args,
+	};
+
+	return stream_call(dom->conn, &call, context, ops, opaque, error);
+}
+
 bool vmm_domain_resize_console(vmm_domain *dom, const char *device, unsigned columns,
 			       unsigned rows, GError **error)
 {

@@ -35,6 +35,8 @@
 	X(67, DOMAIN_PLAN, vmm_plan_args, vmm_plan_ret, WRITE) \
 	X(68, DOMAIN_APPLY, vmm_apply_args, vmm_apply_ret, WRITE) \
 	X(69, DOMAINS_APPLIED, vmm_applied_args, vmm_applied_ret, READ) \
+	/* the agent in the guest: opens a stream of its protocol */ \
+	X(96, AGENT_OPEN, remote_dom_args, remote_none, WRITE) \
 	/* what happened */ \
 	X(80, LOG, vmm_log_args, vmm_log_ret, READ) \
 	X(81, PAST_EVENTS, remote_none, vmm_past_events_ret, READ) \

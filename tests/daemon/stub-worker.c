@@ -16,6 +16,8 @@
  *	stub:flood		write to the console as fast as it goes
  *	stub:window		write the size of the window that it is told
  *	stub:mutter		write 1000 lines to stderr, with what moves a terminal's cursor
+ *	stub:agent		have this host's agent at the end of the agent's channel
+ *	stub:agentless		have that channel, and nobody at its end
  *	stub:chatter		tell of one state after the other as fast as it goes
  */
 #include "config.h"
@@ -26,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "libvmm/device/hub.h"
 #include "libvmm/device/recorder.h"
@@ -286,6 +289,25 @@ static void do_powerdown(struct stub *s, struct rpc_message *msg)
 		g_timeout_add(END_MS, on_poweroff, s);
 }
 
+/* An agent for each who asks, as over vsock; it serves this host. */
+static int agent_new(struct stub *s, GError **error)
+{
+	char *argv[] = { (char *)g_getenv("VMM_AGENT"), (char *)"--stdio", (char *)"--stay", NULL };
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		error_errno(error, errno, "socketpair");
+		return -1;
+	}
+	if (told_to(s, "stub:agentless"))
+		return pair[0];		/* the other end stays open, and silent */
+	if (!g_spawn_async_with_fds(NULL, argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, pair[1],
+				    pair[1], -1, error))
+		fd_close(&pair[0]);
+	close(pair[1]);
+	return pair[0];
+}
+
 static void do_console(struct stub *s, struct rpc_message *msg)
 {
 	static const enum hub_mode modes[] = { HUB_READ, HUB_WRITE, HUB_TAKE_OVER };
@@ -295,7 +317,9 @@ static void do_console(struct stub *s, struct rpc_message *msg)
 	int fd = -1;
 
 	rpc_message_decode(msg, (xdrproc_t)xdr_worker_console_args, &args, NULL);
-	if (*args.device && !g_str_equal(args.device, "serial0"))
+	if (g_str_equal(args.device, DOMAIN_AGENT_CHANNEL))
+		fd = agent_new(s, &error);
+	else if (*args.device && !g_str_equal(args.device, "serial0"))
 		error_set(&error, VMM_ERR_INVALID_ARG, "there is no console '%s'", args.device);
 	else
 		fd = hub_attach(s->hub, modes[args.mode % 3], args.who, args.replay_bytes,

@@ -3,7 +3,7 @@
 # /lib/modules the Debian kernel that L1 runs and the guests boot.
 #
 # A story prints "PASS: lab/STORY - sentence" or "FAIL: ..." for each thing that it shows.
-export VMM_SCHEMA_DIR=/lab/schemas VMM_WORKER=/lab/vmm-worker
+export VMM_SCHEMA_DIR=/lab/schemas VMM_WORKER=/lab/vmm-worker VMM_AGENT=/lab/vmm-agent
 # busybox's shell prefers its own applets to what PATH finds.
 mke2fs() { /usr/sbin/mke2fs "$@"; }
 work=/tmp/work

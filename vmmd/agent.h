@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The way from a client to the agent in a guest: docs/agent-protocol.md, which passes unread. */
+#pragma once
+
+#include "vmmd/domain.h"
+#include "vmmd/server.h"
+
+/* Answers the call, now or later; then the client's stream leads to the agent. */
+void agent_relay(struct call *call, struct domain *dom);
