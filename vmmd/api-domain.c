@@ -60,7 +60,7 @@ static bool list_matches(const struct domain *dom, unsigned flags)
 
 GPtrArray *api_list(struct call *call, unsigned flags)
 {
-	GPtrArray *list = domain_table_list(call->daemon->domains);
+	GPtrArray *list = domain_table_peek(call->daemon->domains);
 	unsigned kept = 0;
 
 	owner_filter(call->session, call->daemon, list);
@@ -201,13 +201,14 @@ static void is_updated(struct call *call, const void *argp)
 {
 	const remote_dom_args *args = argp;
 	struct domain *dom = api_domain_of(call, &args->dom);
-	g_autofree char *as_saved = NULL;
+	g_autofree char *as_saved = NULL, *saved = NULL;
 
 	if (!dom)
 		return;
-	if (dom->live && dom->saved_xml)
+	if (dom->live && dom->persistent)
 		as_saved = domain_def_format(dom->live, 0);
-	reply_int(call, as_saved && g_strcmp0(as_saved, dom->saved_xml) != 0);
+	saved = as_saved ? domain_saved_xml(dom) : NULL;
+	reply_int(call, as_saved && g_strcmp0(as_saved, saved) != 0);
 }
 
 struct info {
@@ -347,10 +348,8 @@ static void get_xml(struct call *call, const void *argp)
 	}
 	if (dom->live && !(args->flags & XML_INACTIVE))
 		xml = dom->live_xml;
-	else if (dom->saved_xml)
-		xml = dom->saved_xml;
 	else
-		xml = made = unsaved_xml(dom);
+		xml = made = domain_saved_xml(dom) ?: unsaved_xml(dom);
 	if (xml)
 		call_reply(call, &(remote_text_ret){ .text = (char *)xml });
 	else

@@ -138,11 +138,10 @@ static bool save(struct plan *p, struct domain *dom, const char *source, GError 
 {
 	struct store *store = dom->daemon->store;
 	const bool changes = p->action != PLAN_NOTHING;
-	g_autofree char *xml = NULL;
 
 	if ((changes && !domain_idle(dom, error)) || !store_begin_soon(store, error))
 		return false;
-	if ((changes && !domain_save_begin(dom, p->def, &xml, error)) ||
+	if ((changes && !domain_save_begin(dom, p->def, error)) ||
 	    !source_note(store, dom, source, error)) {
 		store_rollback(store);
 		return false;
@@ -150,7 +149,7 @@ static bool save(struct plan *p, struct domain *dom, const char *source, GError 
 	if (!store_commit(store, error))
 		return false;
 	if (changes)
-		domain_save_end(dom, g_steal_pointer(&p->def), g_steal_pointer(&xml));
+		domain_save_end(dom, g_steal_pointer(&p->def));
 	return true;
 }
 

@@ -58,5 +58,8 @@ void api_done(struct domain *dom, const GError *error, void *opaque);
 void api_done_dom(struct domain *dom, const GError *error, void *opaque);
 /* A link_done that answers the call with nothing or the error. */
 void api_link_done(const void *ret, const GError *error, void *opaque);
-/* Domains that CONNECT_LIST_ALL_DOMAINS's flags choose, of those that the caller sees, by name. */
+/*
+ * Domains that CONNECT_LIST_ALL_DOMAINS's flags choose, of those that the caller sees, by name; see
+ * domain_table_peek().
+ */
 GPtrArray *api_list(struct call *call, unsigned flags);

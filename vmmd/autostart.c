@@ -262,13 +262,15 @@ struct autostart *autostart_begin(struct daemon *daemon, const struct autostart_
 	a->mark_fd = fd;
 	a->waiting = g_ptr_array_new_with_free_func(waiting_free);
 	mark_write(a, "begun");
-	all = domain_table_list(daemon->domains);
+	all = domain_table_peek(daemon->domains);
 	for (unsigned i = 0; i < all->len; i++) {
-		const struct domain *dom = g_ptr_array_index(all, i);
+		struct domain *dom = g_ptr_array_index(all, i);
 
-		if (dom->autostart && !state_is_active(dom->state) &&
-		    !g_strv_contains((const char *const *)begun, dom->uuid_text))
-			add_waiting(a, dom);
+		if (!dom->autostart || state_is_active(dom->state) ||
+		    g_strv_contains((const char *const *)begun, dom->uuid_text))
+			continue;
+		domain_read(dom);
+		add_waiting(a, dom);
 	}
 	step(a);
 	return a;

@@ -191,6 +191,7 @@ static void bulk_add(struct bulk *b, struct domain *dom)
 	struct bulk_record *record = record_new(dom);
 	struct part *part;
 
+	domain_read(dom);
 	g_ptr_array_add(b->records, record);
 	if (!dom->link || dom->state == DOMAIN_STARTING || !(b->groups & ~(unsigned)STATS_STATE)) {
 		record_fill(dom, b->groups, NULL, record->params);

@@ -154,22 +154,18 @@ static bool clone_begin(struct clone *c, GError **error)
 static bool clone_commit(struct clone *c, struct domain *dom, GError **error)
 {
 	struct store *store = c->daemon->store;
-	char *xml = NULL;
 
 	if (!store_begin(store, error))
 		return false;
-	if (!domain_save_begin(dom, c->def, &xml, error) ||
+	if (!domain_save_begin(dom, c->def, error) ||
 	    !journal_end(store, c->intent, error)) {
 		store_rollback(store);
-		g_free(xml);
 		return false;
 	}
 	fault_point("clone:commit");
-	if (!store_commit(store, error)) {
-		g_free(xml);
+	if (!store_commit(store, error))
 		return false;
-	}
-	domain_save_end(dom, g_steal_pointer(&c->def), xml);
+	domain_save_end(dom, g_steal_pointer(&c->def));
 	return true;
 }
 

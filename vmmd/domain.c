@@ -11,10 +11,16 @@
 #include "vmmd/save.h"
 #include "vmmd/snapshot-tree.h"
 
+/* of idle moments, for reading definitions */
+#define READ_SLICE_US 2000
+
 struct domain_table {
 	GHashTable *by_uuid;		/* 16 bytes inside the domain -> domain, owned */
 	GHashTable *by_name;
 	GHashTable *by_id;		/* active ones */
+	GPtrArray *sorted;		/* by name; NULL: not since somebody came or went */
+	GQueue unread;			/* definitions, for idle moments */
+	guint reader;
 };
 
 static guint uuid_hash(gconstpointer p)
@@ -37,7 +43,7 @@ static void domain_free(void *p)
 
 	domain_def_free(dom->saved);
 	domain_def_free(dom->live);
-	g_free(dom->saved_xml);
+	g_free(dom->unread_xml);
 	g_free(dom->live_xml);
 	g_free(dom->saved_fault);
 	g_free(dom->owner);
@@ -61,6 +67,9 @@ void domain_table_free(struct domain_table *t)
 {
 	if (!t)
 		return;
+	g_clear_handle_id(&t->reader, g_source_remove);
+	g_queue_clear(&t->unread);
+	g_clear_pointer(&t->sorted, g_ptr_array_unref);
 	g_hash_table_unref(t->by_id);
 	g_hash_table_unref(t->by_name);
 	g_hash_table_unref(t->by_uuid);
@@ -81,6 +90,7 @@ struct domain *domain_new(struct daemon *daemon, const uint8_t uuid[UUID_BYTES],
 	dom->state_since_us = g_get_monotonic_time();
 	g_hash_table_insert(daemon->domains->by_uuid, dom->uuid, dom);
 	g_hash_table_insert(daemon->domains->by_name, dom->name, dom);
+	g_clear_pointer(&daemon->domains->sorted, g_ptr_array_unref);
 	return dom;
 }
 
@@ -92,13 +102,59 @@ void domain_drop(struct domain *dom)
 	if (dom->id >= 0)
 		g_hash_table_remove(t->by_id, GINT_TO_POINTER(dom->id));
 	g_hash_table_remove(t->by_name, dom->name);
+	g_clear_pointer(&t->sorted, g_ptr_array_unref);
+	if (t->unread.length)
+		g_queue_remove(&t->unread, dom);
 	g_hash_table_remove(t->by_uuid, dom->uuid);
+}
+
+/* ---- reading definitions ---- */
+
+void domain_read(struct domain *dom)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!dom->unread_xml || dom->saved_fault)
+		return;
+	dom->saved = domain_def_parse(dom->unread_xml, 0, &error);
+	if (dom->saved) {
+		g_clear_pointer(&dom->unread_xml, g_free);
+		owner_note(dom);
+		return;
+	}
+	g_warning("domain '%s': its stored definition can't be used: %s", dom->name,
+		  error->message);
+	dom->saved_fault = g_strdup(error->message);
+}
+
+/* A client that comes meanwhile waits for a few of them at most. */
+static gboolean on_idle(void *opaque)
+{
+	struct domain_table *t = opaque;
+	const int64_t end_us = g_get_monotonic_time() + READ_SLICE_US;
+	struct domain *dom;
+
+	while (g_get_monotonic_time() < end_us) {
+		dom = g_queue_pop_head(&t->unread);
+		if (!dom) {
+			t->reader = 0;
+			return G_SOURCE_REMOVE;
+		}
+		domain_read(dom);
+	}
+	return G_SOURCE_CONTINUE;
+}
+
+static struct domain *found(struct domain *dom)
+{
+	if (dom)
+		domain_read(dom);
+	return dom;
 }
 
 static void load_one(const struct store_domain *row, void *opaque)
 {
 	struct domain *dom = domain_new(opaque, row->uuid, row->name);
-	g_autoptr(GError) error = NULL;
 
 	dom->persistent = true;
 	dom->autostart = row->autostart;
@@ -110,35 +166,36 @@ static void load_one(const struct store_domain *row, void *opaque)
 			      REASON_UNKNOWN;
 	if (dom->state == DOMAIN_SAVED)
 		dom->reason = REASON_SHUTOFF_SAVED;
-	dom->saved_xml = g_strdup(row->xml);
-	dom->saved = domain_def_parse(row->xml, 0, &error);
-	if (dom->saved) {
-		owner_note(dom);
-		return;
-	}
-	g_warning("domain '%s': its stored definition can't be used: %s", row->name,
-		  error->message);
-	dom->saved_fault = g_strdup(error->message);
+	dom->unread_xml = g_strdup(row->xml);
+	g_queue_push_tail(&dom->daemon->domains->unread, dom);
 }
 
 bool domain_table_load(struct domain_table *t, struct daemon *daemon, GError **error)
 {
-	return store_domains(daemon->store, load_one, daemon, error);
+	if (!store_domains(daemon->store, load_one, daemon, error))
+		return false;
+	t->reader = g_idle_add(on_idle, t);
+	return true;
 }
 
 struct domain *domain_find_uuid(struct domain_table *t, const uint8_t uuid[UUID_BYTES])
 {
-	return g_hash_table_lookup(t->by_uuid, uuid);
+	return found(g_hash_table_lookup(t->by_uuid, uuid));
 }
 
 struct domain *domain_find_name(struct domain_table *t, const char *name)
 {
-	return g_hash_table_lookup(t->by_name, name);
+	return found(g_hash_table_lookup(t->by_name, name));
 }
 
 struct domain *domain_find_id(struct domain_table *t, int id)
 {
-	return id < 0 ? NULL : g_hash_table_lookup(t->by_id, GINT_TO_POINTER(id));
+	return id < 0 ? NULL : found(g_hash_table_lookup(t->by_id, GINT_TO_POINTER(id)));
+}
+
+bool domain_table_has(const struct domain_table *t, const uint8_t uuid[UUID_BYTES])
+{
+	return g_hash_table_contains(t->by_uuid, uuid);
 }
 
 static gint name_order(gconstpointer a, gconstpointer b)
@@ -148,16 +205,27 @@ static gint name_order(gconstpointer a, gconstpointer b)
 	return strcmp((*x)->name, (*y)->name);
 }
 
-GPtrArray *domain_table_list(struct domain_table *t)
+GPtrArray *domain_table_peek(struct domain_table *t)
 {
-	GPtrArray *list = g_ptr_array_sized_new(g_hash_table_size(t->by_uuid));
 	GHashTableIter iter;
 	void *dom;
 
+	if (t->sorted)
+		return g_ptr_array_copy(t->sorted, NULL, NULL);
+	t->sorted = g_ptr_array_sized_new(g_hash_table_size(t->by_uuid));
 	g_hash_table_iter_init(&iter, t->by_uuid);
 	while (g_hash_table_iter_next(&iter, NULL, &dom))
-		g_ptr_array_add(list, dom);
-	g_ptr_array_sort(list, name_order);
+		g_ptr_array_add(t->sorted, dom);
+	g_ptr_array_sort(t->sorted, name_order);
+	return g_ptr_array_copy(t->sorted, NULL, NULL);
+}
+
+GPtrArray *domain_table_list(struct domain_table *t)
+{
+	GPtrArray *list = domain_table_peek(t);
+
+	for (unsigned i = 0; i < list->len; i++)
+		domain_read(list->pdata[i]);
 	return list;
 }
 
@@ -191,7 +259,7 @@ bool domain_idle(const struct domain *dom, GError **error)
 			 dom->busy);
 }
 
-bool domain_save_begin(struct domain *dom, const domain_def *def, char **ret_xml, GError **error)
+bool domain_save_begin(struct domain *dom, const domain_def *def, GError **error)
 {
 	g_autofree char *xml = domain_def_format(def, 0);
 	struct store_domain row = {
@@ -200,19 +268,15 @@ bool domain_save_begin(struct domain *dom, const domain_def *def, char **ret_xml
 	};
 
 	memcpy(row.uuid, dom->uuid, UUID_BYTES);
-	if (!store_put_domain(dom->daemon->store, &row, error))
-		return false;
-	*ret_xml = g_steal_pointer(&xml);
-	return true;
+	return store_put_domain(dom->daemon->store, &row, error);
 }
 
-void domain_save_end(struct domain *dom, domain_def *def, char *xml)
+void domain_save_end(struct domain *dom, domain_def *def)
 {
 	domain_def_free(dom->saved);
-	g_free(dom->saved_xml);
+	g_clear_pointer(&dom->unread_xml, g_free);
 	g_clear_pointer(&dom->saved_fault, g_free);
 	dom->saved = def;
-	dom->saved_xml = xml;
 	dom->persistent = true;
 	owner_note(dom);
 	graph_learn_def(dom->daemon, def);
@@ -221,11 +285,10 @@ void domain_save_end(struct domain *dom, domain_def *def, char *xml)
 bool domain_save(struct domain *dom, domain_def *def, GError **error)
 {
 	g_autoptr(domain_def) taken = def;
-	char *xml;
 
-	if (!domain_idle(dom, error) || !domain_save_begin(dom, def, &xml, error))
+	if (!domain_idle(dom, error) || !domain_save_begin(dom, def, error))
 		return false;
-	domain_save_end(dom, g_steal_pointer(&taken), xml);
+	domain_save_end(dom, g_steal_pointer(&taken));
 	return true;
 }
 
@@ -233,17 +296,16 @@ bool domain_save_now(struct domain *dom, domain_def *def, GError **error)
 {
 	struct store *store = dom->daemon->store;
 	g_autoptr(domain_def) taken = def;
-	g_autofree char *xml = NULL;
 
 	if (!domain_idle(dom, error) || !store_begin(store, error))
 		return false;
-	if (!domain_save_begin(dom, def, &xml, error)) {
+	if (!domain_save_begin(dom, def, error)) {
 		store_rollback(store);
 		return false;
 	}
 	if (!store_commit(store, error))
 		return false;
-	domain_save_end(dom, g_steal_pointer(&taken), g_steal_pointer(&xml));
+	domain_save_end(dom, g_steal_pointer(&taken));
 	return true;
 }
 
@@ -264,7 +326,7 @@ bool domain_forget(struct domain *dom, GError **error)
 	dom->persistent = false;
 	dom->autostart = false;
 	g_clear_pointer(&dom->saved, domain_def_free);
-	g_clear_pointer(&dom->saved_xml, g_free);
+	g_clear_pointer(&dom->unread_xml, g_free);
 	g_clear_pointer(&dom->saved_fault, g_free);
 	return true;
 }
@@ -277,6 +339,7 @@ void domain_set_name(struct domain *dom, const char *name)
 	g_free(dom->name);
 	dom->name = g_strdup(name);
 	g_hash_table_insert(by_name, dom->name, dom);
+	g_clear_pointer(&dom->daemon->domains->sorted, g_ptr_array_unref);
 }
 
 bool domain_rename(struct domain *dom, const char *name, GError **error)
@@ -318,6 +381,11 @@ void domain_refresh_live(struct domain *dom)
 	g_free(dom->live_xml);
 	dom->live_xml = dom->live ? domain_def_format(dom->live, DOMAIN_FORMAT_LIVE) : NULL;
 	owner_note(dom);
+}
+
+char *domain_saved_xml(const struct domain *dom)
+{
+	return dom->saved ? domain_def_format(dom->saved, 0) : g_strdup(dom->unread_xml);
 }
 
 const domain_def *domain_def_now(const struct domain *dom)

@@ -42,8 +42,12 @@ struct domain {
 	char *owner;			/* owner.h; NULL: nobody in particular */
 	unsigned snapshots;
 	domain_def *saved, *live;
-	char *saved_xml, *live_xml;	/* as they were stored and handed out */
-	char *saved_fault;		/* why saved_xml can't be read (saved is NULL); else NULL */
+	/*
+	 * The saved definition as it was stored, until it is read: domain_read().
+	 * It stays if that fails, with the reason in saved_fault; else NULL.
+	 */
+	char *unread_xml, *saved_fault;
+	char *live_xml;			/* as it is handed out */
 
 	struct link *link;		/* to its worker; NULL while off */
 	struct lifecycle *life;		/* lifecycle.c's */
@@ -63,14 +67,23 @@ struct domain_table;
 
 struct domain_table *domain_table_new(void);
 void domain_table_free(struct domain_table *t);
-/* Reads the database; a definition that can't be parsed is kept, and says so when it is used. */
+/*
+ * Reads the database.  Definitions are read when somebody looks for a domain,
+ * or in idle moments: many take a while.  One that can't be read is kept, and
+ * says so when it is used.
+ */
 bool domain_table_load(struct domain_table *t, struct daemon *daemon, GError **error);
 
 struct domain *domain_find_uuid(struct domain_table *t, const uint8_t uuid[UUID_BYTES]);
 struct domain *domain_find_name(struct domain_table *t, const char *name);
 struct domain *domain_find_id(struct domain_table *t, int id);
+/* Is there one?  Without reading its definition. */
+bool domain_table_has(const struct domain_table *t, const uint8_t uuid[UUID_BYTES]);
 /* All, sorted by name; the array is the caller's. */
 GPtrArray *domain_table_list(struct domain_table *t);
+/* Likewise; before their definitions are used each needs domain_read(). */
+GPtrArray *domain_table_peek(struct domain_table *t);
+void domain_read(struct domain *dom);
 
 /* A new entry that is off and not persistent. */
 struct domain *domain_new(struct daemon *daemon, const uint8_t uuid[UUID_BYTES], const char *name);
@@ -91,10 +104,10 @@ bool domain_save(struct domain *dom, domain_def *def, GError **error);
 bool domain_save_now(struct domain *dom, domain_def *def, GError **error);
 /*
  * The two halves of it, for a change that is one transaction with others: write
- * def into the open one; when that is committed, take def and its XML.
+ * def into the open one; when that is committed, take def.
  */
-bool domain_save_begin(struct domain *dom, const domain_def *def, char **ret_xml, GError **error);
-void domain_save_end(struct domain *dom, domain_def *def, char *xml);
+bool domain_save_begin(struct domain *dom, const domain_def *def, GError **error);
+void domain_save_end(struct domain *dom, domain_def *def);
 /* No longer in the database; it goes on while it runs. */
 bool domain_forget(struct domain *dom, GError **error);
 /* The name alone, in the table alone: of a domain that is not in the database. */
@@ -106,6 +119,8 @@ void domain_set_live(struct domain *dom, domain_def *def);
 /* A changed live definition (metadata): only its text is made anew. */
 void domain_refresh_live(struct domain *dom);
 
+/* The saved definition's text, for the caller to free; NULL if it has none. */
+char *domain_saved_xml(const struct domain *dom);
 /* What is in force now: live while it is active, else saved. NULL if saved can't be read. */
 const domain_def *domain_def_now(const struct domain *dom);
 /* The saved definition, or the error why there is none. */

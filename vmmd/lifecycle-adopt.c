@@ -127,7 +127,7 @@ static gboolean on_adopt_deadline(void *opaque)
 /* They are there but silent: their clients may see and destroy them. */
 static void adopt_rest(struct daemon *daemon)
 {
-	g_autoptr(GPtrArray) all = domain_table_list(daemon->domains);
+	g_autoptr(GPtrArray) all = domain_table_peek(daemon->domains);
 
 	for (unsigned i = 0; i < all->len; i++) {
 		struct domain *dom = g_ptr_array_index(all, i);
@@ -135,6 +135,7 @@ static void adopt_rest(struct daemon *daemon)
 		if (!dom->life || !dom->life->adopting)
 			continue;
 		dom->life->adopting = NULL;
+		domain_read(dom);
 		if (dom->saved)
 			domain_set_live(dom, domain_def_copy(dom->saved));
 		domain_step(dom, EV_READY, WORKER_CAUSE_NONE, "its worker does not answer", NULL);
@@ -176,7 +177,7 @@ static void leave(struct domain *dom)
 
 void lifecycle_leave_all(struct daemon *daemon)
 {
-	g_autoptr(GPtrArray) all = domain_table_list(daemon->domains);
+	g_autoptr(GPtrArray) all = domain_table_peek(daemon->domains);
 
 	for (unsigned i = 0; i < all->len; i++) {
 		struct domain *dom = g_ptr_array_index(all, i);

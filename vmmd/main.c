@@ -7,6 +7,7 @@
 #include <glib-unix.h>
 #include <glib/gstdio.h>
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@
 /* so that clients are served within a second, whatever the workers do */
 #define ADOPT_WAIT_MS 700
 #define AUTOSTART_PARALLEL 8
+#define MALLOC_LARGE_BYTES (1 << 20)
 #define LOG_DAYS_MAX 30			/* of the logbook of a domain that is gone */
 
 static struct {
@@ -232,7 +234,7 @@ static bool uuid_is_known(const char *uuid_text, void *opaque)
 	const struct daemon *d = opaque;
 	uint8_t uuid[UUID_BYTES];
 
-	return uuid_from_text(uuid_text, uuid) && domain_find_uuid(d->domains, uuid);
+	return uuid_from_text(uuid_text, uuid) && domain_table_has(d->domains, uuid);
 }
 
 static bool daemon_open(struct daemon *d, GError **error)
@@ -413,6 +415,8 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	signal(SIGPIPE, SIG_IGN);
+	/* what is large is the system's again when it is freed: long answers leave no holes */
+	mallopt(M_MMAP_THRESHOLD, MALLOC_LARGE_BYTES);
 	/* a write beyond the file size limit is an error, not our end */
 	signal(SIGXFSZ, SIG_IGN);
 	umask(022);

@@ -25,7 +25,7 @@ static bool is_on(const struct iface_def *iface, const struct network *net)
 
 void network_users(const struct network *net, network_user_fn *fn, void *opaque)
 {
-	g_autoptr(GPtrArray) all = domain_table_list(net->daemon->domains);
+	g_autoptr(GPtrArray) all = domain_table_peek(net->daemon->domains);
 
 	for (unsigned i = 0; i < all->len; i++) {
 		struct domain *dom = all->pdata[i];

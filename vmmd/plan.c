@@ -106,7 +106,7 @@ static unsigned revision_of(struct daemon *daemon, const struct domain *dom)
 
 static void compare(struct plan *p, struct daemon *daemon)
 {
-	g_autofree char *xml = NULL;
+	g_autofree char *xml = NULL, *saved = NULL;
 
 	if (!p->dom || !p->dom->persistent) {
 		p->action = PLAN_NEW;
@@ -115,7 +115,8 @@ static void compare(struct plan *p, struct daemon *daemon)
 	p->revision = revision_of(daemon, p->dom);
 	p->fields = domain_def_diff(p->dom->live, p->dom->saved, p->def);
 	xml = domain_def_format(p->def, 0);
-	p->action = g_strcmp0(xml, p->dom->saved_xml) ? PLAN_CHANGE : PLAN_NOTHING;
+	saved = domain_saved_xml(p->dom);
+	p->action = g_strcmp0(xml, saved) ? PLAN_CHANGE : PLAN_NOTHING;
 }
 
 struct plan *plan_new(struct daemon *daemon, const char *xml, unsigned parse_flags, bool host)

@@ -258,7 +258,7 @@ static void on_ended(struct domain *dom, const GError *error, void *opaque)
 /* Domains that were to end with this client. */
 static void session_autodestroy(struct session *s)
 {
-	g_autoptr(GPtrArray) all = domain_table_list(s->server->daemon->domains);
+	g_autoptr(GPtrArray) all = domain_table_peek(s->server->daemon->domains);
 
 	for (unsigned i = 0; i < all->len; i++) {
 		struct domain *dom = g_ptr_array_index(all, i);

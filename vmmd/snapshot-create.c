@@ -179,8 +179,9 @@ static bool node_fill(struct snapshot_op *op, const snapshot_def *def, GError **
 	op->node->pending = true;
 	op->node->state = state_is_active(dom->state) ? SNAPSHOT_DISK : SNAPSHOT_SHUTOFF;
 	op->xml = domain_def_format(domain_def_now(dom), 0);
-	if (dom->live && strcmp(op->xml, dom->saved_xml) != 0)
-		op->inactive = g_strdup(dom->saved_xml);
+	op->inactive = dom->live ? domain_saved_xml(dom) : NULL;
+	if (g_strcmp0(op->inactive, op->xml) == 0)
+		g_clear_pointer(&op->inactive, g_free);
 	if (!asked_memory(dom, def, op->flags))
 		return true;
 	op->node->state = dom->state == DOMAIN_PAUSED ? SNAPSHOT_PAUSED : SNAPSHOT_RUNNING;
@@ -212,13 +213,12 @@ static bool create_commit(struct domain *dom, int64_t intent, GError **error)
 	g_autoptr(domain_def) def = tree ? def_with_heads(dom, tree) : NULL;
 	const struct node *last =
 		tree && tree->nodes->len ? tree->nodes->pdata[tree->nodes->len - 1] : NULL;
-	g_autofree char *xml = NULL;
 
 	if (!tree || !store_begin(store, error))
 		return false;
 	if (!snapshot_pending_accept(store, dom->uuid, error) ||
 	    (last && last->pending && !snapshot_current_set(store, dom->uuid, last->id, error)) ||
-	    (def && !domain_save_begin(dom, def, &xml, error)) ||
+	    (def && !domain_save_begin(dom, def, error)) ||
 	    !journal_end(store, intent, error)) {
 		store_rollback(store);
 		return false;
@@ -227,7 +227,7 @@ static bool create_commit(struct domain *dom, int64_t intent, GError **error)
 		return false;
 	fault_point("snapshot-create:committed");
 	if (def)
-		domain_save_end(dom, g_steal_pointer(&def), g_steal_pointer(&xml));
+		domain_save_end(dom, g_steal_pointer(&def));
 	return true;
 }
 

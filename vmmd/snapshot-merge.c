@@ -144,12 +144,11 @@ static bool merge_commit(struct snapshot_op *op, GError **error)
 	const struct layer *over = tree_layer(op->tree, op->over);
 	struct store *store = op->daemon->store;
 	bool moves = head_moves(op, under, over);
-	g_autofree char *xml = NULL;
 
 	if (!store_begin(store, error))
 		return false;
 	if (!(op->commit ? rows_commit : rows_pull)(op, under, over, error) ||
-	    (moves && !domain_save_begin(op->dom, op->def, &xml, error)) ||
+	    (moves && !domain_save_begin(op->dom, op->def, error)) ||
 	    !journal_end(store, op->intent, error)) {
 		store_rollback(store);
 		return false;
@@ -157,7 +156,7 @@ static bool merge_commit(struct snapshot_op *op, GError **error)
 	if (!store_commit(store, error))
 		return false;
 	if (moves)
-		domain_save_end(op->dom, g_steal_pointer(&op->def), g_steal_pointer(&xml));
+		domain_save_end(op->dom, g_steal_pointer(&op->def));
 	return true;
 }
 

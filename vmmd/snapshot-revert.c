@@ -213,21 +213,20 @@ static bool revert_commit(struct snapshot_op *op, GError **error)
 {
 	struct store *store = op->daemon->store;
 	struct domain *dom = op->dom;
-	g_autofree char *xml = NULL;
 
 	if (!op_reload(op, error) || !store_begin(store, error))
 		return false;
 	op->node = tree_find(op->tree, op->name);
 	if (!snapshot_pending_accept(store, dom->uuid, error) || !heads_release(op, error) ||
 	    !snapshot_current_set(store, dom->uuid, op->node->id, error) ||
-	    !domain_save_begin(dom, op->def, &xml, error) || !intent_follow(op, error)) {
+	    !domain_save_begin(dom, op->def, error) || !intent_follow(op, error)) {
 		store_rollback(store);
 		return false;
 	}
 	if (!store_commit(store, error))
 		return false;
 	fault_point("snapshot-revert:committed");
-	domain_save_end(dom, g_steal_pointer(&op->def), g_steal_pointer(&xml));
+	domain_save_end(dom, g_steal_pointer(&op->def));
 	return true;
 }
 

@@ -178,3 +178,21 @@ unsigned snapshot_count(struct store *store, const uint8_t uuid[UUID_BYTES])
 	store_reset(st);
 	return n;
 }
+
+GPtrArray *snapshot_domains(struct store *store, GError **error)
+{
+	sqlite3_stmt *st = store_statement(
+		store, "SELECT domain FROM snapshots UNION SELECT domain FROM layers", error);
+	g_autoptr(GPtrArray) list =
+		g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	int rc;
+
+	if (!st)
+		return NULL;
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		g_ptr_array_add(list, g_bytes_new(sqlite3_column_blob(st, 0), UUID_BYTES));
+	if (rc != SQLITE_DONE)
+		store_error(store, "read the snapshots", error);
+	store_reset(st);
+	return rc == SQLITE_DONE ? g_steal_pointer(&list) : NULL;
+}

@@ -128,3 +128,5 @@ bool snapshot_pending_drop(struct store *store, const uint8_t uuid[UUID_BYTES], 
 bool snapshot_forget_all(struct store *store, const uint8_t uuid[UUID_BYTES], GError **error);
 /* Nodes that are ready; 0 on failure. */
 unsigned snapshot_count(struct store *store, const uint8_t uuid[UUID_BYTES]);
+/* The uuids, as GBytes, of domains with snapshots or layers; the array is the caller's. */
+GPtrArray *snapshot_domains(struct store *store, GError **error);

@@ -351,16 +351,27 @@ bool snapshot_redefine(struct domain *dom, const snapshot_def *def, bool current
 
 /* ---- after a restart ---- */
 
+static void sweep(struct daemon *daemon, struct domain *dom)
+{
+	g_autoptr(GError) error = NULL;
+
+	dom->snapshots = snapshot_count(daemon->store, dom->uuid);
+	if (!dom->busy && !dead_sweep(daemon, dom->uuid, &error))
+		g_warning("domain '%s': %s", dom->name, error->message);
+}
+
 void snapshot_sweep_all(struct daemon *daemon)
 {
-	g_autoptr(GPtrArray) all = domain_table_list(daemon->domains);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) all = snapshot_domains(daemon->store, &error);
 
-	for (unsigned i = 0; i < all->len; i++) {
-		struct domain *dom = g_ptr_array_index(all, i);
-		g_autoptr(GError) error = NULL;
+	if (!all)
+		g_warning("%s", error->message);
+	for (unsigned i = 0; all && i < all->len; i++) {
+		struct domain *dom = domain_find_uuid(daemon->domains,
+						      g_bytes_get_data(all->pdata[i], NULL));
 
-		dom->snapshots = snapshot_count(daemon->store, dom->uuid);
-		if (!dom->busy && !dead_sweep(daemon, dom->uuid, &error))
-			g_warning("domain '%s': %s", dom->name, error->message);
+		if (dom)
+			sweep(daemon, dom);
 	}
 }

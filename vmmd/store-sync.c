@@ -68,7 +68,6 @@ static void checkpoint(struct store_sync *s)
 
 static int wait_for_disk(struct store_sync *s)
 {
-	fault_point("store:sync");
 	return fdatasync(s->wal_fd) < 0 ? errno : 0;
 }
 
@@ -182,6 +181,7 @@ void store_sync_when(struct store_sync *s, store_synced_fn *fn, void *opaque)
 {
 	struct waiter *w = g_new(struct waiter, 1);
 
+	fault_point("store:awaited");
 	*w = (struct waiter){ s->committed, fn, opaque };
 	g_queue_push_tail(&s->waiting, w);
 	if (s->synced == s->committed)

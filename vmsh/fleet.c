@@ -33,17 +33,15 @@ static void target_free(void *p)
 	g_free(t);
 }
 
-static void add_target(GPtrArray *targets, const char *name, vmm_domain *dom, GError *error)
+/* seen: the uuids of those that are targets, which have them. */
+static void add_target(GPtrArray *targets, GHashTable *seen, const char *name, vmm_domain *dom,
+		       GError *error)
 {
 	struct target *t;
 
-	for (unsigned i = 0; dom && i < targets->len; i++) {
-		struct target *other = targets->pdata[i];
-
-		if (other->dom && g_str_equal(vmm_domain_uuid(other->dom), vmm_domain_uuid(dom))) {
-			vmm_domain_unref(dom);
-			return;
-		}
+	if (dom && !g_hash_table_add(seen, (char *)vmm_domain_uuid(dom))) {
+		vmm_domain_unref(dom);
+		return;
 	}
 	t = g_new0(struct target, 1);
 	t->name = g_strdup(name);
@@ -59,7 +57,8 @@ static int by_name(const void *a, const void *b)
 	return g_strcmp0(vmm_domain_name(*x), vmm_domain_name(*y));
 }
 
-static unsigned add_matches(GPtrArray *targets, GPtrArray *all, const char *pattern)
+static unsigned add_matches(GPtrArray *targets, GHashTable *seen, GPtrArray *all,
+			    const char *pattern)
 {
 	unsigned n = 0;
 
@@ -68,14 +67,14 @@ static unsigned add_matches(GPtrArray *targets, GPtrArray *all, const char *patt
 
 		if (fnmatch(pattern, name, 0) != 0)
 			continue;
-		add_target(targets, name, vmm_domain_ref(all->pdata[i]), NULL);
+		add_target(targets, seen, name, vmm_domain_ref(all->pdata[i]), NULL);
 		n++;
 	}
 	return n;
 }
 
-static bool select_glob(vmm_connect *conn, GPtrArray *targets, const struct word *w,
-			unsigned list_flags, GError **error)
+static bool select_glob(vmm_connect *conn, GPtrArray *targets, GHashTable *seen,
+			const struct word *w, unsigned list_flags, GError **error)
 {
 	g_autoptr(GPtrArray) all = vmm_domain_list(conn, list_flags, error);
 	const char *state = list_flags & VMM_LIST_ACTIVE ? "running " :
@@ -84,7 +83,7 @@ static bool select_glob(vmm_connect *conn, GPtrArray *targets, const struct word
 	if (!all)
 		return false;
 	g_ptr_array_sort(all, by_name);
-	if (add_matches(targets, all, w->pattern) > 0)
+	if (add_matches(targets, seen, all, w->pattern) > 0)
 		return true;
 	g_set_error(error, VMM_ERROR, VMM_ERR_NO_DOMAIN,
 		    "no %sdomain matches '%s': list --all shows them all", state, w->text);
@@ -132,6 +131,7 @@ GPtrArray *fleet_select(struct shell *sh, const GPtrArray *words, unsigned list_
 			GError **error)
 {
 	g_autoptr(GPtrArray) targets = g_ptr_array_new_with_free_func(target_free);
+	g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
 	vmm_connect *conn = shell_connect(sh, error);
 
 	if (!conn)
@@ -142,7 +142,7 @@ GPtrArray *fleet_select(struct shell *sh, const GPtrArray *words, unsigned list_
 		vmm_domain *dom;
 
 		if (pattern_is_glob(w->pattern)) {
-			if (!select_glob(conn, targets, w, list_flags, error))
+			if (!select_glob(conn, targets, seen, w, list_flags, error))
 				return NULL;
 			continue;
 		}
@@ -151,9 +151,31 @@ GPtrArray *fleet_select(struct shell *sh, const GPtrArray *words, unsigned list_
 			g_propagate_error(error, g_steal_pointer(&why));
 			return NULL;
 		}
-		add_target(targets, w->text, dom, g_steal_pointer(&why));
+		add_target(targets, seen, w->text, dom, g_steal_pointer(&why));
 	}
 	return g_steal_pointer(&targets);
+}
+
+void fleet_keep(GPtrArray *items, fleet_keep_fn *fn, void *opaque)
+{
+	g_autofree void **dropped = g_new(void *, items->len + 1);
+	unsigned n_kept = 0, n_dropped = 0;
+
+	for (unsigned i = 0; i < items->len; i++) {
+		if (fn(items->pdata[i], opaque))
+			items->pdata[n_kept++] = items->pdata[i];
+		else
+			dropped[n_dropped++] = items->pdata[i];
+	}
+	memcpy(items->pdata + n_kept, dropped, n_dropped * sizeof(*dropped));
+	g_ptr_array_set_size(items, (int)n_kept);	/* frees what is behind */
+}
+
+static bool target_is_chosen(const void *target, void *uuids)
+{
+	const struct target *t = target;
+
+	return !t->dom || g_hash_table_contains(uuids, vmm_domain_uuid(t->dom));
 }
 
 /* Those that are named, or all that list_flags select; of them those that --where chooses. */
@@ -163,6 +185,8 @@ static GPtrArray *fleet_choose(struct shell *sh, const struct command_args *args
 	const GPtrArray *words = args_words(args, "domain");
 	const char *where = args_text(args, "where");
 	g_autoptr(GPtrArray) chosen = where ? sql_choose(sh, where, NULL, error) : NULL;
+	g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+	g_autoptr(GHashTable) uuids = g_hash_table_new(g_str_hash, g_str_equal);
 	g_autoptr(GPtrArray) targets = NULL;
 
 	if (where && !chosen)
@@ -175,16 +199,14 @@ static GPtrArray *fleet_choose(struct shell *sh, const struct command_args *args
 		targets = all ? g_ptr_array_new_with_free_func(target_free) : NULL;
 		if (targets)
 			g_ptr_array_sort(all, by_name);
-		if (targets)
-			add_matches(targets, all, "*");
+		for (unsigned i = 0; targets && i < all->len; i++)
+			add_target(targets, seen, vmm_domain_name(all->pdata[i]),
+				   vmm_domain_ref(all->pdata[i]), NULL);
 	}
-	for (unsigned i = targets && where ? targets->len : 0; i-- > 0;) {
-		const struct target *t = targets->pdata[i];
-
-		if (t->dom && !g_ptr_array_find_with_equal_func(chosen, vmm_domain_uuid(t->dom),
-								g_str_equal, NULL))
-			g_ptr_array_remove_index(targets, i);
-	}
+	for (unsigned i = 0; chosen && i < chosen->len; i++)
+		g_hash_table_add(uuids, chosen->pdata[i]);
+	if (targets && where)
+		fleet_keep(targets, target_is_chosen, uuids);
 	if (targets && targets->len == 0) {
 		error_set(error, VMM_ERR_NO_DOMAIN,
 			  "no domain that this is for has %s: list --all --filter shows which do",
@@ -221,23 +243,33 @@ static void print_unnamed(struct shell *sh, const struct word *w)
 	shell_print_error(sh, error);
 }
 
+struct naming {
+	const GPtrArray *words;
+	bool *named;		/* of each word: somebody has it */
+};
+
+static bool stats_is_named(const void *stats, void *opaque)
+{
+	const struct naming *n = opaque;
+	bool wanted = false;
+
+	for (unsigned j = 0; j < n->words->len; j++) {
+		if (word_names(n->words->pdata[j],
+			       ((const struct vmm_domain_stats *)stats)->domain))
+			wanted = n->named[j] = true;
+	}
+	return wanted;
+}
+
 bool fleet_filter(struct shell *sh, const struct command_args *args, GPtrArray *stats)
 {
 	const GPtrArray *words = args_words(args, "domain");
 	g_autofree bool *named = g_new0(bool, words->len + 1);
+	struct naming naming = { words, named };
 	bool all = true;
 
-	for (unsigned i = stats->len; words->len && i-- > 0;) {
-		const struct vmm_domain_stats *s = stats->pdata[i];
-		bool wanted = false;
-
-		for (unsigned j = 0; j < words->len; j++) {
-			if (word_names(words->pdata[j], s->domain))
-				wanted = named[j] = true;
-		}
-		if (!wanted)
-			g_ptr_array_remove_index(stats, i);
-	}
+	if (words->len)
+		fleet_keep(stats, stats_is_named, &naming);
 	for (unsigned j = 0; j < words->len; j++) {
 		if (!named[j])
 			print_unnamed(sh, words->pdata[j]);

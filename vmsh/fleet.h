@@ -29,6 +29,10 @@ vmm_domain *fleet_domain(struct shell *sh, const struct command_args *args, GErr
  */
 bool fleet_filter(struct shell *sh, const struct command_args *args, GPtrArray *stats);
 
+/* Leaves those for which fn is true, in their order; in one pass, however many they are. */
+typedef bool fleet_keep_fn(const void *item, void *opaque);
+void fleet_keep(GPtrArray *items, fleet_keep_fn *fn, void *opaque);
+
 /* Runs on any thread. */
 typedef bool fleet_fn(struct shell *sh, vmm_domain *dom, void *opaque, GError **error);
 

@@ -64,6 +64,12 @@ static int by_id_and_name(const void *a, const void *b)
 	return strcmp(vmm_domain_name((*x)->domain), vmm_domain_name((*y)->domain));
 }
 
+static bool stats_is_among(const void *stats, void *uuids)
+{
+	return g_hash_table_contains(
+		uuids, vmm_domain_uuid(((const struct vmm_domain_stats *)stats)->domain));
+}
+
 /* What the statistics call cannot be asked for. */
 #define LIST_ONLY (~(unsigned)(VMM_LIST_OTHER * 2 - 1))
 
@@ -78,12 +84,8 @@ static bool keep_listed(vmm_connect *conn, GPtrArray *all, unsigned flags, GErro
 	listed = vmm_domain_list(conn, flags, error);
 	for (unsigned i = 0; listed && i < listed->len; i++)
 		g_hash_table_add(uuids, (char *)vmm_domain_uuid(listed->pdata[i]));
-	for (unsigned i = all->len; listed && i-- > 0;) {
-		struct vmm_domain_stats *s = all->pdata[i];
-
-		if (!g_hash_table_contains(uuids, vmm_domain_uuid(s->domain)))
-			g_ptr_array_remove_index(all, i);
-	}
+	if (listed)
+		fleet_keep(all, stats_is_among, uuids);
 	return listed != NULL;
 }
 
@@ -164,26 +166,26 @@ static void print_list_words(const GPtrArray *all, const struct command_args *ar
 	}
 }
 
+static int by_place(const void *a, const void *b, void *places)
+{
+	const struct vmm_domain_stats *const *x = a, *const *y = b;
+	unsigned at_x = GPOINTER_TO_UINT(
+		g_hash_table_lookup(places, vmm_domain_uuid((*x)->domain)));
+	unsigned at_y = GPOINTER_TO_UINT(
+		g_hash_table_lookup(places, vmm_domain_uuid((*y)->domain)));
+
+	return at_x < at_y ? -1 : at_x > at_y;
+}
+
 /* all, as the chosen uuids have them: only those, in their order. */
 static void choose_stats(GPtrArray *all, const GPtrArray *uuids)
 {
 	g_autoptr(GHashTable) places = g_hash_table_new(g_str_hash, g_str_equal);
-	g_autoptr(GPtrArray) kept = g_ptr_array_new();
 
-	for (unsigned i = 0; i < all->len; i++) {
-		struct vmm_domain_stats *s = all->pdata[i];
-
-		g_hash_table_insert(places, (char *)vmm_domain_uuid(s->domain), s);
-	}
-	for (unsigned i = 0; i < uuids->len; i++) {
-		void *s = g_hash_table_lookup(places, uuids->pdata[i]);
-		unsigned at;
-
-		if (s && g_ptr_array_find(all, s, &at))
-			g_ptr_array_add(kept, g_ptr_array_steal_index_fast(all, at));
-	}
-	g_ptr_array_set_size(all, 0);
-	g_ptr_array_extend_and_steal(all, g_steal_pointer(&kept));
+	for (unsigned i = 0; i < uuids->len; i++)
+		g_hash_table_insert(places, uuids->pdata[i], GUINT_TO_POINTER(i));
+	fleet_keep(all, stats_is_among, places);
+	g_ptr_array_sort_with_data(all, by_place, places);
 }
 
 static bool sort_stats(struct shell *sh, const struct command_args *args, GPtrArray *all,

@@ -113,10 +113,20 @@ static unsigned char_width(gunichar c)
 	return g_unichar_iswide(c) ? 2 : 1;
 }
 
+/* Most of what is shown, and a long list is shown soon. */
+static bool is_plain(const char *text)
+{
+	while (*text >= ' ' && *text <= '~')
+		text++;
+	return *text == '\0';
+}
+
 unsigned text_width(const char *text)
 {
 	unsigned n = 0;
 
+	if (is_plain(text))
+		return (unsigned)strlen(text);
 	for (const char *p = text; *p; p = g_utf8_next_char(p))
 		n += char_width(g_utf8_get_char(p));
 	return n;
@@ -124,9 +134,13 @@ unsigned text_width(const char *text)
 
 char *text_harmless(const char *text)
 {
-	g_autofree char *valid = g_utf8_make_valid(text, -1);
-	GString *s = g_string_new(NULL);
+	g_autofree char *valid = NULL;
+	GString *s;
 
+	if (is_plain(text))
+		return g_strdup(text);
+	valid = g_utf8_make_valid(text, -1);
+	s = g_string_new(NULL);
 	for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
 		gunichar c = g_utf8_get_char(p);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a server's connections may hold in memory together, and who goes when it is too much. */
+/* What a server's connections share: memory, and who goes when it is too much; and its time. */
 #include "config.h"
 #include "libvmm/rpc/conn-priv.h"
 
 struct rpc_budget {
 	size_t max, bytes;
 	GPtrArray *conns;
+	struct rpc_turns *turns;
 };
 
 struct rpc_budget *rpc_budget_new(size_t max_bytes)
@@ -14,6 +15,7 @@ struct rpc_budget *rpc_budget_new(size_t max_bytes)
 
 	b->max = max_bytes;
 	b->conns = g_ptr_array_new();
+	b->turns = turns_new();
 	return b;
 }
 
@@ -21,8 +23,14 @@ void rpc_budget_free(struct rpc_budget *b)
 {
 	if (!b)
 		return;
+	turns_free(b->turns);
 	g_ptr_array_unref(b->conns);
 	g_free(b);
+}
+
+struct rpc_turns *budget_turns(struct rpc_budget *b)
+{
+	return b->turns;
 }
 
 void rpc_conn_set_budget(struct rpc_conn *conn, struct rpc_budget *b, uid_t owner)
@@ -38,6 +46,7 @@ void budget_leave(struct rpc_conn *conn)
 	if (!conn->budget)
 		return;
 	conn->budget->bytes -= conn->held;
+	turns_leave(conn->budget->turns, conn);
 	g_ptr_array_remove_fast(conn->budget->conns, conn);
 	conn->budget = NULL;
 }

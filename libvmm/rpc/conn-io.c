@@ -15,7 +15,6 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 
-#define READ_BUDGET 16			/* messages in one turn of the loop */
 #define BODY_STEP_BYTES 65536		/* a body's first allocation; then it doubles */
 #define BODY_KEEP_BYTES 65536		/* larger buffers are not kept for the next message */
 #define CHUNK_BYTES 65536		/* messages are queued together up to this */
@@ -194,9 +193,9 @@ static bool eof_seen(struct rpc_conn *conn, GError **error)
 	return true;
 }
 
-bool conn_read(struct rpc_conn *conn, GError **error)
+bool conn_read(struct rpc_conn *conn, unsigned messages, GError **error)
 {
-	for (unsigned messages = 0; messages < READ_BUDGET;) {
+	for (unsigned done = 0; done < messages;) {
 		bool in_head = conn->in == CONN_IN_HEAD;
 		uint8_t *at;
 		size_t room = part_room(conn, &at);
@@ -213,7 +212,7 @@ bool conn_read(struct rpc_conn *conn, GError **error)
 			return false;
 		if (!conn_is_reading(conn))
 			return true;
-		messages += conn->in == CONN_IN_HEAD && (!in_head || !conn->have);
+		done += conn->in == CONN_IN_HEAD && (!in_head || !conn->have);
 	}
 	return true;
 }

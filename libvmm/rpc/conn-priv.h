@@ -48,6 +48,8 @@ struct rpc_conn {
 	struct rpc_budget *budget;	/* NULL: none, or it has left */
 	size_t held;
 	uid_t owner;
+	bool deferred;			/* it has said something, and waits for its turn */
+	gint64 cost_us, cost_at_us;	/* of its messages of late */
 
 	/* Signs of life; monotonic us. */
 	gint64 keepalive_us;		/* interval; 0: none are asked for */
@@ -68,8 +70,8 @@ struct rpc_conn {
 };
 
 /* conn-io.c */
-/* Until EAGAIN or budget; sets closing at EOF. */
-bool conn_read(struct rpc_conn *conn, GError **error);
+/* Until EAGAIN or so many messages; sets closing at EOF. */
+bool conn_read(struct rpc_conn *conn, unsigned messages, GError **error);
 bool conn_write(struct rpc_conn *conn, GError **error);	/* until empty or EAGAIN */
 void conn_send(struct rpc_conn *conn, GBytes *bytes);	/* takes bytes; queues, tries once */
 void conn_send_fd(struct rpc_conn *conn, int fd);	/* takes fd */
@@ -85,10 +87,21 @@ bool conn_is_reading(const struct rpc_conn *conn);
 void conn_deliver(struct rpc_conn *conn, struct rpc_message *msg);
 void conn_busy_enter(struct rpc_conn *conn);
 void conn_busy_leave(struct rpc_conn *conn);		/* may free conn */
+void conn_read_turn(struct rpc_conn *conn);		/* may free conn, too */
 
 /* budget.c */
 void budget_update(struct rpc_conn *conn);	/* after any change; may set some conn's reason */
 void budget_leave(struct rpc_conn *conn);
+
+/* turns.c */
+struct rpc_turns *turns_new(void);
+void turns_free(struct rpc_turns *t);
+/* conn can be read: true: now; else turns_read() will when its turn comes. */
+bool turns_take(struct rpc_turns *t, struct rpc_conn *conn);
+/* One message, and what it costs. */
+bool turns_read(struct rpc_turns *t, struct rpc_conn *conn, GError **error);
+void turns_leave(struct rpc_turns *t, struct rpc_conn *conn);
+struct rpc_turns *budget_turns(struct rpc_budget *b);
 
 /* pending.c */
 GHashTable *pending_table_new(void);

@@ -22,6 +22,7 @@
 #define PAUSE_BYTES (4 << 20)
 #define CLOSE_BYTES (128 << 20)
 #define LINGER_US (5 * G_USEC_PER_SEC)
+#define READ_MESSAGES 16		/* in one turn of the loop */
 
 enum keepalive_procedure {
 	KEEPALIVE_PING = 1,
@@ -89,7 +90,7 @@ static unsigned conn_events(const struct rpc_conn *conn)
 
 	if (conn->ended)
 		return 0;
-	if (conn_is_reading(conn))
+	if (conn_is_reading(conn) && !conn->deferred)
 		events |= G_IO_IN;
 	if (conn->out.length > 0)
 		events |= G_IO_OUT;
@@ -187,6 +188,16 @@ void conn_deliver(struct rpc_conn *conn, struct rpc_message *msg)
 		conn->ops->message(conn, msg, conn->opaque);
 }
 
+/* Of many connections each has its turn. */
+static bool conn_read_now(struct rpc_conn *conn, GError **error)
+{
+	struct rpc_turns *turns = conn->budget ? budget_turns(conn->budget) : NULL;
+
+	if (!turns)
+		return conn_read(conn, READ_MESSAGES, error);
+	return !turns_take(turns, conn) || turns_read(turns, conn, error);
+}
+
 /* What the loop has found; false with an error ends the connection. */
 static bool conn_work(struct rpc_conn *conn, unsigned revents, GError **error)
 {
@@ -199,15 +210,28 @@ static bool conn_work(struct rpc_conn *conn, unsigned revents, GError **error)
 	if (had_output && !conn_write(conn, error)) {
 		/* A peer that has hung up may have said why. */
 		if (conn_is_reading(conn))
-			conn_read(conn, NULL);
+			conn_read(conn, READ_MESSAGES, NULL);
 		return false;
 	}
 	if (had_output && conn->out.length == 0 && conn->ops->drained)
 		conn->ops->drained(conn, conn->opaque);
 	if ((revents & (G_IO_IN | G_IO_HUP | G_IO_ERR)) && conn_is_reading(conn) &&
-	    !conn_read(conn, error))
+	    !conn_read_now(conn, error))
 		return false;
 	return conn->ended || keepalive_check(conn, error);
+}
+
+void conn_read_turn(struct rpc_conn *conn)
+{
+	g_autoptr(GError) error = NULL;
+
+	conn_busy_enter(conn);
+	if (conn_is_reading(conn) && conn->budget &&
+	    !turns_read(budget_turns(conn->budget), conn, &error))
+		conn_end(conn, error);
+	if (!conn->freed)
+		conn_update(conn);
+	conn_busy_leave(conn);
 }
 
 static gboolean conn_dispatch(GSource *source, GSourceFunc callback, void *data)
