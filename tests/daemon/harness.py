@@ -32,12 +32,13 @@ class Daemon:
                         VMM_AGENT=BUILD + "/images/agent/vmm-agent")
         self.env.update(env)
         self.prefix = []                  # what makes it somebody else's
+        self.words = ["-v"]
         self.program = BUILD + "/vmmd/vmmd"
         self.env.pop("G_DEBUG", None)     # misbehaving clients and workers are worth a warning
         self.proc = None
 
     def start(self, *args, wait=PATIENCE):
-        self.proc = subprocess.Popen([*self.prefix, self.program, "-v", *args], env=self.env,
+        self.proc = subprocess.Popen([*self.prefix, self.program, *self.words, *args], env=self.env,
                                      stdout=self.log, stderr=self.log)
         until = time.monotonic() + wait
         while time.monotonic() < until:
