@@ -106,7 +106,7 @@ static void sweep(struct agent *a)
 	}
 }
 
-static void turn(struct agent *a)
+static void turn(struct agent *a, bool once)
 {
 	a->n_watches = 0;
 	a->timeout_ms = -1;
@@ -117,6 +117,8 @@ static void turn(struct agent *a)
 	for (struct link *l = a->links; l; l = l->next)
 		link_watch(l); /* last: channels have given it something to send */
 	sweep(a);	       /* who sees in watch that it has ended */
+	if (once && !a->links && !a->channels)
+		return;		/* nothing would ever wake us */
 	if (poll(a->polled, a->n_watches, a->timeout_ms) < 0)
 		return; /* EINTR; there is nothing else that can go away here */
 	for (unsigned i = 0; i < a->n_watches; i++) {
@@ -149,7 +151,7 @@ static void prepare(struct agent *a)
 static int serve(struct agent *a, bool once)
 {
 	while (!a->stop && !(once && !a->links && !a->channels))
-		turn(a);
+		turn(a, once);
 	for (struct channel *ch = a->channels; ch; ch = ch->next) {
 		channel_kill(ch, SIGKILL);
 		ch->done = true;
