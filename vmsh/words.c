@@ -228,7 +228,7 @@ char *word_quote(const char *text)
 {
 	GString *s;
 
-	if (*text && !strpbrk(text, " \t\n;#'\"\\*?[]|>!"))
+	if (*text && !strpbrk(text, " \t\n\v\f\r;#'\"\\*?[]|>!"))
 		return g_strdup(text);
 	s = g_string_new("\"");
 	for (; *text; text++) {

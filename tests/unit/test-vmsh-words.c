@@ -116,7 +116,7 @@ static void a_quoted_star_is_no_glob(void)
 static void what_is_quoted_reads_back_the_same(void)
 {
 	static const char *const texts[] = {
-		"", "web", "a b", "it's", "\"x\"", "a\\b", "w*", "#;"
+		"", "web", "a b", "it's", "a\rb", "\f", "v\vv", "\"x\"", "a\\b", "w*", "#;"
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++) {
