@@ -12,8 +12,6 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "images/agent/proto.h"
@@ -50,8 +48,7 @@ static void on_port(int fd, const void *place, const GError *error, void *opaque
 		relay(call, fd);
 		return;
 	}
-	if (strstr(why->message, "in use"))
-		g_prefix_error(&why, "the guest's agent has one line, and it is taken: ");
+	g_prefix_error(&why, "the guest's agent has one line, for one client at a time: ");
 	call_fail(call, why);
 }
 
@@ -131,18 +128,12 @@ static gboolean on_answer(int fd, GIOCondition condition, void *opaque)
 	return G_SOURCE_REMOVE;
 }
 
-static bool dial(struct dial *d, struct domain *dom)
+static bool dial(struct dial *d, const struct domain *dom)
 {
-	g_autofree char *folder = supervisor_folder(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text);
-	g_autofree char *path = g_build_filename(folder, "vsock.sock", NULL);
 	g_autofree char *ask = g_strdup_printf("CONNECT %u\n", AGENT_VSOCK_PORT);
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
-	if (g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path))
-		return false;
-	d->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	return d->fd >= 0 && connect(d->fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 &&
-	       write(d->fd, ask, strlen(ask)) == (ssize_t)strlen(ask);
+	d->fd = supervisor_dial(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text, "vsock.sock", NULL);
+	return d->fd >= 0 && write(d->fd, ask, strlen(ask)) == (ssize_t)strlen(ask);
 }
 
 static void open_vsock(struct call *call, struct domain *dom)
@@ -150,6 +141,7 @@ static void open_vsock(struct call *call, struct domain *dom)
 	struct dial *d = g_new0(struct dial, 1);
 
 	d->call = call;
+	d->fd = -1;
 	memcpy(d->uuid, dom->uuid, sizeof(d->uuid));
 	if (!dial(d, dom)) {
 		dial_failed(d, "its vsock can't be reached");

@@ -24,6 +24,7 @@
 #include "vmmd/cgroup.h"
 
 #define STATUS_MAX_BYTES 8192
+#define CONTROL_SOCKET "control.sock"
 
 static const char *const folder_names[] = {
 	[SUPERVISED_DOMAIN] = "domains", [SUPERVISED_NETWORK] = "networks",
@@ -35,11 +36,11 @@ char *supervisor_folder(const struct daemon *daemon, enum supervised what, const
 }
 
 /* By way of the folder's descriptor: a run folder may be deeper than sun_path is long. */
-static bool socket_address(int folder, struct sockaddr_un *ret)
+static bool socket_address(int folder, const char *name, struct sockaddr_un *ret)
 {
 	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	return g_snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/control.sock",
-			  folder) < (int)sizeof(ret->sun_path);
+	return g_snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/%s", folder,
+			  name) < (int)sizeof(ret->sun_path);
 }
 
 static int folder_open(const struct daemon *daemon, enum supervised what, const char *uuid_text,
@@ -63,8 +64,8 @@ static int control_listen(int folder, GError **error)
 	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un addr;
 
-	unlinkat(folder, "control.sock", 0);
-	if (fd < 0 || !socket_address(folder, &addr) ||
+	unlinkat(folder, CONTROL_SOCKET, 0);
+	if (fd < 0 || !socket_address(folder, CONTROL_SOCKET, &addr) ||
 	    bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 4) < 0) {
 		error_errno(error, errno, "make the worker's control socket");
 		return -1;
@@ -72,17 +73,25 @@ static int control_listen(int folder, GError **error)
 	return TAKE_FD(fd);
 }
 
-static int control_connect(int folder, GError **error)
+static int socket_connect(int folder, const char *name, GError **error)
 {
 	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un addr;
 
-	if (fd < 0 || !socket_address(folder, &addr) ||
+	if (fd < 0 || !socket_address(folder, name, &addr) ||
 	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		error_errno(error, errno, "connect to the worker");
+		error_errno(error, errno, "connect to the worker's '%s'", name);
 		return -1;
 	}
 	return TAKE_FD(fd);
+}
+
+int supervisor_dial(const struct daemon *daemon, enum supervised what, const char *uuid_text,
+		    const char *name, GError **error)
+{
+	auto_close int folder = folder_open(daemon, what, uuid_text, false, error);
+
+	return folder < 0 ? -1 : socket_connect(folder, name, error);
 }
 
 /* Open for reading as well: it stays open, whoever listens or does not. */
@@ -175,7 +184,7 @@ bool supervisor_spawn(const struct daemon *daemon, enum supervised what, const c
 	if (pidfd < 0)
 		error_errno(error, errno, "watch the worker");
 	else if (pid_write(folder, pid, error))
-		fd = control_connect(folder, error);
+		fd = socket_connect(folder, CONTROL_SOCKET, error);
 	if (fd < 0) {
 		kill(pid, SIGKILL);
 		return false;
@@ -265,7 +274,7 @@ bool supervisor_find(const struct daemon *daemon, enum supervised what, const ch
 		pid = pid_search(uuid_text);
 	if (pid <= 0 || (pidfd = pidfd_of(pid)) < 0 || !pid_is_worker(pid, uuid_text))
 		return false;
-	*ret_fd = control_connect(folder, NULL);
+	*ret_fd = socket_connect(folder, CONTROL_SOCKET, NULL);
 	*ret_pidfd = TAKE_FD(pidfd);
 	return true;
 }

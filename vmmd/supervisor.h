@@ -37,6 +37,9 @@ bool supervisor_spawn(const struct daemon *daemon, enum supervised what, const c
 /* To a worker that another vmmd has started; *ret_fd is -1 when it does not take connections. */
 bool supervisor_find(const struct daemon *daemon, enum supervised what, const char *uuid_text,
 		     int *ret_fd, int *ret_pidfd);
+/* To the socket of that name in a worker's folder; never waits.  -1 and *error: nobody listens. */
+int supervisor_dial(const struct daemon *daemon, enum supervised what, const char *uuid_text,
+		    const char *name, GError **error);
 /* What a worker says on its stderr, for said_new(); -1: it can't be heard. */
 int supervisor_hear(const struct daemon *daemon, enum supervised what, const char *uuid_text);
 /* Of its worker; 0: there is none. */
