@@ -115,6 +115,15 @@ static void tell(struct store_sync *s, uint64_t upto, const GError *error)
 	}
 }
 
+static void sync_failed(const struct store_sync *s, int failed, GError **error)
+{
+	if (!failed)
+		return;
+	error_errno(error, failed, "it is stored, but may be lost if the power fails: write '%s' to "
+		    "the disk", s->database);
+	g_warning("%s", (*error)->message);
+}
+
 static void take_results(struct store_sync *s)
 {
 	g_autoptr(GError) error = NULL;
@@ -133,11 +142,7 @@ static void take_results(struct store_sync *s)
 		return;
 	s->syncing = false;
 	s->synced = MAX(s->synced, s->asked);
-	if (failed) {
-		error_errno(&error, failed, "it is stored, but may be lost if the power fails: "
-			    "write '%s' to the disk", s->database);
-		g_warning("%s", error->message);
-	}
+	sync_failed(s, failed, &error);
 	tell(s, s->asked, error);
 }
 
@@ -226,14 +231,16 @@ struct store_sync *store_sync_new(const char *database, GError **error)
 
 void store_sync_free(struct store_sync *s)
 {
+	g_autoptr(GError) error = NULL;
+
 	if (!s)
 		return;
 	begin(s);
 	g_thread_pool_free(s->pool, FALSE, TRUE);
 	take_results(s);
 	if (s->synced != s->committed)
-		fdatasync(s->wal_fd);
-	tell(s, s->committed, NULL);
+		sync_failed(s, wait_for_disk(s), &error);
+	tell(s, s->committed, error);
 	g_source_destroy(s->done);
 	g_source_unref(s->done);
 	sqlite3_close(s->db);
