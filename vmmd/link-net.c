@@ -3,9 +3,6 @@
 #include "config.h"
 #include "vmmd/link-priv.h"
 
-/* Neither works longer than a moment on any of these: it answers, or it is stuck. */
-#define CALL_TIMEOUT_MS 10000
-
 void link_plug(struct link *l, unsigned index, int fd, link_done *done, void *opaque)
 {
 	worker_plug_args args = { .index = index, .xml = (char *)"" };

@@ -4,6 +4,9 @@
 
 #include "vmmd/link.h"
 
+/* A worker answers what is not START from its main loop, a switch all: else it is stuck. */
+#define CALL_TIMEOUT_MS 10000
+
 struct link_pending {
 	xdrproc_t proc;			/* of the result */
 	link_done *done;
