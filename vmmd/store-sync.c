@@ -119,8 +119,8 @@ static void sync_failed(const struct store_sync *s, int failed, GError **error)
 {
 	if (!failed)
 		return;
-	error_errno(error, failed, "it is stored, but may be lost if the power fails: write '%s' to "
-		    "the disk", s->database);
+	error_errno(error, failed, "it is stored, but may be lost if the power fails: write '%s' "
+		    "to the disk", s->database);
 	g_warning("%s", (*error)->message);
 }
 
