@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Block jobs of running domains. */
+/* Block jobs of running domains: what begins one. */
 #include "config.h"
-#include "vmmd/disk-job.h"
+#include "vmmd/disk-job-priv.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,18 +10,11 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/fault.h"
-#include "vmmd/event.h"
 #include "vmmd/graph.h"
 #include "vmmd/handed.h"
 #include "vmmd/imagehead.h"
-#include "vmmd/link.h"
 #include "vmmd/permit.h"
 #include "vmmd/snapshot-tree.h"
-
-/* Those of block/job.h and machine.h; worker.x says so. */
-enum { KIND_PULL, KIND_COMMIT, KIND_COMMIT_HEAD };
-enum { EVENT_READY, EVENT_DONE, EVENT_FAILED };
-enum { CONTROL_ABORT, CONTROL_SPEED, CONTROL_HOLD, CONTROL_PIVOT, CONTROL_UNHOLD };
 
 int disk_job_type(int kind)
 {
@@ -32,20 +25,7 @@ int disk_job_type(int kind)
 
 /* ---- one request ---- */
 
-struct job {
-	struct domain *dom;
-	char *target, *head;
-	GPtrArray *chain;	/* of the head, which is the first */
-	disk_live_done *done;
-	void *opaque;
-	int kind;
-	unsigned top, bottom;	/* of a commit: indices into the chain */
-	/* of a pivot */
-	char *base;
-	enum disk_format base_format;
-};
-
-static void job_end(struct job *j, const GError *error)
+void job_end(struct job *j, const GError *error)
 {
 	j->done(j->dom, error, j->opaque);
 	if (j->chain)
@@ -56,12 +36,12 @@ static void job_end(struct job *j, const GError *error)
 	g_free(j);
 }
 
-static void on_answer(const void *ret, const GError *error, void *opaque)
+void job_on_answer(const void *ret, const GError *error, void *opaque)
 {
 	job_end(opaque, error);
 }
 
-static const char *image_at(const struct job *j, unsigned i)
+const char *job_image_at(const struct job *j, unsigned i)
 {
 	return g_ptr_array_index(j->chain, i);
 }
@@ -87,8 +67,7 @@ static bool disk_is_free(const struct job *j, GError **error)
 			 j->target, j->dom->name);
 }
 
-/* A job is over: what it wrote is right, and the chain is what the headers say now. */
-static void graph_follow(struct domain *dom, const char *target)
+void job_graph_follow(struct domain *dom, const char *target)
 {
 	const struct disk_def *d = dom->live ? disk_live_find(dom->live, target) : NULL;
 	g_autoptr(GPtrArray) chain = NULL;
@@ -107,8 +86,7 @@ static void graph_follow(struct domain *dom, const char *target)
 		    d->format == DISK_FORMAT_RAW ? GRAPH_RAW : GRAPH_QCOW2);
 }
 
-/* NULL: done() has been called. */
-static struct job *job_begin(struct domain *dom, const char *disk, disk_live_done *done,
+struct job *job_begin(struct domain *dom, const char *disk, disk_live_done *done,
 			     void *opaque)
 {
 	struct job *j = g_new0(struct job, 1);
@@ -134,8 +112,7 @@ static struct job *job_begin(struct domain *dom, const char *disk, disk_live_don
 	return NULL;
 }
 
-/* "vda[1]", or a path; -1 and *error when it is not in the chain. */
-static int image_find(const struct job *j, const char *name, GError **error)
+int job_image_find(const struct job *j, const char *name, GError **error)
 {
 	size_t n = strlen(j->target);
 	g_autofree char *path = g_canonicalize_filename(name, "/");
@@ -149,7 +126,7 @@ static int image_find(const struct job *j, const char *name, GError **error)
 	if (g_str_equal(name, j->target))
 		return 0;
 	for (unsigned i = 0; i < j->chain->len; i++)
-		if (g_str_equal(image_at(j, i), path))
+		if (g_str_equal(job_image_at(j, i), path))
 			return (int)i;
 	error_set(error, VMM_ERR_INVALID_ARG,
 		  "invalid argument: image '%s' is not in the chain of disk '%s', which begins "
@@ -157,8 +134,7 @@ static int image_find(const struct job *j, const char *name, GError **error)
 	return -1;
 }
 
-/* The header of an image that the worker writes names a file that it never had. */
-static bool stranger(const struct job *j, const char *path, GError **error)
+bool job_stranger(const struct job *j, const char *path, GError **error)
 {
 	return error_set(error, VMM_ERR_OPERATION_FAILED,
 			 "operation failed: '%s' is not an image that the machine of domain '%s' "
@@ -177,7 +153,7 @@ void disk_job_pull(struct domain *dom, const char *disk, const char *base, uint6
 
 	if (!j)
 		return;
-	if (base && (at = image_find(j, base, &error)) == 0)
+	if (base && (at = job_image_find(j, base, &error)) == 0)
 		error_set(&error, VMM_ERR_INVALID_ARG,
 			  "invalid argument: '%s' is the disk's own image", base);
 	if (error || !disk_is_free(j, &error)) {
@@ -186,10 +162,10 @@ void disk_job_pull(struct domain *dom, const char *disk, const char *base, uint6
 	}
 	link_job_start(dom->link,
 		       &(worker_job_args){ .target = j->target, .kind = KIND_PULL,
-					   .base = base ? (char *)image_at(j, (unsigned)at) :
+					   .base = base ? (char *)job_image_at(j, (unsigned)at) :
 							  (char *)"",
 					   .top = (char *)"", .bytes_per_s = bytes_per_s },
-		       NULL, 0, on_answer, j);
+		       NULL, 0, job_on_answer, j);
 }
 
 /* ---- commit ---- */
@@ -228,10 +204,9 @@ static bool base_is_ours(const struct job *j, const char *base, GError **error)
 	return true;
 }
 
-/* Of the image at `at`, by the word of the one above it. */
-static enum disk_format format_at(const struct job *j, unsigned at)
+enum disk_format job_format_at(const struct job *j, unsigned at)
 {
-	auto_close int fd = open(image_at(j, at - 1), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	auto_close int fd = open(job_image_at(j, at - 1), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct imagehead head = { 0 };
 	bool raw = false;
 
@@ -244,17 +219,17 @@ static enum disk_format format_at(const struct job *j, unsigned at)
 static bool commit_range(const struct job *j, const struct disk_commit *c, int *top, int *base,
 			 GError **error)
 {
-	*top = c->top ? image_find(j, c->top, error) : 0;
+	*top = c->top ? job_image_find(j, c->top, error) : 0;
 	if (*top < 0)
 		return false;
-	*base = c->base ? image_find(j, c->base, error) :
+	*base = c->base ? job_image_find(j, c->base, error) :
 		c->shallow ? *top + 1 : (int)j->chain->len - 1;
 	if (*base < 0)
 		return false;
 	if (*base <= *top || *base >= (int)j->chain->len)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "invalid argument: nothing is behind image '%s' in the chain of "
-				 "disk '%s'", image_at(j, (unsigned)*top), j->target);
+				 "disk '%s'", job_image_at(j, (unsigned)*top), j->target);
 	if (*top == 0 && !c->active)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "invalid argument: commit of '%s' active layer requires active "
@@ -262,15 +237,10 @@ static bool commit_range(const struct job *j, const struct disk_commit *c, int *
 	return true;
 }
 
-/*
- * Images that are about to be superfluous do not stand in the way of what they
- * stood on.  Before the worker is told: a vmmd that is killed in between leaves
- * none of them in the graph.
- */
-static void images_forget(const struct job *j, unsigned first, unsigned end)
+void job_images_forget(const struct job *j, unsigned first, unsigned end)
 {
 	for (unsigned i = first; i < end; i++)
-		graph_forget(j->dom->daemon, image_at(j, i));
+		graph_forget(j->dom->daemon, job_image_at(j, i));
 }
 
 static void on_commit_started(const void *ret, const GError *error, void *opaque)
@@ -278,7 +248,7 @@ static void on_commit_started(const void *ret, const GError *error, void *opaque
 	struct job *j = opaque;
 
 	if (error)
-		graph_follow(j->dom, j->target);
+		job_graph_follow(j->dom, j->target);
 	job_end(j, error);
 }
 
@@ -290,7 +260,7 @@ static int give_for_writing(const struct job *j, const char *path, GError **erro
 	if (fd < 0)
 		return -1;
 	if (!handed_has(j->dom, fd, false)) {
-		stranger(j, path, error);
+		job_stranger(j, path, error);
 		return -1;
 	}
 	return handed_note(j->dom, fd, error) ? TAKE_FD(fd) : -1;
@@ -301,8 +271,8 @@ static void commit_start(struct job *j, const struct disk_commit *c, int top, in
 {
 	worker_job_args args = {
 		.target = j->target, .kind = top ? KIND_COMMIT : KIND_COMMIT_HEAD,
-		.base = (char *)image_at(j, (unsigned)base),
-		.top = (char *)(top ? image_at(j, (unsigned)top) : ""),
+		.base = (char *)job_image_at(j, (unsigned)base),
+		.top = (char *)(top ? job_image_at(j, (unsigned)top) : ""),
 		.bytes_per_s = c->bytes_per_s,
 	};
 	int fds[2] = { -1, -1 };
@@ -312,12 +282,12 @@ static void commit_start(struct job *j, const struct disk_commit *c, int top, in
 	j->bottom = (unsigned)base;
 	fds[0] = give_for_writing(j, args.base, error);
 	if (fds[0] >= 0 && top > 1)
-		fds[n++] = give_for_writing(j, image_at(j, (unsigned)top - 1), error);
+		fds[n++] = give_for_writing(j, job_image_at(j, (unsigned)top - 1), error);
 	if (fds[n - 1] >= 0) {
 		graph_unsettle(j->dom->daemon, args.base);
 		if (top > 1)
-			graph_unsettle(j->dom->daemon, image_at(j, (unsigned)top - 1));
-		images_forget(j, MAX(j->top, 1), j->bottom);
+			graph_unsettle(j->dom->daemon, job_image_at(j, (unsigned)top - 1));
+		job_images_forget(j, MAX(j->top, 1), j->bottom);
 		fault_point("block-commit:forgotten");
 		link_job_start(j->dom->link, &args, fds, n, on_commit_started, j);
 	}
@@ -335,232 +305,8 @@ void disk_job_commit(struct domain *dom, const char *disk, const struct disk_com
 	if (!j)
 		return;
 	if (commit_range(j, c, &top, &base, &error) && disk_is_free(j, &error) &&
-	    base_is_ours(j, image_at(j, (unsigned)base), &error))
+	    base_is_ours(j, job_image_at(j, (unsigned)base), &error))
 		commit_start(j, c, top, base, &error);
 	if (error)
 		job_end(j, error);
-}
-
-/* ---- the end ---- */
-
-static void told(struct domain *dom, const char *target, int kind, enum disk_job_status status)
-{
-	const struct disk_def *d = dom->live ? disk_live_find(dom->live, target) : NULL;
-
-	if (d)
-		event_block_job(dom, d->path, d->target, disk_job_type(kind), (int)status);
-}
-
-void disk_job_event(struct domain *dom, const worker_event_job *ev)
-{
-	if (ev->event == EVENT_FAILED)
-		g_warning("domain '%s': disk '%s': %s", dom->name, ev->target, ev->text);
-	if (ev->event != EVENT_READY)
-		graph_follow(dom, ev->target);
-	told(dom, ev->target, ev->kind, ev->event == EVENT_READY ? DISK_JOB_IS_READY :
-	     ev->event == EVENT_DONE ? DISK_JOB_COMPLETED : DISK_JOB_FAILED);
-}
-
-static void control(struct job *j, int what, const char *xml, link_done *done)
-{
-	link_job_control(j->dom->link,
-			 &(worker_job_control_args){ .target = j->target, .what = what,
-						     .xml = (char *)(xml ?: "") }, done, j);
-}
-
-static void on_pivoted(const void *ret, const GError *error, void *opaque)
-{
-	struct job *j = opaque;
-
-	fault_point("block-pivot:pivoted");
-	if (!error && j->dom->live) {
-		disk_live_set_source(disk_live_find(j->dom->live, j->target), j->base,
-				     j->base_format);
-		domain_refresh_live(j->dom);
-		told(j->dom, j->target, KIND_COMMIT_HEAD, DISK_JOB_COMPLETED);
-	}
-	graph_follow(j->dom, j->target);
-	job_end(j, error);
-}
-
-static void pivot(struct job *j)
-{
-	g_autoptr(domain_def) def = domain_def_copy(j->dom->live);
-	g_autofree char *xml = NULL;
-
-	disk_live_set_source(disk_live_find(def, j->target), j->base, j->base_format);
-	images_forget(j, 0, (unsigned)image_find(j, j->base, NULL));
-	def->id = j->dom->id;
-	xml = domain_def_format(def, DOMAIN_FORMAT_LIVE);
-	control(j, CONTROL_PIVOT, xml, on_pivoted);
-}
-
-/* The definition that the next start uses, if it has this disk still. */
-static bool pivot_save(struct job *j, GError **error)
-{
-	g_autoptr(domain_def) def = NULL;
-	struct disk_def *d;
-
-	if (!j->dom->saved)
-		return true;
-	def = domain_def_copy(j->dom->saved);
-	d = disk_live_find(def, j->target);
-	if (!d || !g_str_equal(d->path, j->head))
-		return true;
-	disk_live_set_source(d, j->base, j->base_format);
-	return domain_save_now(j->dom, g_steal_pointer(&def), error);
-}
-
-struct unhold {
-	struct job *j;
-	GError *error;
-};
-
-static void on_unheld(const void *ret, const GError *error, void *opaque)
-{
-	struct unhold *u = opaque;
-
-	job_end(u->j, u->error);
-	g_clear_error(&u->error);
-	g_free(u);
-}
-
-static void on_held(const void *ret, const GError *error, void *opaque)
-{
-	struct job *j = opaque;
-	g_autoptr(GError) own = NULL;
-	struct unhold *u;
-
-	if (error) {
-		job_end(j, error);
-		return;
-	}
-	fault_point("block-pivot:held");
-	if (pivot_save(j, &own)) {
-		fault_point("block-pivot:saved");
-		pivot(j);
-	} else {
-		u = g_new(struct unhold, 1);
-		*u = (struct unhold){ j, g_steal_pointer(&own) };
-		link_job_control(j->dom->link,
-				 &(worker_job_control_args){ .target = j->target,
-							     .what = CONTROL_UNHOLD,
-							     .xml = (char *)"" },
-				 on_unheld, u);
-	}
-}
-
-/* It becomes what the domain writes to, also at its next start. */
-static bool base_was_given(const struct job *j, const char *base, GError **error)
-{
-	auto_close int fd = permit_open_image(base, O_RDONLY, error);
-
-	return fd >= 0 && (handed_has(j->dom, fd, true) || stranger(j, base, error));
-}
-
-/* What the worker's job has as its base is the worker's word: it must be in the chain. */
-static void on_info_for_pivot(const void *ret, const GError *error, void *opaque)
-{
-	struct job *j = opaque;
-	const worker_job_info_ret *info = ret;
-	g_autoptr(GError) own = NULL;
-	int base;
-
-	if (error) {
-		job_end(j, error);
-		return;
-	}
-	if (info->kind != KIND_COMMIT_HEAD || !info->ready)
-		error_set(&own, VMM_ERR_OPERATION_INVALID,
-			  "Requested operation is not valid: the block job on disk '%s' is not "
-			  "ready to pivot", j->target);
-	base = own ? -1 : image_find(j, info->base, &own);
-	if (!own && base < 1)
-		error_set(&own, VMM_ERR_INTERNAL, "internal error: '%s' is no base", info->base);
-	if (!own)
-		base_was_given(j, image_at(j, (unsigned)base), &own);
-	if (own) {
-		job_end(j, own);
-		return;
-	}
-	j->base = g_strdup(image_at(j, (unsigned)base));
-	j->base_format = format_at(j, (unsigned)base);
-	control(j, CONTROL_HOLD, NULL, on_held);
-}
-
-static void on_aborted(const void *ret, const GError *error, void *opaque)
-{
-	struct job *j = opaque;
-
-	if (!error) {
-		graph_follow(j->dom, j->target);
-		told(j->dom, j->target, j->kind, DISK_JOB_CANCELLED);
-	}
-	job_end(j, error);
-}
-
-static void on_info_for_abort(const void *ret, const GError *error, void *opaque)
-{
-	struct job *j = opaque;
-	const worker_job_info_ret *info = ret;
-
-	if (error) {
-		job_end(j, error);
-		return;
-	}
-	j->kind = info->kind;
-	control(j, CONTROL_ABORT, NULL, on_aborted);
-}
-
-void disk_job_abort(struct domain *dom, const char *disk, bool pivots, disk_live_done *done,
-		    void *opaque)
-{
-	struct job *j = job_begin(dom, disk, done, opaque);
-
-	if (j)
-		link_job_info(dom->link, j->target,
-			      pivots ? on_info_for_pivot : on_info_for_abort, j);
-}
-
-/* ---- an earlier vmmd's ---- */
-
-static void adopted(struct domain *dom, const GError *error, void *opaque)
-{
-	if (error)
-		g_warning("domain '%s': a block job's end: %s", dom->name, error->message);
-}
-
-static void on_info_for_adopt(const void *ret, const GError *error, void *opaque)
-{
-	struct job *j = opaque;
-	const worker_job_info_ret *info = ret;
-	const struct disk_def *d = j->dom->saved ? disk_live_find(j->dom->saved, j->target) : NULL;
-	int base = -1;
-
-	if (!error && info->kind < 0)	/* it may have ended while nobody listened */
-		graph_follow(j->dom, j->target);
-	if (error || !info->held) {
-		job_end(j, error);
-		return;
-	}
-	if (d && !g_str_equal(d->path, j->head))
-		base = image_find(j, d->path, NULL);
-	if (base < 1) {
-		control(j, CONTROL_UNHOLD, NULL, on_answer);
-		return;
-	}
-	j->base = g_strdup(d->path);
-	j->base_format = d->format;
-	pivot(j);
-}
-
-void disk_job_adopt(struct domain *dom)
-{
-	for (unsigned i = 0; dom->live && i < dom->live->disks->len; i++) {
-		const struct disk_def *d = g_ptr_array_index(dom->live->disks, i);
-		struct job *j = job_begin(dom, d->target, adopted, NULL);
-
-		if (j)
-			link_job_info(dom->link, j->target, on_info_for_adopt, j);
-	}
 }
