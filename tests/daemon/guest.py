@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A guest of one page with a disk, on a real worker, and what is said to it."""
 import struct
+import subprocess
 
 from harness import BUILD, Raw, receive, string, xml
 
 GUEST = BUILD + "/tests/payload/disk.elf"
-DISK = """<disk type='file' device='disk'><driver name='qemu' type='raw'/>
+DISK = """<disk type='file' device='disk'><driver name='qemu' type='{}'/>
     <source file='{}'/><target dev='vda' bus='virtio'/></disk>"""
 
 
-def begin(d, name="a", extra=""):
+def begin(d, name="a", extra="", form="raw"):
     """A defined guest that runs, and has written to its disk."""
     image = f"{d.dir}/{name}.img"
-    with open(image, "wb") as f:
-        f.truncate(1 << 20)
+    subprocess.run(["qemu-img", "create", "-q", "-f", form, image, "1M"], check=True)
     path = f"{d.dir}/{name}.xml"
     with open(path, "w", encoding="ascii") as f:
-        f.write(xml(name, devices=DISK.format(image) + extra)
+        f.write(xml(name, devices=DISK.format(form, image) + extra)
                 .replace("/boot/vmlinuz", GUEST).replace(">64<", ">16<"))
     d.virsh("define", path)
     d.virsh("start", name)
