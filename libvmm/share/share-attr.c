@@ -88,10 +88,31 @@ int share_map(struct share *s, int fd, mode_t mode, dev_t rdev, const struct sha
 
 /* ---- looking ---- */
 
+static void owner_show(const struct share *s, struct stat *st)
+{
+	if (s->owners == SHARE_SQUASH)
+		st->st_uid = st->st_gid = 0;
+	if (s->ours_are && st->st_uid == s->our_uid)
+		st->st_uid = s->uid;
+	if (s->ours_are && st->st_gid == s->our_gid)
+		st->st_gid = s->gid;
+}
+
+uid_t share_host_uid(const struct share *s, uid_t uid)
+{
+	return s->ours_are && uid == s->uid ? s->our_uid : uid;
+}
+
+gid_t share_host_gid(const struct share *s, gid_t gid)
+{
+	return s->ours_are && gid == s->gid ? s->our_gid : gid;
+}
+
 int share_stat_show(struct share *s, int fd, struct stat *st)
 {
 	int r = map_has(s, st->st_mode) ? map_show(fd, st) : 0;
 
+	owner_show(s, st);
 	st->st_ino = share_ino(s, st->st_dev, st->st_ino);
 	return r;
 }
@@ -135,8 +156,8 @@ static int change_size(struct share *s, struct share_node *node, struct share_fi
 
 static int change_owner(struct share *s, struct share_node *node, const struct share_change *c)
 {
-	uid_t uid = c->set & SHARE_SET_UID ? c->uid : (uid_t)-1;
-	gid_t gid = c->set & SHARE_SET_GID ? c->gid : (gid_t)-1;
+	uid_t uid = c->set & SHARE_SET_UID ? share_host_uid(s, c->uid) : (uid_t)-1;
+	gid_t gid = c->set & SHARE_SET_GID ? share_host_gid(s, c->gid) : (gid_t)-1;
 	int r = 0;
 
 	if (s->owners == SHARE_SQUASH)

@@ -15,8 +15,6 @@
 #include <unistd.h>
 
 #define CREATE_TRIES 4
-#define HOST_FILE_MODE 0600		/* of a mapped share, as QEMU has it */
-#define HOST_DIR_MODE 0700
 
 struct making {
 	struct share_node *dir;
@@ -53,30 +51,44 @@ static mode_t host_mode(const struct share *s, const struct making *m)
 	mode_t mode = m->mode & 07777;
 
 	if (s->owners == SHARE_MAPPED)
-		return S_ISDIR(m->mode) ? HOST_DIR_MODE : HOST_FILE_MODE;
+		return S_ISDIR(m->mode) ? s->dmode : s->fmode;
 	if (s->owners == SHARE_SQUASH && !S_ISDIR(m->mode))
 		mode &= ~(mode_t)(S_ISUID | S_ISGID);
 	return mode;
 }
 
+/*
+ * To who made it.  If we may not give it away, it is ours; but no program that
+ * others run as us is made of a guest's bytes.
+ */
+static int give_away(struct share *s, const struct making *m, int fd, const struct stat *st)
+{
+	uid_t uid = share_host_uid(s, m->cred.uid);
+	gid_t gid = share_host_gid(s, m->cred.gid);
+	mode_t mode = m->mode & 07777;
+	struct fd_name n = fd_name(fd);
+
+	if ((st->st_uid != uid || st->st_gid != gid) &&
+	    fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != EPERM)
+			return share_errno();
+		if (!S_ISDIR(m->mode))
+			mode &= ~(mode_t)(S_ISUID | S_ISGID);
+	}
+	/* a change of owner takes these bits away */
+	if (m->mode & (S_ISUID | S_ISGID) && !S_ISLNK(m->mode) &&
+	    fchmodat(s->proc_fd, n.text, mode, 0) < 0)
+		return share_errno();
+	return 0;
+}
+
 static int give(struct share *s, const struct making *m, int fd, const struct stat *st)
 {
-	struct fd_name n = fd_name(fd);
-	bool special = m->mode & (S_ISUID | S_ISGID) && !S_ISLNK(m->mode);
-
 	if (!S_ISDIR(st->st_mode) && st->st_nlink != 1)
 		return -ESTALE;
 	if (s->owners == SHARE_MAPPED)
 		return share_map(s, fd, m->mode, m->rdev, &m->cred);
-	if (s->owners == SHARE_SQUASH)
-		return 0;
-	if ((st->st_uid != m->cred.uid || st->st_gid != m->cred.gid) &&
-	    fchownat(fd, "", m->cred.uid, m->cred.gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
-		return share_errno();
-	/* a change of owner takes these away */
-	if (special && fchmodat(s->proc_fd, n.text, m->mode & 07777, 0) < 0)
-		return share_errno();
-	return 0;
+	return s->owners == SHARE_PASSTHROUGH ? give_away(s, m, fd, st) : 0;
 }
 
 /* Takes fd, an O_PATH one; on failure what was made is gone again. */

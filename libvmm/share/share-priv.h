@@ -59,7 +59,10 @@ struct share {
 	char *name;
 	int proc_fd;
 	enum share_owner_mode owners;
-	bool readonly;
+	bool readonly, ours_are;
+	uid_t our_uid, uid;		/* here; for the guest */
+	gid_t our_gid, gid;
+	mode_t fmode, dmode;
 
 	uint32_t nodes_max, nodes_top, nodes_free;	/* slot 0 is nobody, 1 the root */
 	uint32_t n_buckets;
@@ -115,6 +118,9 @@ void share_node_closed(struct share *s, struct share_node *node);
 
 /* The host's attributes of fd become the guest's. */
 int share_stat_show(struct share *s, int fd, struct stat *st);
+/* Passthrough: an owner of the guest's as we see it. */
+uid_t share_host_uid(const struct share *s, uid_t uid);
+gid_t share_host_gid(const struct share *s, gid_t gid);
 /* Mapped: the attributes of what was just made.  rdev 0: none. */
 int share_map(struct share *s, int fd, mode_t mode, dev_t rdev, const struct share_cred *cred);
 

@@ -15,6 +15,9 @@
 
 #include "libvmm/util/error.h"
 
+#define FMODE_DEFAULT 0600		/* of a mapped share, as QEMU has it */
+#define DMODE_DEFAULT 0700
+
 struct fd_name fd_name(int fd)
 {
 	struct fd_name n;
@@ -190,6 +193,13 @@ struct share *share_new(const struct share_opts *opts, GError **error)
 	s->proc_fd = opts->proc_fd;
 	s->owners = opts->owners;
 	s->readonly = opts->readonly;
+	s->ours_are = opts->ours_are && opts->owners == SHARE_PASSTHROUGH;
+	s->our_uid = geteuid();
+	s->our_gid = getegid();
+	s->uid = opts->uid;
+	s->gid = opts->gid;
+	s->fmode = opts->fmode ? opts->fmode : FMODE_DEFAULT;
+	s->dmode = opts->dmode ? opts->dmode : DMODE_DEFAULT;
 	s->dir_bytes = g_malloc(SHARE_DIR_BYTES);
 	s->xattr_bytes = g_malloc(SHARE_XATTR_MAX);
 	if (!limits_set(s, opts, error) || !tables_map(s, error) ||

@@ -27,7 +27,7 @@
 
 /* libvirt's accessmode. */
 enum share_owner_mode {
-	/* Owners and modes are the host's; a new file is given to who made it, if we may. */
+	/* Owners and modes are the host's; a new file goes to who made it, or stays ours. */
 	SHARE_PASSTHROUGH,
 	/*
 	 * The guest's owners, modes and device numbers are in extended attributes,
@@ -36,7 +36,7 @@ enum share_owner_mode {
 	 * marked.  On the host all belongs to us, and to nobody else.
 	 */
 	SHARE_MAPPED,
-	/* As passthrough; but all is made as us, and a chown does nothing and succeeds. */
+	/* All is root's in the guest and ours here; a chown does nothing and succeeds. */
 	SHARE_SQUASH,
 };
 
@@ -49,6 +49,11 @@ struct share_opts {
 	int root_fd;
 	int proc_fd;			/* share_proc_open(); borrowed, outlives the share */
 	enum share_owner_mode owners;
+	/* What is ours as we see it (an idmapped mount) is these': to a guest, too. */
+	bool ours_are;
+	uid_t uid;
+	gid_t gid;
+	mode_t fmode, dmode;		/* mapped: of files and folders here; 0: 0600, 0700 */
 	bool readonly;			/* -EROFS to all that would change something */
 	unsigned nodes_max;		/* 0: what RLIMIT_NOFILE leaves */
 	unsigned files_max;		/* 0: 4096 */

@@ -245,7 +245,7 @@ static void attributes_are_set_in_one_call(void)
 	g_assert_cmpint(share_stat(s, node, &st), ==, 0);
 	g_assert_cmpuint(st.st_mode, ==, S_IFREG | 0711);	/* no program of ours for others */
 	g_assert_cmpint(st.st_size, ==, 2);
-	g_assert_cmpuint(st.st_uid, ==, geteuid());
+	g_assert_cmpuint(st.st_uid, ==, 0);	/* as all of it */
 	g_assert_cmpint(st.st_atim.tv_nsec, ==, 123456789);
 	g_assert_cmpint(st.st_mtim.tv_sec, ==, 2000);
 	g_assert_cmpint(st.st_mtim.tv_nsec, ==, 987654321);
@@ -472,21 +472,41 @@ static void devices_are_made_in_mapped_shares_only(void)
 			-EINVAL);
 }
 
-static void passthrough_gives_a_file_to_its_maker_or_to_nobody(void)
+static void passthrough_gives_a_file_to_its_maker_if_it_may(void)
 {
 	FOLDER(f, SHARE_PASSTHROUGH);
-	g_autofree char *path = path_in(&f, "his");
-	int r = share_create(s, root, "his", O_RDWR, 0644, &guest_user, &node, &file, &st);
+	bool may = geteuid() == 0;
 
-	if (geteuid() == 0) {
-		g_assert_cmpint(r, ==, 0);
-		g_assert_cmpuint(st.st_uid, ==, 1000);
-		g_assert_cmpuint(st.st_gid, ==, 1001);
-		share_close(s, file);
-	} else {
-		g_assert_cmpint(r, ==, -EPERM);
-		g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
-	}
+	g_assert_cmpint(share_create(s, root, "his", O_RDWR, 04755, &guest_user, &node, &file,
+				     &st), ==, 0);
+	g_assert_cmpuint(st.st_uid, ==, may ? 1000 : geteuid());
+	g_assert_cmpuint(st.st_gid, ==, may ? 1001 : getegid());
+	g_assert_cmpuint(st.st_mode, ==, S_IFREG | (may ? 04755 : 0755));
+	share_close(s, file);
+}
+
+/* What an idmapped mount shows as ours is, on the disk and in the guest, somebody else's. */
+static void passthrough_tells_whose_our_files_really_are(void)
+{
+	const struct share_opts ours = { .nodes_max = 64, .ours_are = true, .uid = 500,
+					 .gid = 501 };
+	const struct share_change change = { .set = SHARE_SET_UID | SHARE_SET_GID, .uid = 500,
+					     .gid = 501 };
+	const struct share_cred cred = { 500, 501 };
+	__attribute__((cleanup(folder_free))) struct folder f =
+		folder_new_with(SHARE_PASSTHROUGH, false, &ours);
+	g_autofree char *path = path_in(&f, "new");
+	struct share_node *node;
+	struct stat st;
+
+	g_assert_cmpint(share_create(f.share, share_root(f.share), "new", O_RDWR, 0644, &cred,
+				     &node, NULL, &st), ==, 0);
+	g_assert_cmpuint(st.st_uid, ==, 500);
+	g_assert_cmpuint(st.st_gid, ==, 501);
+	g_assert_cmpint(share_change(f.share, node, NULL, &change), ==, 0);
+	g_assert_cmpint(stat(path, &st), ==, 0);
+	g_assert_cmpuint(st.st_uid, ==, geteuid());
+	g_assert_cmpuint(st.st_gid, ==, getegid());
 }
 
 /* ---- what it refuses ---- */
@@ -753,7 +773,8 @@ int main(int argc, char **argv)
 		TEST(a_group_is_inherited_in_a_mapped_folder);
 	}
 	TEST(devices_are_made_in_mapped_shares_only);
-	TEST(passthrough_gives_a_file_to_its_maker_or_to_nobody);
+	TEST(passthrough_gives_a_file_to_its_maker_if_it_may);
+	TEST(passthrough_tells_whose_our_files_really_are);
 	TEST(a_read_only_share_changes_nothing);
 	TEST(names_that_are_more_than_a_name_are_refused);
 	TEST(a_symlink_out_is_a_text_not_a_way);
