@@ -112,6 +112,7 @@ bool domain_def_fill(domain_def *def, GError **error)
 	fill_ports(def->consoles);
 	fill_ports(def->channels);
 	FILL_ALIASES(def->disks, struct disk_def, "virtio-disk");
+	FILL_ALIASES(def->filesystems, struct filesystem_def, "fs");
 	FILL_ALIASES(def->ifaces, struct iface_def, "net");
 	FILL_ALIASES(def->consoles, struct chardev_def, "console");
 	FILL_ALIASES(def->channels, struct chardev_def, "channel");

@@ -190,14 +190,15 @@ static bool check_slots(const struct domain_def *def, GError **error)
 	for (unsigned i = 0; i < def->consoles->len; i++)
 		console |= ((const struct chardev_def *)def->consoles->pdata[i])->target ==
 			   CHARDEV_TARGET_VIRTIO;
-	used = def->disks->len + def->ifaces->len + def->rngs->len + !def->balloon.none + console +
-	       !!def->vsock;
+	used = def->disks->len + def->filesystems->len + def->ifaces->len + def->rngs->len +
+	       !def->balloon.none + console + !!def->vsock;
 	return used <= DOMAIN_VIRTIO_MAX ||
 	       error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-			 "%u disks, %u interfaces, %u rngs, %u balloon, %u console and %u vsock "
-			 "device are %u virtio devices; machine 'microvm' has room for %u",
-			 def->disks->len, def->ifaces->len, def->rngs->len, !def->balloon.none,
-			 console, !!def->vsock, used, DOMAIN_VIRTIO_MAX);
+			 "%u disks, %u file systems, %u interfaces, %u rngs, %u balloon, %u "
+			 "console and %u vsock device are %u virtio devices; machine 'microvm' "
+			 "has room for %u",
+			 def->disks->len, def->filesystems->len, def->ifaces->len, def->rngs->len,
+			 !def->balloon.none, console, !!def->vsock, used, DOMAIN_VIRTIO_MAX);
 }
 
 static bool check_controllers(const struct domain_def *def, GError **error)
@@ -247,6 +248,7 @@ static bool check_aliases(const struct domain_def *def, GError **error)
 			return false;
 	}
 	return ALIASES_ADD(seen, def->disks, struct disk_def, error) &&
+	       ALIASES_ADD(seen, def->filesystems, struct filesystem_def, error) &&
 	       ALIASES_ADD(seen, def->ifaces, struct iface_def, error) &&
 	       ALIASES_ADD(seen, def->serials, struct chardev_def, error) &&
 	       ALIASES_ADD(seen, def->channels, struct chardev_def, error) &&
@@ -260,7 +262,7 @@ bool domain_def_check(const struct domain_def *def, GError **error)
 {
 	return domain_name_check(def->name, error) && check_vcpus(def, error) &&
 	       tune_def_check(&def->tune, def->vcpus_max, error) && check_memory(def, error) &&
-	       check_disks(def, error) &&
+	       check_disks(def, error) && filesystems_check(def->filesystems, error) &&
 	       ifaces_check(def->ifaces, error) && check_chardevs(def, error) &&
 	       check_slots(def, error) && check_controllers(def, error) && check_boot(def, error) &&
 	       agent_check(def, error) &&

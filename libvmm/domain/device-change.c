@@ -14,6 +14,11 @@ static void *parse_disk(const xmlNode *node, GError **error)
 	return disk_def_parse(node, DOMAIN_PARSE_LIVE, error);
 }
 
+static void *parse_filesystem(const xmlNode *node, GError **error)
+{
+	return filesystem_def_parse(node, DOMAIN_PARSE_LIVE, error);
+}
+
 static void *parse_iface(const xmlNode *node, GError **error)
 {
 	return iface_def_parse(node, DOMAIN_PARSE_LIVE, error);
@@ -33,6 +38,11 @@ static void *parse_rng(const xmlNode *node, GError **error)
 static bool same_disk(const void *a, const void *b)
 {
 	return g_strcmp0(((const disk_def *)a)->target, ((const disk_def *)b)->target) == 0;
+}
+
+static bool same_filesystem(const void *a, const void *b)
+{
+	return g_strcmp0(((const filesystem_def *)a)->tag, ((const filesystem_def *)b)->tag) == 0;
 }
 
 static bool same_iface(const void *a, const void *b)
@@ -62,6 +72,11 @@ static void keep_text(char **is, const char *was)
 static void keep_disk(void *is, const void *was)
 {
 	keep_text(&((disk_def *)is)->alias, ((const disk_def *)was)->alias);
+}
+
+static void keep_filesystem(void *is, const void *was)
+{
+	keep_text(&((filesystem_def *)is)->alias, ((const filesystem_def *)was)->alias);
 }
 
 static void keep_iface(void *is, const void *was)
@@ -94,6 +109,8 @@ static const struct class {
 } classes[] = {
 	{ "disk", offsetof(domain_def, disks), offsetof(disk_def, alias), parse_disk, same_disk,
 	  keep_disk, disk_def_free },
+	{ "filesystem", offsetof(domain_def, filesystems), offsetof(filesystem_def, alias),
+	  parse_filesystem, same_filesystem, keep_filesystem, filesystem_def_free },
 	{ "interface", offsetof(domain_def, ifaces), offsetof(iface_def, alias), parse_iface,
 	  same_iface, keep_iface, iface_def_free },
 	{ "channel", offsetof(domain_def, channels), offsetof(chardev_def, alias), parse_channel,

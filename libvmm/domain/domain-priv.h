@@ -35,6 +35,12 @@ bool iotune_parse(const xmlNode *node, uint64_t ret[N_IOTUNES], GError **error);
 void iotune_format(struct xml_out *out, const uint64_t values[N_IOTUNES]);
 bool disk_def_check_pair(const struct disk_def *a, const struct disk_def *b, GError **error);
 
+struct filesystem_def *filesystem_def_parse(const xmlNode *node, unsigned flags, GError **error);
+void filesystem_def_format(struct xml_out *out, const struct filesystem_def *f, unsigned flags);
+typedef struct filesystem_def filesystem_def;
+void filesystem_def_free(void *f);
+bool filesystems_check(const GPtrArray *filesystems, GError **error);
+
 /* <mac address=>, if there is one: a single card's. */
 bool mac_parse(const xmlNode *node, uint8_t mac[6], GError **error);
 void mac_format(struct xml_out *out, const uint8_t mac[6]);

@@ -30,6 +30,7 @@ domain_def *domain_def_new(const char *name)
 	cpu_def_init(&def->cpu);
 	clock_def_init(&def->clock);
 	def->disks = g_ptr_array_new_with_free_func(disk_def_free);
+	def->filesystems = g_ptr_array_new_with_free_func(filesystem_def_free);
 	def->ifaces = g_ptr_array_new_with_free_func(iface_def_free);
 	def->serials = g_ptr_array_new_with_free_func(chardev_def_free);
 	def->consoles = g_ptr_array_new_with_free_func(chardev_def_free);
@@ -54,6 +55,7 @@ void domain_def_free(domain_def *def)
 	os_def_done(&def->os);
 	clock_def_done(&def->clock);
 	g_ptr_array_unref(def->disks);
+	g_ptr_array_unref(def->filesystems);
 	g_ptr_array_unref(def->ifaces);
 	g_ptr_array_unref(def->serials);
 	g_ptr_array_unref(def->consoles);
@@ -250,10 +252,12 @@ static bool parse_devices(const xmlNode *node, struct domain_def *def, unsigned 
 	if (!node)
 		return true;
 	return xml_expect(node, "",
-			  "emulator disk* interface* serial* console* channel* rng* controller* "
-			  "memballoon vsock", error) &&
+			  "emulator disk* filesystem* interface* serial* console* channel* rng* "
+			  "controller* memballoon vsock", error) &&
 	       xml_go_on(node, parse_emulator(xml_child(node, "emulator"), def, error), error) &&
 	       PARSE_ALL(node, "disk", def->disks, disk_def_parse(n_, flags, error)) &&
+	       PARSE_ALL(node, "filesystem", def->filesystems,
+			 filesystem_def_parse(n_, flags, error)) &&
 	       PARSE_ALL(node, "interface", def->ifaces, iface_def_parse(n_, flags, error)) &&
 	       PARSE_ALL(node, "serial", def->serials,
 			 chardev_def_parse(n_, CHARDEV_SERIAL, flags, error)) &&
@@ -395,6 +399,7 @@ static void format_devices(struct xml_out *out, const struct domain_def *def, un
 	xml_leaf(out, "emulator", def->emulator);
 	FORMAT_ALL(out, def->disks, disk_def_format);
 	FORMAT_ALL(out, def->controllers, controller_def_format);
+	FORMAT_ALL(out, def->filesystems, filesystem_def_format);
 	FORMAT_ALL(out, def->ifaces, iface_def_format);
 	FORMAT_ALL(out, def->serials, chardev_def_format);
 	FORMAT_ALL(out, def->consoles, chardev_def_format);

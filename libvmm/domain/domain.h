@@ -163,6 +163,38 @@ struct disk_def {
 	char *alias;			/* "virtio-disk0" */
 };
 
+/* ---- folders of the host ---- */
+
+#define DOMAIN_FILESYSTEMS_MAX 8u
+#define FILESYSTEM_TAG_MAX_BYTES 36u	/* virtio 1.2, 5.11.4; libvirt's 9p has 31 */
+
+enum filesystem_driver { FILESYSTEM_9P, FILESYSTEM_VIRTIOFS, N_FILESYSTEM_DRIVERS };
+enum filesystem_access {
+	FILESYSTEM_PASSTHROUGH,		/* owners and modes are the host's */
+	FILESYSTEM_MAPPED,		/* what the guest sets is kept in attributes */
+	FILESYSTEM_SQUASH,		/* all is root's in the guest; a chown does nothing */
+	N_FILESYSTEM_ACCESSES
+};
+enum filesystem_cache {
+	FILESYSTEM_CACHE_AUTO,		/* what the host changes is seen after a second */
+	FILESYSTEM_CACHE_NONE,		/* at once */
+	FILESYSTEM_CACHE_ALWAYS,	/* perhaps never: only the guest changes it */
+	N_FILESYSTEM_CACHES
+};
+
+struct filesystem_def {
+	enum filesystem_driver driver;
+	enum filesystem_access access;
+	enum filesystem_cache cache;	/* 9P: AUTO; there it is an option of the guest's mount */
+	unsigned queue;			/* VIRTIOFS: entries, a power of two; 0: our choice */
+	unsigned fmode, dmode;		/* MAPPED: of files and folders on the host */
+	bool readonly;
+	char *dir;			/* absolute, canonical; not "/" */
+	char *tag;			/* what the guest mounts; unique */
+	unsigned line;			/* in the XML it came from, for messages; 0: none */
+	char *alias;			/* "fs0" */
+};
+
 /* ---- network interfaces ---- */
 
 enum iface_type { IFACE_USER, IFACE_ETHERNET, IFACE_BRIDGE, IFACE_NETWORK, N_IFACE_TYPES };
@@ -309,6 +341,7 @@ struct domain_def {
 
 	char *emulator;			/* kept; the daemon starts its own worker all the same */
 	GPtrArray *disks;		/* of struct disk_def, and so on */
+	GPtrArray *filesystems;
 	GPtrArray *ifaces;
 	GPtrArray *serials;
 	GPtrArray *consoles;		/* [0] with CHARDEV_TARGET_SERIAL mirrors serials[0] */
@@ -357,11 +390,12 @@ bool domain_def_fill(domain_def *def, GError **error);
 /* Builders of single devices, with defaults; the caller adds them to the definition. */
 domain_def *domain_def_new(const char *name);
 struct disk_def *disk_def_new(void);
+struct filesystem_def *filesystem_def_new(void);
 struct iface_def *iface_def_new(enum iface_type type);
 /*
- * One <disk>, <interface>, <channel> or <rng> by itself; a device is found by its alias, else by
- * its target, <mac> or name.  VMM_ERR_DEVICE_MISSING: there is no such.  A changed device keeps
- * its alias and its name on the host, if the text has none.
+ * One <disk>, <filesystem>, <interface>, <channel> or <rng> by itself; a device is found by its
+ * alias, else by its target, <mac> or name.  VMM_ERR_DEVICE_MISSING: there is no such.  A changed
+ * device keeps its alias and its name on the host, if the text has none.
  */
 bool domain_def_add_device(domain_def *def, const char *xml, GError **error);
 bool domain_def_change_device(domain_def *def, const char *xml, GError **error);

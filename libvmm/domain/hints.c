@@ -3,7 +3,8 @@
  * What to do instead of the parts of libvirt's dialect that this machine does
  * not have, and where those that it has belong.  The key is PARENT/CHILD,
  * PARENT/ATTRIBUTE or ELEMENT/ATTRIBUTE=VALUE; '*' stands for any parent or any
- * value.
+ * value.  "filesystem>driver" is the <driver> of a <filesystem> only: such keys
+ * come before those of any other <driver>.
  */
 #include "config.h"
 #include "libvmm/domain/xml-priv.h"
@@ -24,11 +25,36 @@
 #define USE_CGROUP "vmmd makes a cgroup for each domain with limits; leave it out"
 #define GLOBAL_LIMIT "use <global_period> and <global_quota>, for the whole machine"
 #define USE_IFACES "use type='network', 'user', 'bridge' or 'ethernet'"
-#define USE_SHARE "copy files over the network, or attach a disk image"
+#define USE_FOLDER "use type='mount' with <source dir='/FOLDER'/>"
+#define SHARE_OWNER "use accessmode='mapped' or 'squash'"
 
 static const struct hint {
 	const char *key, *text;
 } hints[] = {
+	/* filesystem: some of its elements are others', too */
+	{ "filesystem/type=*", USE_FOLDER },
+	{ "filesystem/accessmode=*", "use accessmode='passthrough', 'mapped' or 'squash'" },
+	{ "filesystem/multidevs", "files keep the numbers that they have; leave it out" },
+	{ "filesystem/model=*", "use model='virtio'" },
+	{ "filesystem/space_hard_limit", "use a quota of the host's file system" },
+	{ "filesystem/space_soft_limit", "use a quota of the host's file system" },
+	{ "filesystem/idmap", SHARE_OWNER },
+	{ "filesystem/cache", "use <binary><cache mode='...'/></binary>" },
+	{ "filesystem>driver/queues", "use queue='N', how many entries its queue has" },
+	{ "filesystem>driver/type=*", "use type='virtiofs', or type='path' for 9p" },
+	{ "filesystem>driver/format", USE_FOLDER },
+	{ "filesystem>driver/name", "leave it out" },
+	{ "filesystem>driver/wrpolicy", "what the guest syncs is on the disk; leave it out" },
+	{ "filesystem>source/socket", "there is no virtiofsd to connect to: use dir='/FOLDER'" },
+	{ "filesystem>source/*", USE_FOLDER },
+	{ "filesystem>target/*", "<target dir='TAG'/> is all that it has" },
+	{ "binary>cache/mode=*", "use mode='none', 'auto' or 'always'" },
+	{ "binary/path", "the worker serves it itself; leave it out" },
+	{ "binary/sandbox", "the worker is in a jail of its own; leave it out" },
+	{ "binary/xattr", ALWAYS_ON },
+	{ "binary/lock", ALWAYS_ON },
+	{ "binary/thread_pool", "leave it out" },
+	{ "binary/openfiles", "leave it out" },
 	/* domain */
 	{ "domain/type=*", "use type='kvm'" },
 	{ "domain/iothreads", OWN_THREAD },
@@ -126,7 +152,6 @@ static const struct hint {
 	{ "devices/hub", "the machine has no USB; leave it out" },
 	{ "devices/smartcard", "the machine has no USB; leave it out" },
 	{ "devices/tpm", "the machine has no TPM; leave it out" },
-	{ "devices/filesystem", USE_SHARE },
 	{ "devices/watchdog", "use <on_crash> and watch the guest from outside" },
 	{ "devices/panic", "a triple fault already is a crash; add panic=-1 to <cmdline>" },
 	{ "devices/shmem", "use a <channel>" },
@@ -279,18 +304,26 @@ static const struct hint {
 	{ "controller/ports", "leave it out" },
 };
 
-static bool matches(const char *key, const char *parent, const char *name)
+static bool is_word(const char *text, size_t len, const xmlNode *node)
 {
-	const char *slash = strchr(key, '/');
-	size_t len = slash - key;
+	const char *name = node && node->type == XML_ELEMENT_NODE ? (const char *)node->name : "";
 
-	if (!(len == 1 && key[0] == '*') &&
-	    (strlen(parent) != len || strncmp(key, parent, len)))
+	return strlen(name) == len && !strncmp(text, name, len);
+}
+
+static bool matches(const char *key, const xmlNode *parent, const char *name)
+{
+	const char *slash = strchr(key, '/'), *within = memchr(key, '>', slash - key);
+	const char *last = within ? within + 1 : key;
+
+	if (within && !is_word(key, within - key, parent->parent))
+		return false;
+	if (!(slash - last == 1 && *last == '*') && !is_word(last, slash - last, parent))
 		return false;
 	return g_pattern_match_simple(slash + 1, name);
 }
 
-const char *xml_hint(const char *parent, const char *name)
+const char *xml_hint(const xmlNode *parent, const char *name)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(hints); i++)
 		if (matches(hints[i].key, parent, name))
@@ -327,12 +360,13 @@ static const struct place {
 	{ "<emulatorpin>, within <cputune>", "", "cpuset" },
 	{ "<numatune>", "memory", "" },
 	{ "<pm>", "suspend-to-mem suspend-to-disk", "" },
-	{ "<devices>", "disk interface serial console channel rng controller memballoon vsock "
-	  "emulator", "" },
+	{ "<devices>", "disk filesystem interface serial console channel rng controller memballoon "
+	  "vsock emulator", "" },
 	{ "<disk>", "readonly shareable backingStore iotune", "device" },
 	{ "<driver>, within <disk>", "",
 	  "cache io discard detect_zeroes error_policy rerror_policy queues" },
-	{ "<source>", "", "file bridge path append" },
+	{ "<filesystem>", "binary", "accessmode fmode dmode" },
+	{ "<source>", "", "file dir bridge path append" },
 	{ "<target>", "", "dev bus" },
 	{ "<iotune>, within <disk>",
 	  "total_bytes_sec read_bytes_sec write_bytes_sec total_iops_sec read_iops_sec "

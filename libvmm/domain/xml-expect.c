@@ -115,7 +115,7 @@ static char *advice(const struct stranger *s)
 /* The place that helps is the child's, or the attribute's. */
 static bool refuse(const xmlNode *where, const struct stranger *s, GError **error)
 {
-	const char *hint = xml_hint((const char *)s->parent->name, s->name);
+	const char *hint = xml_hint(s->parent, s->name);
 	const char *what = s->attr ? "attribute" : "element";
 	const char *open = s->attr ? "'" : "<", *close = s->attr ? "'" : ">";
 	g_autofree char *text = NULL;

@@ -379,7 +379,7 @@ static bool enum_error(const xmlNode *node, const char *name, const char *value,
 		       const struct names *all, GError **error)
 {
 	g_autofree char *key = g_strdup_printf("%s=%s", name, value);
-	const char *hint = xml_hint((const char *)node->name, key);
+	const char *hint = xml_hint(node, key);
 	g_autofree char *text = enum_advice(node, name, value, all, hint);
 	enum vmm_error code = hint ? VMM_ERR_CONFIG_UNSUPPORTED : VMM_ERR_XML;
 

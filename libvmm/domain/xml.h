@@ -72,7 +72,7 @@ void xml_conflict_place(xmlDoc *doc, GError **why);
  */
 bool xml_expect(const xmlNode *node, const char *attrs, const char *children, GError **error);
 /* What to do instead of an element or attribute that other machines have; NULL: never heard of. */
-const char *xml_hint(const char *parent, const char *name);
+const char *xml_hint(const xmlNode *parent, const char *name);
 
 /* name as in xml_expect().  xml_next: the next of the same name. */
 xmlNode *xml_child(const xmlNode *node, const char *name);

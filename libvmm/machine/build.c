@@ -646,6 +646,9 @@ static bool build_virtio(struct machine *m, const struct domain_def *def,
 			return false;
 		}
 	}
+	if (def->filesystems->len)
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "<filesystem>: the machine has no shared folders yet");
 	for (unsigned i = 0; i < def->rngs->len; i++)
 		if (!build_rng(m, g_ptr_array_index(def->rngs, i), error))
 			return false;

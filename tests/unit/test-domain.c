@@ -134,6 +134,11 @@ static const char *const beyond_schema[] = {
 	"balloon-none-stats",
 	"doctype",
 	"doctype-external",
+	"filesystem-dmode-owner",
+	"filesystem-many",
+	"filesystem-root",
+	"filesystem-tag-control",
+	"filesystem-tag-twice",
 	NULL,
 };
 
