@@ -39,10 +39,6 @@ static vmm_volume *overlay_make(vmm_pool *pool, const char *file, const char *im
 
 static bool options_fit(const struct command_args *args, GError **error)
 {
-	if (args_given(args, "share"))
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "--share: the machine has no shared folders yet: copy files over "
-				 "the network, or attach a disk");
 	if (args_given(args, "print-xml") && (args_given(args, "start") ||
 					      args_given(args, "define")))
 		return usage_error(error,
@@ -122,8 +118,6 @@ static const struct option_def options_create_domain[] = {
 	{ .name = "from", .kind = OPT_STRING, .complete = COMPLETE_FILE, .value = "IMAGE",
 	  .help = "the first disk: a new overlay on this image, in the pool default" },
 	{ .name = "vcpus", .kind = OPT_NUMBER, .value = "N", .help = "processors; 1 if not given" },
-	{ .name = "share", .kind = OPT_STRING, .flags = OPT_MANY, .complete = COMPLETE_DIR,
-	  .value = "DIR", .help = "not yet: refused" },
 	OPTION_FLAG("define", "store it: the default"),
 	OPTION_FLAG("start", "store it and start it"),
 	OPTION_FLAG("print-xml", "only print its XML"),

@@ -121,6 +121,67 @@ static bool append_disks(GString *s, const struct command_args *args, const char
 	return true;
 }
 
+/* ---- --share ---- */
+
+struct share {
+	char *path, *tag;
+	bool writable;
+};
+
+/* Taken from the end, so that a folder's name may have colons. */
+static bool share_parse(const char *text, struct share *s, GError **error)
+{
+	char *colon;
+
+	s->path = g_strdup(text);
+	if (g_str_has_suffix(s->path, ":rw") || g_str_has_suffix(s->path, ":ro")) {
+		s->writable = g_str_has_suffix(s->path, "w");
+		s->path[strlen(s->path) - 3] = '\0';
+	}
+	colon = strrchr(s->path, ':');
+	if (colon && !g_file_test(s->path, G_FILE_TEST_IS_DIR)) {
+		s->tag = g_strdup(colon + 1);
+		*colon = '\0';
+	}
+	if (!*s->path || (s->tag && !*s->tag))
+		return usage_error(error, "--share DIR[:TAG][:ro|rw], not '%s'", text);
+	return true;
+}
+
+static void share_append(GString *s, const struct share *share)
+{
+	g_autofree char *path = absolute(share->path), *name = g_path_get_basename(path);
+	/* On the host all is the folder's owner's anyhow: a tar as root goes on then. */
+	g_autofree char *xml = g_markup_printf_escaped(
+		"    <filesystem type='mount' accessmode='squash'>\n"
+		"      <driver type='virtiofs'/>\n"
+		"      <source dir='%s'/>\n"
+		"      <target dir='%s'/>\n", path, share->tag ? share->tag : name);
+
+	g_string_append(s, xml);
+	g_string_append(s, share->writable ? "    </filesystem>\n" :
+					     "      <readonly/>\n    </filesystem>\n");
+}
+
+static bool append_shares(GString *s, const struct command_args *args, GError **error)
+{
+	const GPtrArray *shares = args_words(args, "share");
+	bool ok = true;
+
+	for (unsigned i = 0; ok && i < shares->len; i++) {
+		struct share share = { 0 };
+
+		ok = share_parse(((struct word *)shares->pdata[i])->text, &share, error);
+		if (ok)
+			share_append(s, &share);
+		g_free(share.path);
+		g_free(share.tag);
+	}
+	return ok;
+}
+
+/* ---- --net, --forward ---- */
+
 static bool port_parse(const char *text, unsigned *ret)
 {
 	guint64 n;
@@ -187,7 +248,8 @@ char *domain_write(const struct command_args *args, const char *name, uint64_t c
 			       memory / 1024, cpus);
 	append_os(s, args);
 	g_string_append(s, "  <devices>\n");
-	if (!append_disks(s, args, image, error) || !append_net(s, args, error))
+	if (!append_disks(s, args, image, error) || !append_shares(s, args, error) ||
+	    !append_net(s, args, error))
 		return NULL;
 	g_string_append(s, "    <serial type='pty'/>\n    <console type='pty'/>\n"
 			   "    <rng model='virtio'>\n"

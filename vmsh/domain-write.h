@@ -20,7 +20,11 @@
 	OPTION_FLAG("net", "a network card with user-mode NAT: 10.0.2.15 by DHCP"), \
 	{ .name = "forward", .kind = OPT_STRING, .flags = OPT_MANY, \
 	  .value = "[udp:][ADDRESS:]HOST:GUEST", \
-	  .help = "a host port that leads to a guest port; implies --net" }
+	  .help = "a host port that leads to a guest port; implies --net" }, \
+	{ .name = "share", .kind = OPT_STRING, .flags = OPT_MANY, .complete = COMPLETE_DIR, \
+	  .value = "DIR[:TAG][:ro|rw]", \
+	  .help = "a folder of the host, which the guest mounts as a virtiofs by its TAG, the " \
+		  "folder's name if not given; it changes nothing there without :rw" }
 
 /* image: a qcow2 file that is the first disk, before those of --disk; NULL: none. */
 char *domain_write(const struct command_args *args, const char *name, uint64_t cpus,
