@@ -178,6 +178,22 @@ static int on_open(const char *path, unsigned flags, void *opaque, GError **erro
 	return fd >= 0 && handed_note(dom, fd, error) ? TAKE_FD(fd) : -1;
 }
 
+static int on_open_folder(const char *alias, worker_folder_ret *ret, void *opaque, GError **error)
+{
+	struct domain *dom = opaque;
+	struct folder folder;
+
+	if (!dom->life->permit) {
+		error_set(error, VMM_ERR_ACCESS_DENIED,
+			  "folders are opened only while the domain starts");
+		return -1;
+	}
+	if (!permit_open_folder(dom->life->permit, dom->daemon, alias, &folder, error))
+		return -1;
+	*ret = (worker_folder_ret){ folder.mapped, folder.uid, folder.gid };
+	return folder.fd;
+}
+
 static struct iface_def *iface_of(struct domain *dom, const char *alias)
 {
 	for (unsigned i = 0; dom->live && i < dom->live->ifaces->len; i++) {
@@ -344,6 +360,7 @@ static void on_gone(const char *how, void *opaque)
 const struct link_ops life_link_ops = {
 	.state = on_state, .rebooted = on_rebooted, .balloon = on_balloon, .io_error = on_io_error,
 	.job = on_job,
-	.open = on_open, .open_tap = on_open_tap, .gone = on_gone,
+	.open = on_open, .open_tap = on_open_tap,
+	.open_folder = on_open_folder, .gone = on_gone,
 };
 

@@ -226,6 +226,23 @@ static void link_open_tap(struct link *l, struct rpc_message *msg)
 	}
 }
 
+static void link_open_folder(struct link *l, struct rpc_message *msg)
+{
+	worker_folder_args args = { 0 };
+	worker_folder_ret ret = { 0 };
+	g_autoptr(GError) error = NULL;
+	int fd = -1;
+
+	if (rpc_message_decode(msg, (xdrproc_t)xdr_worker_folder_args, &args, &error)) {
+		fd = l->ops->open_folder(args.alias, &ret, l->opaque, &error);
+		frame_free((xdrproc_t)xdr_worker_folder_args, &args);
+	}
+	if (fd < 0)
+		rpc_reply_error(l->conn, &msg->hdr, error);
+	else
+		rpc_reply_fds(l->conn, &msg->hdr, (xdrproc_t)xdr_worker_folder_ret, &ret, &fd, 1);
+}
+
 void link_reply_tap(struct link *l, const struct frame_header *call, int fd, const GError *error)
 {
 	worker_tap_ret ret = { .ifname = (char *)"" };
@@ -272,6 +289,8 @@ static void on_message(struct rpc_conn *conn, struct rpc_message *msg, void *opa
 		link_open(l, msg);
 	else if (msg->hdr.type == FRAME_CALL && msg->hdr.procedure == WORKER_PROC_OPEN_TAP)
 		link_open_tap(l, msg);
+	else if (msg->hdr.type == FRAME_CALL && msg->hdr.procedure == WORKER_PROC_OPEN_FOLDER)
+		link_open_folder(l, msg);
 	else if (msg->hdr.type == FRAME_CALL)
 		rpc_reply_unknown(conn, &msg->hdr);
 }

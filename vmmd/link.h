@@ -28,6 +28,8 @@ struct link_ops {
 	/* call: kept by one that is answered LATER, by link_reply_tap(). */
 	enum link_tap (*open_tap)(const char *alias, unsigned queues, int *fds, char **ret_ifname,
 				  const struct frame_header *call, void *opaque, GError **error);
+	/* The descriptor of a folder, and whose it is; -1. */
+	int (*open_folder)(const char *alias, worker_folder_ret *ret, void *opaque, GError **error);
 	/* how: "was killed by signal 9", "exited with status 1". */
 	void (*gone)(const char *how, void *opaque);
 };

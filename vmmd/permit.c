@@ -22,6 +22,7 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/io.h"
+#include "vmmd/daemon.h"
 #include "vmmd/imagehead.h"
 
 /* images in all that one start may open by way of headers */
@@ -196,6 +197,26 @@ int permit_open(struct permit *p, const char *path, unsigned flags, GError **err
 	error_set(error, VMM_ERR_ACCESS_DENIED, kind ? "'%s' may not be opened like that" :
 		  "'%s' is not part of the domain's definition", path);
 	return -1;
+}
+
+bool permit_open_folder(struct permit *p, const struct daemon *daemon, const char *alias,
+			struct folder *ret, GError **error)
+{
+	const char *const ours[] = { daemon->state_dir, daemon->run_dir, daemon->log_dir, NULL };
+	struct folder_opts opts = { .ours = ours };
+
+	if (geteuid() == 0)
+		opts.machine = WORKER_UID_BASE + (unsigned)p->live->id % WORKER_UID_COUNT;
+	for (unsigned i = 0; i < p->live->filesystems->len; i++) {
+		const struct filesystem_def *fs = p->live->filesystems->pdata[i];
+
+		if (g_strcmp0(fs->alias, alias) != 0)
+			continue;
+		opts.path = fs->dir;
+		opts.readonly = fs->readonly;
+		return folder_open(&opts, ret, error);
+	}
+	return error_set(error, VMM_ERR_ACCESS_DENIED, "the domain has no folder '%s'", alias);
 }
 
 bool permit_open_tap(struct permit *p, const char *alias, unsigned queues, int *fds,

@@ -6,7 +6,9 @@
 #pragma once
 
 #include "libvmm/domain/domain.h"
+#include "libvmm/util/folder.h"
 
+struct daemon;
 struct permit;
 
 struct permit *permit_new(const domain_def *live);
@@ -18,5 +20,8 @@ int permit_open(struct permit *permit, const char *path, unsigned flags, GError 
  * has seen that it is the domain's.  A file or a block device; -1.
  */
 int permit_open_image(const char *path, int flags, GError **error);
+/* The folder of a <filesystem>, seen as its machine may see it. */
+bool permit_open_folder(struct permit *permit, const struct daemon *daemon, const char *alias,
+			struct folder *ret, GError **error);
 bool permit_open_tap(struct permit *permit, const char *alias, unsigned queues, int *fds,
 		     char **ret_ifname, GError **error);

@@ -17,7 +17,9 @@
 #include <unistd.h>
 
 #include "libvmm/host/node.h"
+#include "libvmm/rpc/worker.h"
 #include "libvmm/util/cleanup.h"
+#include "libvmm/util/folder.h"
 #include "vmmd/cid.h"
 #include "vmmd/graph.h"
 #include "vmmd/imagehead.h"
@@ -151,6 +153,32 @@ static void check_disks(const struct flight *f)
 	}
 }
 
+/* Tried as a start would, in the name of the first machine that there ever was. */
+static void check_folder(const struct flight *f, const struct filesystem_def *fs)
+{
+	const struct daemon *d = f->daemon;
+	const char *const ours[] = { d->state_dir, d->run_dir, d->log_dir, NULL };
+	const struct folder_opts opts = {
+		.path = fs->dir, .readonly = fs->readonly, .ours = ours,
+		.machine = geteuid() == 0 ? WORKER_UID_BASE : 0,
+	};
+	g_autofree char *what = g_strdup_printf("filesystem '%s':", fs->tag);
+	g_autoptr(GError) error = NULL;
+	struct folder folder;
+
+	if (!way_is_open(f, what, fs->dir))
+		return;
+	if (!folder_open(&opts, &folder, &error)) {
+		find(f, PREFLIGHT_NO_START, "%s %s", what, error->message);
+		return;
+	}
+	fd_close(&folder.fd);
+	if (folder.mapped && !folder.uid && !fs->readonly)
+		find(f, PREFLIGHT_DOUBT,
+		     "%s '%s' belongs to root, and so will all that the guest makes there: a "
+		     "folder of a user's own is better", what, fs->dir);
+}
+
 static void check_chardevs(const struct flight *f, const GPtrArray *devs)
 {
 	for (unsigned i = 0; i < devs->len; i++) {
@@ -176,6 +204,8 @@ static void check_paths(const struct flight *f)
 	if (f->def->os.initrd)
 		check_file(f, "initrd", f->def->os.initrd, false);
 	check_disks(f);
+	for (unsigned i = 0; i < f->def->filesystems->len; i++)
+		check_folder(f, f->def->filesystems->pdata[i]);
 	check_chardevs(f, f->def->serials);
 	check_chardevs(f, f->def->consoles);
 	check_chardevs(f, f->def->channels);

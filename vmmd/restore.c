@@ -73,6 +73,7 @@ static bool same_shape(const domain_def *was, const domain_def *is, GError **err
 		{ "<memory>", was->memory_bytes, is->memory_bytes },
 		{ "<vcpu>", was->vcpus, is->vcpus },
 		{ "number of disks", was->disks->len, is->disks->len },
+		{ "number of shared folders", was->filesystems->len, is->filesystems->len },
 		{ "number of interfaces", was->ifaces->len, is->ifaces->len },
 		{ "number of serial ports", was->serials->len, is->serials->len },
 		{ "number of consoles", was->consoles->len, is->consoles->len },

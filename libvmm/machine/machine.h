@@ -11,6 +11,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "libvmm/block/block.h"
 
@@ -24,6 +25,18 @@ struct machine_vsock {
 	int listen_fd, door_fd;
 };
 
+/* A folder of the host, for a guest. */
+struct machine_folder {
+	int fd;			/* O_PATH; who asked closes it */
+	/*
+	 * mapped: what is seen there as our own user's and group's is, on the disk,
+	 * these'; and what we make is, too.  Else owners are what they seem.
+	 */
+	bool mapped;
+	uid_t uid;
+	gid_t gid;
+};
+
 /* What the machine needs from outside its process; opaque comes back in each call. */
 struct machine_host {
 	struct block_opener opener;	/* kernel, initrd, disks, /dev/kvm, output files */
@@ -35,6 +48,9 @@ struct machine_host {
 	 */
 	bool (*open_tap)(void *opaque, const char *alias, unsigned queues, int *ret_fds,
 			 char **ret_ifname, GError **error);
+	/* alias: the <filesystem>'s. */
+	bool (*open_folder)(void *opaque, const char *alias, struct machine_folder *ret,
+			    GError **error);
 	const struct machine_vsock *vsock;	/* taken with a vsock; NULL: it has none */
 	struct recorder *recorder;	/* of what consoles say, outlives the machine; NULL */
 	void *opaque;

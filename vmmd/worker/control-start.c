@@ -13,9 +13,6 @@
 #include "vmmd/worker/vsock-door.h"
 
 #define OPEN_TIMEOUT_MS 30000
-/* Worker of domain id N runs as this uid + N: a user of its own, that owns nothing. */
-#define WORKER_UID_BASE 0x70000000u
-#define WORKER_UID_COUNT 0x0f000000u
 
 /* ---- what the build asks of vmmd ---- */
 
@@ -25,6 +22,7 @@ struct ask {
 	int *fds;
 	unsigned n_fds;
 	char *ifname;
+	worker_folder_ret folder;
 };
 
 static void ask_done(struct rpc_conn *conn, struct rpc_message *reply, const GError *error,
@@ -45,6 +43,10 @@ static void ask_done(struct rpc_conn *conn, struct rpc_message *reply, const GEr
 			return;
 		a->ifname = g_strdup(ret.ifname);
 		frame_free((xdrproc_t)xdr_worker_tap_ret, &ret);
+	} else if (reply->hdr.procedure == WORKER_PROC_OPEN_FOLDER &&
+		   !rpc_message_decode(reply, (xdrproc_t)xdr_worker_folder_ret, &a->folder,
+				       &a->error)) {
+		return;
 	}
 	for (unsigned i = 0; !a->error && i < a->n_fds; i++)
 		a->fds[i] = TAKE_FD(reply->fds[i]);
@@ -91,6 +93,21 @@ static bool host_open_tap(void *opaque, const char *alias, unsigned queues, int 
 	return true;
 }
 
+static bool host_open_folder(void *opaque, const char *alias, struct machine_folder *ret,
+			     GError **error)
+{
+	worker_folder_args args = { .alias = (char *)alias };
+	int fd = -1;
+	struct ask a = { .fds = &fd, .n_fds = 1 };
+
+	if (!ask(opaque, WORKER_PROC_OPEN_FOLDER, (xdrproc_t)xdr_worker_folder_args, &args, &a,
+		 error))
+		return false;
+	*ret = (struct machine_folder){ .fd = fd, .mapped = a.folder.mapped,
+					.uid = a.folder.uid, .gid = a.folder.gid };
+	return true;
+}
+
 /* ---- START ---- */
 
 static bool uses_host_network(const struct domain_def *def)
@@ -120,6 +137,7 @@ static bool start(struct control *c, const worker_start_args *args, int state_fd
 		.opener = { .open = host_open, .opaque = c },
 		.listen = host_listen,
 		.open_tap = host_open_tap,
+		.open_folder = host_open_folder,
 		.opaque = c,
 	};
 	const struct worker_log log = { log_fd, args->log_bytes };

@@ -24,6 +24,7 @@
 #include "libvmm/net/tap.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "libvmm/util/folder.h"
 #include "libvmm/util/io.h"
 #include "vmmd/worker/sandbox.h"
 
@@ -79,6 +80,26 @@ static bool host_open_tap(void *opaque, const char *alias, unsigned queues, int 
 	if (!tap_open(&opts, ret_fds, ifname, error))
 		return false;
 	*ret_ifname = g_strdup(ifname);
+	return true;
+}
+
+/* The machine is who started it: his rights are the guest's. */
+static bool host_open_folder(void *opaque, const char *alias, struct machine_folder *ret,
+			     GError **error)
+{
+	struct foreground *f = opaque;
+	struct folder_opts opts = { 0 };
+	struct folder folder;
+
+	for (unsigned i = 0; i < f->w.def->filesystems->len; i++) {
+		const struct filesystem_def *fs = f->w.def->filesystems->pdata[i];
+
+		if (g_str_equal(fs->alias, alias))
+			opts = (struct folder_opts){ .path = fs->dir, .readonly = fs->readonly };
+	}
+	if (!folder_open(&opts, &folder, error))
+		return false;
+	*ret = (struct machine_folder){ .fd = folder.fd };
 	return true;
 }
 
@@ -152,7 +173,8 @@ static bool begin(struct foreground *f, const char *path, GError **error)
 {
 	const struct worker_log no_log = { .fd = -1 };
 	const struct machine_host host = { .opener = { .open = host_open }, .listen = host_listen,
-					   .open_tap = host_open_tap, .opaque = f };
+					   .open_tap = host_open_tap,
+					   .open_folder = host_open_folder, .opaque = f };
 	g_autofree char *xml = NULL;
 	g_autoptr(domain_def) def = NULL;
 
