@@ -181,25 +181,90 @@ static void become(const struct account *acc)
 		child_fail(errno, "become '%s'", acc->name);
 }
 
-int request_ssh_key(struct json_object *request)
+static const char *check_key(const char *key)
 {
-	const char *name = need_text(request, "user"), *key = need_text(request, "key");
+	if (strchr(key, '\n') || strlen(key) > 16384 || !strchr(key, ' '))
+		child_fail(0, "'key' is not one line of an OpenSSH public key");
+	return key;
+}
+
+static void enter_keys(const char *name, char path[300])
+{
 	struct account acc;
-	char path[300];
 
 	if (!account_find(name, &acc) || !*acc.name)
 		child_fail(ENOENT, "the user '%s'", name);
-	if (strchr(key, '\n') || strlen(key) > 16384 || !strchr(key, ' '))
-		child_fail(0, "'key' is not one line of an OpenSSH public key");
 	become(&acc);
-	snprintf(path, sizeof(path), "%s/.ssh", acc.home);
+	snprintf(path, 300, "%s/.ssh/authorized_keys", acc.home);
+}
+
+int request_ssh_key(struct json_object *request)
+{
+	const char *key[] = { check_key(need_text(request, "key")), NULL };
+
+	ssh_keys_change(need_text(request, "user"), key, NULL, false);
+	return 0;
+}
+
+struct json_object *ssh_keys_read(const char *name)
+{
+	struct json_object *list = json_object_new_array();
+	char path[300], *save = NULL;
+
+	enter_keys(name, path);
+	char *text = read_small(path, FILE_MAX);
+	for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		if (*line != '#')
+			json_object_array_add(list, json_object_new_string(line));
+	}
+	free(text);
+	return list;
+}
+
+static bool is_among(const char *const *keys, const char *line, size_t n)
+{
+	for (; keys && *keys; keys++) {
+		if (strlen(*keys) == n && !memcmp(*keys, line, n))
+			return true;
+	}
+	return false;
+}
+
+/* Lines that stay, and the new ones; a comment stays unless all begins anew. */
+static void merge_keys(FILE *out, const char *old, const char *const *more,
+		       const char *const *less)
+{
+	for (const char *line = old; line && *line;) {
+		size_t n = strcspn(line, "\n");
+		if (n && !is_among(less, line, n) && !is_among(more, line, n))
+			fprintf(out, "%.*s\n", (int)n, line);
+		line += n + (line[n] == '\n');
+	}
+	for (; *more; more++)
+		fprintf(out, "%s\n", check_key(*more));
+}
+
+void ssh_keys_change(const char *name, const char *const *more, const char *const *less,
+		     bool anew)
+{
+	char path[300], *text = NULL;
+	size_t n = 0;
+
+	enter_keys(name, path);
+	char *slash = strrchr(path, '/');
+	*slash = 0;
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		child_fail(errno, "make '%s'", path);
-	snprintf(path, sizeof(path), "%s/.ssh/authorized_keys", acc.home);
-	char *old = read_small(path, FILE_MAX);
-	if (!old || !strstr(old, key))
-		append_line(path, key);
+	*slash = '/';
+	char *old = anew ? NULL : read_small(path, FILE_MAX);
+	FILE *out = open_memstream(&text, &n);
+	if (!out || (old && strlen(old) == FILE_MAX))
+		child_fail(EFBIG, "read '%s'", path);
+	merge_keys(out, old, more, less);
+	fclose(out);
+	put_file(path, text, n, 0600);
 	chmod(path, 0600);
+	free(text);
 	free(old);
-	return 0;
 }

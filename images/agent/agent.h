@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "images/agent/keep.h"
 #include "images/agent/object.h"
 #include "images/agent/wire.h"
 
@@ -50,6 +51,9 @@ struct agent {
 	int cgroup; /* -1: this kernel has no cgroup2 */
 	int64_t started_ms, next_look_ms;
 	bool asked_modules;
+	struct kept kept[KEPT_MAX];
+	unsigned n_kept;
+	int64_t thaw_at_ms; /* 0: no file system is frozen */
 
 	unsigned n_watches;
 	struct pollfd polled[WATCHES_MAX];

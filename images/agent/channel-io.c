@@ -59,9 +59,20 @@ static void reply(struct channel *ch, struct json_object *o)
 
 static void take_message(struct channel *ch, const char *data, size_t n, int fd)
 {
+	struct child_keep keep;
+
 	if (data[0] == CHILD_PTY && fd >= 0) {
 		take_pty(ch, fd);
 		return;
+	}
+	if (n == 1 + sizeof(keep) && (data[0] == CHILD_KEEP || data[0] == CHILD_DROP)) {
+		memcpy(&keep, data + 1, sizeof(keep));
+		if (data[0] == CHILD_DROP) {
+			keep_drop(ch->agent, keep.kind, keep.id);
+		} else if (fd >= 0) {
+			keep_add(ch->agent, keep.kind, keep.id, fd);
+			return;
+		}
 	}
 	close_fd(&fd);
 	if (data[0] == CHILD_REPLY) {
@@ -71,6 +82,10 @@ static void take_message(struct channel *ch, const char *data, size_t n, int fd)
 		ch->failed = true;
 		if (ch->link)
 			link_send(ch->link, AGENT_FAILED, ch->number, data + 1, n - 1);
+	} else if (data[0] == CHILD_FROZEN && n == 1 + sizeof(uint32_t)) {
+		uint32_t seconds;
+		memcpy(&seconds, data + 1, sizeof(seconds));
+		keep_frozen(ch->agent, seconds);
 	} else if (data[0] == CHILD_STATUS && n == 1 + sizeof(int)) {
 		memcpy(&ch->status, data + 1, sizeof(int));
 		ch->told = true;

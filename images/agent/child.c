@@ -26,6 +26,7 @@ static const struct request requests[] = {
 	{ "grow-root", request_grow },	    { "freeze", request_freeze },
 	{ "thaw", request_thaw },	    { "set-password", request_password },
 	{ "add-ssh-key", request_ssh_key }, { "power", request_power },
+	{ "qga", request_qga, .keeps = true },
 };
 
 const struct request *request_find(const char *name)
@@ -35,6 +36,30 @@ const struct request *request_find(const char *name)
 			return &requests[i];
 	}
 	return NULL;
+}
+
+static const struct agent *this_agent; /* set once in each child */
+
+const struct agent *child_agent(void)
+{
+	return this_agent;
+}
+
+static void tell_keep(char kind, int32_t what, int32_t id, int fd)
+{
+	struct child_keep keep = { what, id };
+
+	child_send(kind, &keep, sizeof(keep), fd);
+}
+
+void child_keep(int32_t kind, int32_t id, int fd)
+{
+	tell_keep(CHILD_KEEP, kind, id, fd);
+}
+
+void child_drop(int32_t kind, int32_t id)
+{
+	tell_keep(CHILD_DROP, kind, id, -1);
 }
 
 void child_send(char kind, const void *data, size_t n, int fd)
@@ -122,7 +147,7 @@ static void enter_guest(void)
 	close(ns);
 }
 
-static void take_fds(const int fds[4])
+static void take_fds(const struct agent *a, const int fds[4], bool keeps)
 {
 	int kept[4];
 
@@ -131,7 +156,23 @@ static void take_fds(const int fds[4])
 	for (int i = 0; i < 4; i++)
 		dup2(kept[i], i);
 	fcntl(CHILD_RESULT, F_SETFD, FD_CLOEXEC);
-	close_range(4, ~0U, 0);
+	if (keeps)
+		keep_only(a, 4);
+	else
+		close_range(4, ~0U, 0);
+}
+
+bool child_thaw(struct agent *a)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid > 0;
+	close_range(3, ~0U, 0); /* nobody hears what comes of it */
+	if (!a->stay)
+		enter_guest();
+	freeze_all(false, NULL);
+	_exit(0);
 }
 
 void child_main(struct agent *a, const struct request *r, struct json_object *request,
@@ -141,7 +182,8 @@ void child_main(struct agent *a, const struct request *r, struct json_object *re
 
 	if (cgroup >= 0 && write(cgroup, "0", 1) != 1)
 		agent_log("a command's cgroup can't be entered: %s", strerror(errno));
-	take_fds(fds);
+	this_agent = a;
+	take_fds(a, fds, r->keeps);
 	setsid();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

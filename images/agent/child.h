@@ -8,11 +8,19 @@
 #include "images/agent/channel.h"
 
 #define CHILD_RESULT 3
+#define FREEZE_SECONDS 600 /* then file systems are thawed by themselves */
 
 #define CHILD_REPLY 'R'	 /* JSON */
 #define CHILD_FAILED 'E' /* JSON */
 #define CHILD_STATUS 'S' /* int, as of wait() */
 #define CHILD_PTY 'P'	 /* the terminal's master comes along */
+#define CHILD_KEEP 'K'	 /* struct child_keep, and a descriptor: it outlives this child */
+#define CHILD_DROP 'D'	 /* struct child_keep */
+#define CHILD_FROZEN 'Z' /* uint32_t, as for keep_frozen() */
+
+struct child_keep {
+	int32_t kind, id;
+};
 
 /* In the child.  Returns the exit code. */
 typedef int request_fn(struct json_object *request);
@@ -21,6 +29,7 @@ struct request {
 	const char *name;
 	request_fn *run;
 	bool command;
+	bool keeps; /* it sees what is kept (keep.h) */
 };
 const struct request *request_find(const char *name);
 
@@ -30,6 +39,12 @@ __attribute__((noreturn)) void child_main(struct agent *a, const struct request 
 					  int cgroup);
 __attribute__((noreturn, format(printf, 2, 3))) void child_fail(int error, const char *format, ...);
 void child_reply(struct json_object *o); /* takes it */
+/* The agent as it was when the child was made. */
+const struct agent *child_agent(void);
+void child_keep(int32_t kind, int32_t id, int fd);
+void child_drop(int32_t kind, int32_t id);
+/* By the agent: a child that thaws all file systems is on its way. */
+bool child_thaw(struct agent *a);
 void child_send(char kind, const void *data, size_t n, int fd);
 
 /* The word or the end. */
@@ -65,3 +80,17 @@ request_fn request_read, request_write, request_stat, request_list;
 request_fn request_mount, request_unmount, request_set_time, request_set_name, request_grow,
 	request_freeze, request_thaw, request_power;
 request_fn request_session, request_password, request_ssh_key;
+request_fn request_qga;
+/* A word of os-release, under another name. */
+void put_release_word(struct json_object *o, const char *word, const char *key);
+
+/* Lines of a user's authorized_keys; the caller becomes that user. */
+struct json_object *ssh_keys_read(const char *name);
+/* less: NULL for none; anew: what was there goes. */
+void ssh_keys_change(const char *name, const char *const *more, const char *const *less,
+		     bool anew);
+
+/* How many were frozen or thawed; fails with all thawed.  points NULL: all. */
+int freeze_all(bool freeze, const char *const *points);
+/* Of the guest's mount table, which is cut apart, those on devices; the last mounted comes last. */
+size_t mount_points(char *text, char *points[], size_t max);

@@ -112,6 +112,7 @@ static void turn(struct agent *a, bool once)
 	a->timeout_ms = -1;
 	agent_watch(a, a->signals, POLLIN, on_signal, a);
 	transport_watch(a);
+	keep_watch(a);
 	for (struct channel *ch = a->channels; ch; ch = ch->next)
 		channel_watch(ch);
 	for (struct link *l = a->links; l; l = l->next)
@@ -159,6 +160,8 @@ static int serve(struct agent *a, bool once)
 	for (struct link *l = a->links; l; l = l->next)
 		l->dead = true;
 	sweep(a);
+	while (a->n_kept)
+		keep_drop(a, a->kept[0].kind, a->kept[0].id);
 	free(a);
 	return 0;
 }

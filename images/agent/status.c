@@ -115,10 +115,8 @@ static void put_addresses(struct json_object *o)
 }
 
 /* NAME="value" or NAME=value, one a line. */
-static void put_release(struct json_object *o)
+void put_release_word(struct json_object *o, const char *word, const char *key)
 {
-	static const char *const keys[] = { "PRETTY_NAME", "ID", "VERSION_ID" };
-	static const char *const names[] = { "os_name", "os_id", "os_version" };
 	char *text = read_small("/etc/os-release", SMALL), *save = NULL;
 
 	for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line;
@@ -127,12 +125,11 @@ static void put_release(struct json_object *o)
 		if (!value)
 			continue;
 		*value++ = 0;
+		if (strcmp(line, word) != 0)
+			continue;
 		if (*value == '"' || *value == '\'')
 			value[strcspn(value + 1, "\"'") + 1] = 0, value++;
-		for (int i = 0; i < 3; i++) {
-			if (!strcmp(line, keys[i]))
-				object_put_text(o, names[i], value);
-		}
+		object_put_text(o, key, value);
 	}
 	free(text);
 }
@@ -148,7 +145,9 @@ int request_status(struct json_object *request)
 	put_memory(o);
 	put_disks(o);
 	put_addresses(o);
-	put_release(o);
+	put_release_word(o, "PRETTY_NAME", "os_name");
+	put_release_word(o, "ID", "os_id");
+	put_release_word(o, "VERSION_ID", "os_version");
 	if (uname(&name) == 0) {
 		object_put_text(o, "host_name", name.nodename);
 		object_put_text(o, "kernel", name.release);

@@ -148,7 +148,7 @@ int request_grow(struct json_object *request)
 }
 
 /* Mount points whose file systems have a device, the last mounted first. */
-static size_t mount_points(char *text, char *points[], size_t max)
+size_t mount_points(char *text, char *points[], size_t max)
 {
 	size_t n = 0;
 
@@ -165,43 +165,79 @@ static size_t mount_points(char *text, char *points[], size_t max)
 	return n;
 }
 
-/* One that is frozen already says EBUSY: a device may be mounted at several places. */
-static int freeze_all(bool freeze)
+static bool is_listed(const char *const *points, const char *point)
 {
-	struct json_object *o = json_object_new_object();
+	for (; points && *points; points++) {
+		if (!strcmp(*points, point))
+			return true;
+	}
+	return !points;
+}
+
+/* As the mount table writes it, a space is \040: such a point is found all the same. */
+static int open_point(const char *point)
+{
+	char path[4096];
+	size_t n = 0;
+
+	for (; *point && n < sizeof(path) - 1; n++) {
+		bool octal = point[0] == '\\' && point[1] && point[2] && point[3];
+		path[n] = octal ? (point[1] - '0') << 6 | (point[2] - '0') << 3 | (point[3] - '0') :
+				  *point;
+		point += octal ? 4 : 1;
+	}
+	path[n] = 0;
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* One that is frozen already says EBUSY: a device may be mounted at several places. */
+int freeze_all(bool freeze, const char *const *listed)
+{
 	char *text = read_small("/proc/mounts", MOUNTS_MAX), *points[256];
 	size_t n = text ? mount_points(text, points, 256) : 0;
 	int done = 0;
 
 	for (size_t i = n; i-- > 0;) {
-		int fd = open(points[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (!is_listed(listed, points[i]))
+			continue;
+		int fd = open_point(points[i]);
 		int r = fd < 0 ? -1 : ioctl(fd, freeze ? FIFREEZE : FITHAW, 0);
 		int error = errno;
 		done += r == 0;
 		if (fd >= 0)
 			close(fd);
 		if (freeze && r < 0 && error != EBUSY && error != EOPNOTSUPP && error != ENOTDIR) {
-			freeze_all(false);
+			uint32_t none = 0;
+			freeze_all(false, NULL);
+			child_send(CHILD_FROZEN, &none, sizeof(none), -1);
 			child_fail(error, "freeze '%s'", points[i]);
 		}
 	}
 	free(text);
-	object_put_number(o, "file_systems", done);
-	if (freeze || json_object_object_length(o) == 0)
-		child_reply(o);
-	else
-		json_object_put(o);
-	return 0;
+	return done;
 }
 
+/* The agent is told before anything is frozen: if we die of it, it is undone all the same. */
 int request_freeze(struct json_object *request)
 {
-	return freeze_all(true);
+	struct json_object *o = json_object_new_object();
+	uint32_t seconds = need_number(request, "thaw_after", FREEZE_SECONDS, 1, 86400);
+
+	child_send(CHILD_FROZEN, &seconds, sizeof(seconds), -1);
+	object_put_number(o, "file_systems", freeze_all(true, NULL));
+	child_reply(o);
+	return 0;
 }
 
 int request_thaw(struct json_object *request)
 {
-	return freeze_all(false);
+	struct json_object *o = json_object_new_object();
+	uint32_t none = 0;
+
+	object_put_number(o, "file_systems", freeze_all(false, NULL));
+	child_send(CHILD_FROZEN, &none, sizeof(none), -1);
+	child_reply(o);
+	return 0;
 }
 
 /* The guest's init is told, as by its own commands; without one that listens, the kernel. */
