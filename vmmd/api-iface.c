@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The addresses that networks give. */
+/* The addresses that networks give, and those that a guest says it has. */
 #include "config.h"
 #include "vmmd/api.h"
 
+#include "images/agent/object.h"
+#include "vmmd/agent-call.h"
 #include "vmmd/link.h"
 
 /* ---- addresses ---- */
 
-enum { SOURCE_LEASE = 0, ADDRESS_IPV4 = 0 };
+enum { SOURCE_LEASE = 0, SOURCE_AGENT = 1, ADDRESS_IPV4 = 0, ADDRESS_IPV6 = 1 };
 
 /* The networks of a domain's interfaces are asked all at once; the last answer is the end. */
 struct asking {
@@ -122,6 +124,54 @@ static void ask(struct asking *a, const char *name)
 	link_net_info(link, on_info, one);
 }
 
+/* ---- by the guest's word ---- */
+
+#define IFACES_MAX 256
+#define ADDRESSES_MAX 64
+
+static u_int guest_addresses(struct json_object *list, remote_ip_addr *ret)
+{
+	u_int n = 0;
+
+	for (size_t i = 0; i < guest_list(list, ADDRESSES_MAX); i++) {
+		struct json_object *o = guest_item(list, i);
+		const char *addr = o ? object_text(o, "ip-address") : NULL;
+		const char *type = o ? object_text(o, "ip-address-type") : NULL;
+
+		if (addr && type)
+			ret[n++] = (remote_ip_addr){
+				g_str_equal(type, "ipv6") ? ADDRESS_IPV6 : ADDRESS_IPV4,
+				(char *)addr, (u_int)MIN(guest_number(o, "prefix"), 128),
+			};
+	}
+	return n;
+}
+
+static void reply_guest(struct call *call, struct domain *dom, struct json_object *ret)
+{
+	size_t n = guest_list(ret, IFACES_MAX);
+	g_autofree remote_domain_interface *wire = g_new0(remote_domain_interface, n);
+	g_autofree remote_ip_addr *addrs = g_new0(remote_ip_addr, n * ADDRESSES_MAX);
+	g_autofree char **macs = g_new0(char *, n);
+	remote_interface_addresses_ret reply = { { 0, wire } };
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *o = guest_item(ret, i);
+		const char *name = o ? object_text(o, "name") : NULL;
+		remote_ip_addr *own = addrs + i * ADDRESSES_MAX;
+
+		if (!name)
+			continue;
+		macs[i] = (char *)object_text(o, "hardware-address");
+		wire[reply.ifaces.ifaces_len++] = (remote_domain_interface){
+			.name = (char *)name, .hwaddr = macs[i] ? &macs[i] : NULL,
+			.addrs = { guest_addresses(json_object_object_get(o, "ip-addresses"), own),
+				   own },
+		};
+	}
+	call_reply(call, &reply);
+}
+
 static void get_addresses(struct call *call, const void *argp)
 {
 	const remote_dom_uint_flags_args *args = argp;
@@ -130,9 +180,15 @@ static void get_addresses(struct call *call, const void *argp)
 
 	if (!dom || !api_flags(call, args->flags, 0))
 		return;
+	if (args->num == SOURCE_AGENT) {
+		if (agent_allowed(call, dom))
+			agent_call(call, dom, "guest-network-get-interfaces", NULL, 0, reply_guest);
+		return;
+	}
 	if (args->num != SOURCE_LEASE) {
 		call_fail_text(call, VMM_ERR_ARG_UNSUPPORTED, "argument unsupported: addresses are "
-			       "known of the leases of networks: '--source lease'");
+			       "known of the leases of networks and of the guest's agent: "
+			       "'--source lease', '--source agent'");
 		return;
 	}
 	a = g_new0(struct asking, 1);

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "libvmm/rpc/worker.h"
+#include "vmmd/agent-ask.h"
 #include "vmmd/api.h"
 #include "vmmd/console.h"
 #include "vmmd/event.h"
@@ -140,22 +141,61 @@ static void reset(struct call *call, const void *argp)
 		lifecycle_reset(dom, api_done, call);
 }
 
-/* Several ways may be offered; the power button is the one we have. */
-static bool button_wanted(struct call *call, unsigned flags)
+/* Several ways may be offered: the agent is tried first, the power button is what is left. */
+struct ending {
+	struct call *call;
+	bool again, button;
+};
+
+static void press(struct call *call, struct domain *dom, bool again)
 {
-	if (!api_flags(call, flags, SHUTDOWN_KNOWN))
-		return false;
-	if (flags == 0 || flags & SHUTDOWN_ACPI)
-		return true;
-	if (flags & SHUTDOWN_AGENT)
-		call_fail_text(call, VMM_ERR_AGENT,
-			       "Guest agent is not responding: QEMU guest agent is not connected");
+	if (again)
+		lifecycle_reboot(dom, api_done, call);
 	else
-		call_fail_text(
-			call, VMM_ERR_ARG_UNSUPPORTED,
-			"argument unsupported: this machine has the ACPI power button only: use "
-			"--mode acpi");
-	return false;
+		lifecycle_shutdown(dom, api_done, call);
+}
+
+static void on_agent(struct json_object *ret, const char *text, const GError *error, void *opaque)
+{
+	g_autofree struct ending *e = opaque;
+	struct domain *dom = domain_find_uuid(e->call->daemon->domains, e->call->about);
+
+	if (error && e->button && dom)
+		press(e->call, dom, e->again);
+	else if (error)
+		call_fail(e->call, error);
+	else
+		call_reply(e->call, NULL);
+}
+
+static void ask_agent(struct call *call, struct domain *dom, bool again, bool button)
+{
+	struct ending *e = g_new(struct ending, 1);
+	struct agent_wish wish = {
+		.command = again ? "{\"execute\":\"guest-shutdown\","
+				   "\"arguments\":{\"mode\":\"reboot\"}}" :
+				   "{\"execute\":\"guest-shutdown\"}",
+		.who = session_who(call->session),
+	};
+
+	*e = (struct ending){ call, again, button };
+	agent_ask(dom, &wish, on_agent, e);
+}
+
+static void end_by(struct call *call, struct domain *dom, unsigned flags, bool again)
+{
+	bool button = flags == 0 || flags & SHUTDOWN_ACPI;
+
+	if (!api_flags(call, flags, SHUTDOWN_KNOWN))
+		return;
+	if (flags & SHUTDOWN_AGENT)
+		ask_agent(call, dom, again, button);
+	else if (button)
+		press(call, dom, again);
+	else
+		call_fail_text(call, VMM_ERR_ARG_UNSUPPORTED,
+			       "argument unsupported: this machine has the ACPI power button and "
+			       "its guest's agent: use --mode acpi or --mode agent");
 }
 
 static void shutdown_flags(struct call *call, const void *argp)
@@ -163,8 +203,8 @@ static void shutdown_flags(struct call *call, const void *argp)
 	const remote_dom_flags_args *args = argp;
 	struct domain *dom = api_domain_of(call, &args->dom);
 
-	if (dom && button_wanted(call, args->flags))
-		lifecycle_shutdown(dom, api_done, call);
+	if (dom)
+		end_by(call, dom, args->flags, false);
 }
 
 static void shutdown_plain(struct call *call, const void *argp)
@@ -181,8 +221,8 @@ static void reboot(struct call *call, const void *argp)
 	const remote_dom_flags_args *args = argp;
 	struct domain *dom = api_domain_of(call, &args->dom);
 
-	if (dom && button_wanted(call, args->flags))
-		lifecycle_reboot(dom, api_done, call);
+	if (dom)
+		end_by(call, dom, args->flags, true);
 }
 
 static bool action_set(domain_def *def, unsigned type, unsigned action, GError **error)

@@ -32,6 +32,7 @@ struct daemon {
 	struct graph *graph;		/* of images */
 	GPtrArray *pools;		/* struct pool */
 	GPtrArray *networks;		/* struct network */
+	GSList *agent_asks;		/* agent-ask.c's */
 	GSList *imagejobs;		/* struct imagejob: children at work */
 	int64_t started_s;		/* real time */
 	bool in_background;		/* stderr is nobody's */

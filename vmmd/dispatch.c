@@ -32,8 +32,8 @@ static const struct procedure procedures[REMOTE_PROC_MAX + 1] = { REMOTE_PROCEDU
 static const struct procedure own_procedures[VMM_PROC_MAX + 1] = { VMM_PROCEDURES(OWN_PROCEDURE) };
 
 /* libvirt's program for what only QEMU has. */
-#define QEMU_PROCEDURE(nr, name_, args_) \
-	[nr] = { #name_, (xdrproc_t)xdr_remote_##args_, (xdrproc_t)xdr_remote_none, \
+#define QEMU_PROCEDURE(nr, name_, args_, ret_) \
+	[nr] = { #name_, (xdrproc_t)xdr_remote_##args_, (xdrproc_t)xdr_remote_##ret_, \
 		 sizeof(remote_##args_), REMOTE_WRITE },
 
 static const struct procedure qemu_procedures[] = { QEMU_PROCEDURES(QEMU_PROCEDURE) };
@@ -41,7 +41,7 @@ static const struct procedure qemu_procedures[] = { QEMU_PROCEDURES(QEMU_PROCEDU
 static const struct api_entry *const remote_tables[] = {
 	api_domain, api_life, api_stats, api_bulk, api_host, api_events, api_define, api_tune,
 	api_nodedev, api_network, api_storage, api_snapshot, api_block, api_save, api_volume,
-	api_iface, api_agent, api_cpu, api_limit, api_pin, api_device,
+	api_iface, api_agent, api_guest, api_cpu, api_limit, api_pin, api_device,
 	api_nothing, NULL
 };
 static const struct api_entry *const own_tables[] = {

@@ -53,6 +53,7 @@ struct domain {
 	struct lifecycle *life;		/* lifecycle.c's */
 	struct said *said;		/* its worker's stderr; NULL while off */
 	struct said_budget said_budget;
+	int agent_timeout_s;		/* for answers of its agent; 0: AGENT_ANSWER_MS */
 	void *autodestroy;		/* the session with which it ends; NULL */
 	GSList *writers;		/* console.c's: streams that type */
 	/*

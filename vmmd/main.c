@@ -24,6 +24,7 @@
 #include "vmmd/copies.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
+#include "vmmd/agent-ask.h"
 #include "vmmd/imagejob.h"
 #include "vmmd/imagework.h"
 #include "vmmd/journal.h"
@@ -272,6 +273,7 @@ static bool daemon_open(struct daemon *d, GError **error)
 static void daemon_close(struct daemon *d)
 {
 	/* Clients first: what their end means for domains is still told to workers. */
+	agent_asks_end(d);
 	imagejobs_end(d);
 	g_clear_pointer(&d->tls, tls_server_free);
 	g_clear_pointer(&d->metrics, metrics_server_free);

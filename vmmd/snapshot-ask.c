@@ -32,9 +32,9 @@ static bool flags_fit(const struct domain *dom, const snapshot_def *def, unsigne
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "invalid argument: unsupported flags (0x%x)",
 				 flags & ~CREATE_KNOWN);
-	if (flags & SNAPSHOT_CREATE_QUIESCE)
-		return unsupported(error, "a guest can't be told to quiesce its file systems: "
-				   "there is no agent in it");
+	if (flags & SNAPSHOT_CREATE_QUIESCE && !(active && flags & SNAPSHOT_CREATE_DISK_ONLY))
+		return invalid(error, "--quiesce is for a disk-only snapshot of a running domain: "
+			       "memory that is kept needs no file system at rest");
 	if (flags & SNAPSHOT_CREATE_DISK_ONLY && def->memory > SNAPSHOT_NO)
 		return invalid(error, "a disk-only snapshot has no memory");
 	if (!active && def->memory > SNAPSHOT_NO)

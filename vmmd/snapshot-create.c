@@ -5,6 +5,7 @@
  *	begun: rows of node and overlays are pending, the intent says so
  *	the overlays are made; a running machine's memory is saved, and it stands
  *	still from there on
+ *	--quiesce: the guest's file systems are frozen, until its disks are switched
  *	a running machine's disks are switched to them (CREATE_SWITCH)
  *	one transaction: rows are ready, the definition names the overlays
  *
@@ -283,6 +284,7 @@ static void on_switched(struct domain *dom, const GError *error, void *opaque)
 	struct snapshot_op *op = opaque;
 
 	fault_point("snapshot-create:switched");
+	quiesce_thaw(op);
 	if (!(op->flags & SNAPSHOT_CREATE_HALT) || error)
 		guest_resume(op);
 	if (!error || g_error_matches(error, VMM_ERROR, VMM_ERR_RPC))
@@ -302,12 +304,21 @@ static void switch_heads(struct snapshot_op *op)
 		heads[i] = (struct disk_head){ layer->target, layer->path };
 	}
 	if (!journal_step(op->daemon->store, op->intent, CREATE_SWITCH, NULL, &error)) {
+		quiesce_thaw(op);
 		guest_resume(op);
 		create_fail(op, error);
 		return;
 	}
 	fault_point("snapshot-create:switch");
 	disk_live_switch_heads(op->dom, heads, op->news->len, on_switched, op);
+}
+
+static void on_frozen(struct snapshot_op *op, GError *error)
+{
+	if (error)
+		create_fail(op, error);
+	else
+		switch_heads(op);
 }
 
 /* The machine stands still; its disks are switched before it goes on. */
@@ -390,6 +401,8 @@ static void on_files_made(struct snapshot_op *op, GError *error)
 	else if (op->node->memory_path)
 		create_fail(op, g_error_new(VMM_ERROR, VMM_ERR_OPERATION_INVALID,
 					    "the domain has ended meanwhile"));
+	else if (op->dom->link && op->news->len > 0 && op->flags & SNAPSHOT_CREATE_QUIESCE)
+		quiesce_freeze(op, on_frozen);
 	else if (op->dom->link && op->news->len > 0)
 		switch_heads(op);
 	else

@@ -30,6 +30,8 @@ struct snapshot_op {
 	int64_t current;		/* the node that will be the current one; 0: as it is */
 	struct node *node;		/* create: the new one; revert: where to */
 	char *xml, *inactive;		/* create: the node's definitions */
+	bool frozen;			/* create: the guest's file systems are to be thawed */
+	void (*quiesced)(struct snapshot_op *op, GError *error);	/* takes the error */
 	bool resume;			/* create: the guest ran before its memory was saved */
 	void (*files_made)(struct snapshot_op *op, GError *error);	/* takes the error */
 	int memory_fd;			/* revert: of the node's memory; -1 */
@@ -89,6 +91,13 @@ bool pending_undo(struct daemon *daemon, const uint8_t uuid[UUID_BYTES], int64_t
 bool file_remove(const char *path, GError **error);
 /* Removes the files of dead layers, then their rows. */
 bool dead_sweep(struct daemon *daemon, const uint8_t uuid[UUID_BYTES], GError **error);
+
+/* ---- file systems at rest (snapshot-quiesce.c) ---- */
+
+/* frozen() takes the error; with one nothing stays frozen. */
+void quiesce_freeze(struct snapshot_op *op, void (*frozen)(struct snapshot_op *op, GError *error));
+/* Whatever came of it; does nothing when nothing is frozen. */
+void quiesce_thaw(struct snapshot_op *op);
 
 /* ---- snapshots inside images (snapshot-tags.c) ---- */
 

@@ -160,16 +160,16 @@
 	X(439, DOMAIN_SET_LAUNCH_SECURITY_STATE) \
 	X(443, DOMAIN_FD_ASSOCIATE)
 
-/* Those of the program FRAME_PROGRAM_QEMU: number, name, type of what is read of the arguments. */
+/* Those of the program FRAME_PROGRAM_QEMU: number, name, types of what is read of the arguments and of the result. */
 #define QEMU_PROCEDURES(X) \
-	X(1, DOMAIN_MONITOR_COMMAND, none) \
-	X(2, CONNECT_DOMAIN_ATTACH, none) \
-	X(3, DOMAIN_AGENT_COMMAND, dom_args) \
-	X(4, CONNECT_DOMAIN_MONITOR_EVENT_REGISTER, none) \
-	X(5, CONNECT_DOMAIN_MONITOR_EVENT_DEREGISTER, none) \
-	X(7, DOMAIN_MONITOR_COMMAND_WITH_FILES, none)
+	X(1, DOMAIN_MONITOR_COMMAND, none, none) \
+	X(2, CONNECT_DOMAIN_ATTACH, none, none) \
+	X(3, DOMAIN_AGENT_COMMAND, agent_command_args, opt_text_ret) \
+	X(4, CONNECT_DOMAIN_MONITOR_EVENT_REGISTER, none, none) \
+	X(5, CONNECT_DOMAIN_MONITOR_EVENT_DEREGISTER, none, none) \
+	X(7, DOMAIN_MONITOR_COMMAND_WITH_FILES, none, none)
 
-#define QEMU_PROC_NUMBER(nr, name, args) QEMU_PROC_##name = nr,
+#define QEMU_PROC_NUMBER(nr, name, args, ret) QEMU_PROC_##name = nr,
 enum qemu_procedure {
 	QEMU_PROCEDURES(QEMU_PROC_NUMBER)
 };

@@ -225,7 +225,7 @@ enum remote_need {
 	X(372, DOMAIN_SET_GUEST_VCPUS, dom_cpumap_text_args, none, WRITE) \
 	X(420, DOMAIN_AGENT_SET_RESPONSE_TIMEOUT, dom_int_flags_args, int_ret, WRITE) \
 	X(424, DOMAIN_AUTHORIZED_SSH_KEYS_GET, dom_text_flags_args, names_ret, WRITE) \
-	X(425, DOMAIN_AUTHORIZED_SSH_KEYS_SET, dom_args, none, WRITE) \
+	X(425, DOMAIN_AUTHORIZED_SSH_KEYS_SET, ssh_keys_args, none, WRITE) \
 	/* registration of events */ \
 	X(316, CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, register_domain_args, int_ret, READ) \
 	X(317, CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, int_args, none, READ) \

@@ -18,6 +18,7 @@
  *	stub:mutter		write 1000 lines to stderr, with what moves a terminal's cursor
  *	stub:agent		have this host's agent at the end of the agent's channel
  *	stub:agentless		have that channel, and nobody at its end
+ *	stub:qga=PATH		have whoever listens at PATH at the end of a qemu-ga's channel
  *	stub:chatter		tell of one state after the other as fast as it goes
  */
 #include "config.h"
@@ -28,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "libvmm/device/hub.h"
@@ -308,6 +310,22 @@ static int agent_new(struct stub *s, GError **error)
 	return pair[0];
 }
 
+/* A qemu-ga, or what a test has in its place. */
+static int qga_new(struct stub *s, GError **error)
+{
+	const char *word = s->def->os.cmdline ? strstr(s->def->os.cmdline, "stub:qga=") : NULL;
+	const char *path = word ? word + strlen("stub:qga=") : NULL;
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	g_strlcpy(addr.sun_path, path ? path : "", sizeof(addr.sun_path));
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		error_errno(error, errno, "connect to '%s'", addr.sun_path);
+		fd_close(&fd);
+	}
+	return fd;
+}
+
 static void do_console(struct stub *s, struct rpc_message *msg)
 {
 	static const enum hub_mode modes[] = { HUB_READ, HUB_WRITE, HUB_TAKE_OVER };
@@ -319,6 +337,8 @@ static void do_console(struct stub *s, struct rpc_message *msg)
 	rpc_message_decode(msg, (xdrproc_t)xdr_worker_console_args, &args, NULL);
 	if (g_str_equal(args.device, DOMAIN_AGENT_CHANNEL))
 		fd = agent_new(s, &error);
+	else if (g_str_equal(args.device, "org.qemu.guest_agent.0"))
+		fd = qga_new(s, &error);
 	else if (*args.device && !g_str_equal(args.device, "serial0"))
 		error_set(&error, VMM_ERR_INVALID_ARG, "there is no console '%s'", args.device);
 	else
