@@ -374,8 +374,8 @@ void agent_ask(struct domain *dom, const struct agent_wish *wish, agent_done *do
 			  dom->name);
 	else if (dom->state == DOMAIN_PAUSED)
 		error_set(&error, VMM_ERR_OPERATION_INVALID,
-			  "Requested operation is not valid: domain '%s' is paused: its agent can't "
-			  "answer", dom->name);
+			  "Requested operation is not valid: domain '%s' is paused: its agent "
+			  "can't answer", dom->name);
 	else if (asks_of(dom) >= ASKS_MAX)
 		error_set(&error, VMM_ERR_AGENT,
 			  "Guest agent is not responding: %u commands wait for it already",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A password on its way to our agent is hashed here: the guest needs no crypt(3), nor the password. */
+/* A password for our agent is hashed here: the guest needs neither crypt(3) nor the password. */
 #pragma once
 
 /* The command as it is, or a guest-set-user-password with the hash instead; the caller's. */

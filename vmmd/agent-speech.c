@@ -188,7 +188,8 @@ static void begin_lines(struct agent_speech *s)
 {
 	static const uint8_t delimiter = DELIMITER;
 	g_autofree char *line =
-		g_strdup_printf("{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%u}}\n",
+		g_strdup_printf("{\"execute\":\"guest-sync-delimited\","
+				"\"arguments\":{\"id\":%u}}\n",
 				s->sync);
 
 	g_byte_array_append(s->out, &delimiter, 1);

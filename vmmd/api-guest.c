@@ -104,7 +104,8 @@ static void fill_fs_disks(GArray *params, const struct domain *dom, unsigned fs,
 		if (target)
 			params_text(params, target, "fs.%u.disk.%u.alias", fs, n);
 		if (o && object_text(o, "serial"))
-			params_text(params, object_text(o, "serial"), "fs.%u.disk.%u.serial", fs, n);
+			params_text(params, object_text(o, "serial"), "fs.%u.disk.%u.serial", fs,
+				    n);
 		if (dev)
 			params_text(params, dev, "fs.%u.disk.%u.device", fs, n);
 		n++;
@@ -128,7 +129,8 @@ static void fill_fs(GArray *params, const struct domain *dom, struct json_object
 		if (object_text(o, "type"))
 			params_text(params, object_text(o, "type"), "fs.%u.fstype", n);
 		if (json_object_object_get(o, "total-bytes"))
-			params_uhyper(params, guest_number(o, "total-bytes"), "fs.%u.total-bytes", n);
+			params_uhyper(params, guest_number(o, "total-bytes"), "fs.%u.total-bytes",
+				      n);
 		if (json_object_object_get(o, "used-bytes"))
 			params_uhyper(params, guest_number(o, "used-bytes"), "fs.%u.used-bytes", n);
 		fill_fs_disks(params, dom, n, json_object_object_get(o, "disk"));
@@ -224,7 +226,8 @@ static void info_next(struct info *i);
 
 static void info_end(struct info *i)
 {
-	remote_params_only_ret wire = { { i->params->len, (remote_param *)(void *)i->params->data } };
+	remote_param *params = (remote_param *)(void *)i->params->data;
+	remote_params_only_ret wire = { { i->params->len, params } };
 
 	if (i->error && (i->types || !i->answered))
 		call_fail(i->call, i->error);

@@ -23,7 +23,8 @@ struct api_entry {
 /* Tables end with procedure 0. */
 extern const struct api_entry api_host[], api_domain[], api_define[], api_life[], api_tune[],
 	api_stats[], api_bulk[], api_events[], api_network[], api_storage[], api_snapshot[],
-	api_block[], api_save[], api_volume[], api_iface[], api_agent[], api_guest[], api_cpu[], api_nodedev[],
+	api_block[], api_save[], api_volume[], api_iface[], api_agent[], api_guest[],
+	api_cpu[], api_nodedev[],
 	api_limit[], api_pin[], api_device[],
 	api_nothing[];
 /* Of libvirt's program for QEMU. */

@@ -67,7 +67,8 @@ static int input_file(struct json_object *args)
 	size_t n = 0;
 	const char *text = object_text(args, "input-data");
 	uint8_t *data = text ? base64_read(text, &n) : NULL;
-	int fd = text ? memfd_create("input", MFD_CLOEXEC) : open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fd = text ? memfd_create("input", MFD_CLOEXEC) :
+			open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	if (text && !data)
 		qga_fail(NULL, "Parameter 'input-data' is no Base64");

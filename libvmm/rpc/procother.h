@@ -160,7 +160,7 @@
 	X(439, DOMAIN_SET_LAUNCH_SECURITY_STATE) \
 	X(443, DOMAIN_FD_ASSOCIATE)
 
-/* Those of the program FRAME_PROGRAM_QEMU: number, name, types of what is read of the arguments and of the result. */
+/* Those of the program FRAME_PROGRAM_QEMU: number, name, types of arguments and result. */
 #define QEMU_PROCEDURES(X) \
 	X(1, DOMAIN_MONITOR_COMMAND, none, none) \
 	X(2, CONNECT_DOMAIN_ATTACH, none, none) \

@@ -6,7 +6,7 @@
 #include "images/agent/proto.h"
 #include "vmmd/agent-speech.h"
 
-/* The first byte: the tongue; then pieces, each behind its length.  Of our agent's, zeroes come first. */
+/* The first byte: the tongue; then pieces, whose first byte is their length, too. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint8_t zeroes[AGENT_FLUSH];
