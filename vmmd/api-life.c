@@ -31,6 +31,7 @@ static void belong_to_client(struct session *session, struct domain *dom, unsign
 	if (!dom || !dom->life || !(flags & START_AUTODESTROY))
 		return;
 	dom->autodestroy = session;
+	session_set_autodestroys(session);
 	supervisor_mark(dom->daemon, dom->uuid_text, SUPERVISOR_AUTODESTROY);
 }
 

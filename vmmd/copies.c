@@ -42,8 +42,14 @@ struct copies {
 	int folder_fd;
 	sqlite3 *db;
 	sqlite3_stmt *one, *every;
-	GHashTable *files;		/* GBytes uuid -> its file's name */
+	GHashTable *files;		/* struct named: a set, by uuid; there are many */
 	struct copy_batch *batch;
+};
+
+/* Whose file is called so. */
+struct named {
+	uint8_t uuid[UUID_BYTES];
+	char name[];
 };
 
 /* ---- the writer ---- */
@@ -51,6 +57,23 @@ struct copies {
 static GBytes *uuid_bytes(const uint8_t uuid[UUID_BYTES])
 {
 	return g_bytes_new(uuid, UUID_BYTES);
+}
+
+static const char *file_of(const struct copies *c, GBytes *uuid)
+{
+	const struct named *n = g_hash_table_lookup(c->files, g_bytes_get_data(uuid, NULL));
+
+	return n ? n->name : NULL;
+}
+
+static void file_note(struct copies *c, GBytes *uuid, const char *name)
+{
+	const size_t bytes = strlen(name) + 1;
+	struct named *n = g_malloc(sizeof(*n) + bytes);
+
+	memcpy(n->uuid, g_bytes_get_data(uuid, NULL), UUID_BYTES);
+	memcpy(n->name, name, bytes);
+	g_hash_table_replace(c->files, n, n);
 }
 
 static bool is_there_already(const struct copies *c, const char *name, const char *text)
@@ -63,7 +86,7 @@ static bool is_there_already(const struct copies *c, const char *name, const cha
 static void on_written(GBytes *uuid, const char *name, int failed, void *opaque)
 {
 	struct copies *c = opaque;
-	const char *before = g_hash_table_lookup(c->files, uuid);
+	const char *before = file_of(c, uuid);
 
 	if (failed) {
 		g_warning("copy '%s/%s': %s", c->folder, name, g_strerror(failed));
@@ -71,7 +94,7 @@ static void on_written(GBytes *uuid, const char *name, int failed, void *opaque)
 	}
 	if (before && strcmp(before, name))
 		unlinkat(c->folder_fd, before, 0);
-	g_hash_table_replace(c->files, g_bytes_ref(uuid), g_strdup(name));
+	file_note(c, uuid, name);
 }
 
 static void write_copy(struct copies *c, GBytes *uuid, const struct copy *copy)
@@ -105,6 +128,7 @@ static bool writer_open(struct copies *c)
 		return true;
 	if (sqlite3_open_v2(c->database, &c->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX,
 			    NULL) == SQLITE_OK &&
+	    sqlite3_exec(c->db, "PRAGMA cache_size = -128", NULL, NULL, NULL) == SQLITE_OK &&
 	    sqlite3_busy_timeout(c->db, BUSY_TIMEOUT_MS) == SQLITE_OK &&
 	    sqlite3_prepare_v2(c->db, COPIES_SQL("uuid = ?1"), -1, &c->one, NULL) == SQLITE_OK &&
 	    sqlite3_prepare_v2(c->db, COPIES_SQL("true"), -1, &c->every, NULL) == SQLITE_OK)
@@ -141,11 +165,11 @@ static bool write_rows(struct copies *c, GBytes *uuid, GHashTable *seen)
 
 static void remove_copy(struct copies *c, GBytes *uuid)
 {
-	const char *name = g_hash_table_lookup(c->files, uuid);
+	const char *name = file_of(c, uuid);
 
 	if (name && unlinkat(c->folder_fd, name, 0) < 0 && errno != ENOENT)
 		g_warning("copy '%s/%s': %s", c->folder, name, g_strerror(errno));
-	g_hash_table_remove(c->files, uuid);
+	g_hash_table_remove(c->files, g_bytes_get_data(uuid, NULL));
 }
 
 /* Of nobody now: perhaps the database is the older one.  Out of the way, and not lost. */
@@ -171,20 +195,22 @@ static void learn_files(struct copies *c, GPtrArray *extra)
 		if (!copy_file_uuid(name, uuid))
 			continue;
 		key = uuid_bytes(uuid);
-		if (g_hash_table_contains(c->files, key))
+		if (file_of(c, key))
 			g_ptr_array_add(extra, g_strdup(name));
 		else
-			g_hash_table_insert(c->files, g_bytes_ref(key), g_strdup(name));
+			file_note(c, key, name);
 	}
 }
 
-static gboolean is_of_nobody(void *key, void *name, void *opaque)
+static gboolean is_of_nobody(void *key, void *value, void *opaque)
 {
+	const struct named *n = value;
+	g_autoptr(GBytes) uuid = uuid_bytes(n->uuid);
 	void **c_and_seen = opaque;
 
-	if (g_hash_table_contains(c_and_seen[1], key))
+	if (g_hash_table_contains(c_and_seen[1], uuid))
 		return FALSE;
-	set_aside(c_and_seen[0], name);
+	set_aside(c_and_seen[0], n->name);
 	return TRUE;
 }
 
@@ -195,7 +221,7 @@ static bool is_in_use(const struct copies *c, const char *name)
 
 	g_hash_table_iter_init(&iter, c->files);
 	while (g_hash_table_iter_next(&iter, NULL, &used))
-		if (!strcmp(used, name))
+		if (!strcmp(((const struct named *)used)->name, name))
 			return true;
 	return false;
 }
@@ -316,8 +342,7 @@ struct copies *copies_open(struct daemon *daemon, GError **error)
 	c->folder = g_build_filename(daemon->state_dir, COPIES_FOLDER, NULL);
 	c->changed = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
 					   (GDestroyNotify)g_bytes_unref, NULL);
-	c->files = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
-					 (GDestroyNotify)g_bytes_unref, g_free);
+	c->files = g_hash_table_new_full(uuid_hash, uuid_equal, NULL, g_free);
 	c->folder_fd = -1;
 	if (g_mkdir(c->folder, 0700) < 0 && errno != EEXIST) {
 		error_errno(error, errno, "make folder '%s'", c->folder);

@@ -34,6 +34,7 @@ struct daemon {
 	GPtrArray *networks;		/* struct network */
 	GSList *agent_asks;		/* agent-ask.c's */
 	GSList *imagejobs;		/* struct imagejob: children at work */
+	guint settle;			/* settle.c's timer; 0 */
 	int64_t started_s;		/* real time */
 	bool in_background;		/* stderr is nobody's */
 	bool verbose;

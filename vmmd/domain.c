@@ -9,6 +9,7 @@
 #include "vmmd/graph.h"
 #include "vmmd/owner.h"
 #include "vmmd/save.h"
+#include "vmmd/settle.h"
 #include "vmmd/snapshot-tree.h"
 
 /* of idle moments, for reading definitions */
@@ -21,21 +22,8 @@ struct domain_table {
 	GPtrArray *sorted;		/* by name; NULL: not since somebody came or went */
 	GQueue unread;			/* definitions, for idle moments */
 	guint reader;
+	struct daemon *daemon;		/* whose definitions they are */
 };
-
-static guint uuid_hash(gconstpointer p)
-{
-	guint hash = 5381;
-
-	for (const uint8_t *b = p, *end = b + UUID_BYTES; b < end; b++)
-		hash = hash * 33 + *b;
-	return hash;
-}
-
-static gboolean uuid_equal(gconstpointer a, gconstpointer b)
-{
-	return memcmp(a, b, UUID_BYTES) == 0;
-}
 
 static void domain_free(void *p)
 {
@@ -138,6 +126,7 @@ static gboolean on_idle(void *opaque)
 		dom = g_queue_pop_head(&t->unread);
 		if (!dom) {
 			t->reader = 0;
+			settle_soon(t->daemon);
 			return G_SOURCE_REMOVE;
 		}
 		domain_read(dom);
@@ -174,6 +163,7 @@ bool domain_table_load(struct domain_table *t, struct daemon *daemon, GError **e
 {
 	if (!store_domains(daemon->store, load_one, daemon, error))
 		return false;
+	t->daemon = daemon;
 	t->reader = g_idle_add(on_idle, t);
 	return true;
 }

@@ -38,6 +38,7 @@
 #include "vmmd/recover.h"
 #include "vmmd/save.h"
 #include "vmmd/server.h"
+#include "vmmd/settle.h"
 #include "vmmd/snapshot.h"
 #include "vmmd/store.h"
 
@@ -288,6 +289,7 @@ static void daemon_close(struct daemon *d)
 	g_clear_pointer(&d->graph, graph_free);
 	g_clear_pointer(&d->copies, copies_close);
 	g_clear_pointer(&d->store, store_close);
+	settle_end(d);
 	g_clear_pointer(&d->loop, g_main_loop_unref);
 	g_free(d->state_dir);
 	g_free(d->image_dir);

@@ -14,6 +14,7 @@
 #include "vmmd/dispatch.h"
 #include "vmmd/event.h"
 #include "vmmd/lifecycle.h"
+#include "vmmd/settle.h"
 #include "vmmd/store.h"
 
 #define SESSIONS_MAX 1000
@@ -52,6 +53,7 @@ struct session {
 	char *uri, *who;
 	GPtrArray *calls;		/* in work; not owned: their holders answer them */
 	bool paused;			/* because of the calls in work */
+	bool autodestroys;		/* some domain, once */
 	GHashTable *streams;		/* serial -> struct stream */
 };
 
@@ -88,6 +90,11 @@ bool session_is_open(const struct session *s)
 const char *session_uri(const struct session *s)
 {
 	return s->uri;
+}
+
+void session_set_autodestroys(struct session *s)
+{
+	s->autodestroys = true;
 }
 
 const char *session_who(const struct session *s)
@@ -277,7 +284,9 @@ static void session_free(void *p)
 	for (unsigned i = 0; i < s->calls->len; i++)
 		((struct call *)g_ptr_array_index(s->calls, i))->session = NULL;
 	event_forget(s->server->daemon->events, s);
-	session_autodestroy(s);
+	if (s->autodestroys)
+		session_autodestroy(s);
+	settle_soon(s->server->daemon);
 	g_hash_table_unref(s->streams);
 	g_ptr_array_unref(s->calls);
 	rpc_conn_free(s->conn);

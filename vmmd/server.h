@@ -53,6 +53,8 @@ void session_open(struct session *session, const char *uri, bool readonly);
 const char *session_uri(const struct session *session);
 /* "uid 1000, vmsh (pid 4711)"; "CN=ann,O=us, from 10.0.0.7:4711". */
 const char *session_who(const struct session *session);
+/* Domains end with it. */
+void session_set_autodestroys(struct session *session);
 /* After the answer that is on its way. */
 void session_close(struct session *session);
 

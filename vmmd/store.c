@@ -19,6 +19,7 @@
 
 #define APPLICATION_ID 0x764d4d64	/* "vMMd": tells our file from other people's */
 #define BUSY_TIMEOUT_MS 2000
+#define CACHE_SIZE "-512"		/* KiB: the trees' upper levels; the rest is the system's to keep */
 /*
  * The WAL is begun anew when a checkpoint has reached its end, which one beside many commits never
  * does: from here on there is one between two commits, for which all wait.
@@ -218,7 +219,8 @@ struct store *store_open(const char *path, GError **error)
 	 */
 	if (!store_migrate(s, error) || !store_functions(s, error) ||
 	    !store_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-			   "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF", error) ||
+			   "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
+			   "PRAGMA cache_size = " CACHE_SIZE, error) ||
 	    !store_writable(s, error) || !store_prepare(s, error))
 		goto fail;
 	if (*sqlite3_db_filename(s->db, "main") && !(s->sync = store_sync_new(path, error)))

@@ -49,3 +49,17 @@ void uuid_to_text(const uint8_t uuid[UUID_BYTES], char text[UUID_TEXT_BYTES])
 	}
 	*text = '\0';
 }
+
+guint uuid_hash(gconstpointer uuid)
+{
+	guint hash = 5381;
+
+	for (const uint8_t *b = uuid, *end = b + UUID_BYTES; b < end; b++)
+		hash = hash * 33 + *b;
+	return hash;
+}
+
+gboolean uuid_equal(gconstpointer a, gconstpointer b)
+{
+	return memcmp(a, b, UUID_BYTES) == 0;
+}
