@@ -66,7 +66,7 @@ static domain_def *tuned(struct call *call, struct domain *dom, const domain_def
 {
 	g_autoptr(domain_def) to = disk_of(call, dom, def, args->text) ? domain_def_copy(def) :
 									 NULL;
-	uint64_t values[N_IOTUNES] = { 0 };
+	uint64_t values[N_IOTUNES] = { 0 }, all[N_IOTUNES];
 	bool given[N_IOTUNES] = { false };
 	g_autoptr(GError) error = NULL;
 	struct disk_def *d;
@@ -76,11 +76,13 @@ static domain_def *tuned(struct call *call, struct domain *dom, const domain_def
 	d = disk_live_find(to, args->text);
 	for (unsigned i = 0; i < args->params.params_len && !error; i++)
 		param_take(&args->params.params_val[i], values, given, &error);
-	limits_merge(d->iotune, values, given);
-	if (error || !iotune_check(d->iotune, &error)) {
+	memcpy(all, disk_iotune(d), sizeof(all));
+	limits_merge(all, values, given);
+	if (error || !iotune_check(all, &error)) {
 		call_fail(call, error);
 		return NULL;
 	}
+	disk_set_iotune(d, all);
 	return g_steal_pointer(&to);
 }
 
@@ -121,7 +123,7 @@ static void get_io_tune(struct call *call, const void *argp)
 	n = MIN((unsigned)args->nparams, N_IOTUNES);
 	for (unsigned i = 0; i < n; i++)
 		wire[i] = (remote_param){ (char *)iotune_names[i],
-					  { .type = 4, .remote_value_u.ul = d->iotune[i] } };
+					  { .type = 4, .remote_value_u.ul = disk_iotune(d)[i] } };
 	call_reply(call, &(remote_params_ret){ .params = { n, wire }, .nparams = (int)n });
 }
 

@@ -135,8 +135,7 @@ static void steps_find(struct live_job *j)
 	if (!same_actions(a, b))
 		step_add(j, NOW_ACTIONS, 0);
 	for (unsigned i = 0; i < a->disks->len; i++)
-		if (memcmp(((const struct disk_def *)a->disks->pdata[i])->iotune,
-			   ((const struct disk_def *)b->disks->pdata[i])->iotune,
+		if (memcmp(disk_iotune(a->disks->pdata[i]), disk_iotune(b->disks->pdata[i]),
 			   sizeof(uint64_t[N_IOTUNES])))
 			step_add(j, NOW_IOTUNE, i);
 	steps_add_ifaces(j);
@@ -269,8 +268,7 @@ static bool step_begin(struct live_job *j, struct domain *dom, GError **error)
 		xml = xml_after(j, dom);
 		link_set_iotune(dom->link,
 				((struct disk_def *)to->disks->pdata[s->index])->target,
-				((struct disk_def *)to->disks->pdata[s->index])->iotune, xml,
-				on_step, j);
+				disk_iotune(to->disks->pdata[s->index]), xml, on_step, j);
 		return true;
 	case NOW_PORTS:
 		if (s->port.host)

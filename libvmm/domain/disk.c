@@ -55,6 +55,7 @@ void disk_def_free(void *opaque)
 	g_free(d->target);
 	g_free(d->serial);
 	g_free(d->alias);
+	g_free(d->iotune);
 	g_free(d);
 }
 
@@ -184,7 +185,7 @@ struct disk_def *disk_def_parse(const xmlNode *node, unsigned flags, GError **er
 	    !parse_flag(node, "readonly", &d->readonly, error) ||
 	    !parse_flag(node, "shareable", &d->shareable, error) ||
 	    !parse_backing(node, d, error) ||
-	    !iotune_parse(xml_child(node, "iotune"), d->iotune, error) ||
+	    !iotune_parse(xml_child(node, "iotune"), d, error) ||
 	    !parse_serial(xml_child(node, "serial"), d, error) ||
 	    !device_parse_common(node, flags, &d->alias, &d->boot_order, error))
 		return NULL;
@@ -222,7 +223,7 @@ void disk_def_format(struct xml_out *out, const struct disk_def *d, unsigned fla
 	xml_put(out, "dev", d->target);
 	xml_put(out, "bus", "virtio");
 	xml_end(out);
-	iotune_format(out, d->iotune);
+	iotune_format(out, d);
 	if (d->readonly)
 		xml_leaf(out, "readonly", "");
 	if (d->shareable)

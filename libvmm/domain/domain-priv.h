@@ -31,8 +31,8 @@ struct disk_def *disk_def_parse(const xmlNode *node, unsigned flags, GError **er
 void disk_def_format(struct xml_out *out, const struct disk_def *disk, unsigned flags);
 typedef struct disk_def disk_def;
 void disk_def_free(void *disk);
-bool iotune_parse(const xmlNode *node, uint64_t ret[N_IOTUNES], GError **error);
-void iotune_format(struct xml_out *out, const uint64_t values[N_IOTUNES]);
+bool iotune_parse(const xmlNode *node, struct disk_def *d, GError **error);
+void iotune_format(struct xml_out *out, const struct disk_def *d);
 bool disk_def_check_pair(const struct disk_def *a, const struct disk_def *b, GError **error);
 
 struct filesystem_def *filesystem_def_parse(const xmlNode *node, unsigned flags, GError **error);

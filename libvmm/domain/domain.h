@@ -153,7 +153,7 @@ struct disk_def {
 	enum disk_policy error_policy;	/* of writes; DEFAULT is enospace */
 	enum disk_policy rerror_policy;	/* of reads; DEFAULT: as error_policy; never ENOSPACE */
 	unsigned queues;		/* 0: the machine's choice */
-	uint64_t iotune[N_IOTUNES];
+	uint64_t *iotune;		/* NULL: no limit; disk_iotune() */
 	bool readonly, shareable;
 	bool no_backing;		/* <backingStore/>: the image is the end of its chain */
 	char *target;			/* "vda": unique */
@@ -163,6 +163,8 @@ struct disk_def {
 	char *alias;			/* "virtio-disk0" */
 };
 
+const uint64_t *disk_iotune(const struct disk_def *d);	/* N_IOTUNES of them */
+void disk_set_iotune(struct disk_def *d, const uint64_t values[N_IOTUNES]);
 /* ---- folders of the host ---- */
 
 #define DOMAIN_FILESYSTEMS_MAX 8u

@@ -3,6 +3,8 @@
 #include "config.h"
 #include "libvmm/domain/domain-priv.h"
 
+#include <string.h>
+
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 
@@ -17,6 +19,24 @@ const char *const iotune_names[N_IOTUNES + 1] = {
 	"total_bytes_sec_max_length", "read_bytes_sec_max_length", "write_bytes_sec_max_length",
 	"total_iops_sec_max_length", "read_iops_sec_max_length", "write_iops_sec_max_length",
 };
+
+static const uint64_t unlimited[N_IOTUNES];
+
+const uint64_t *disk_iotune(const struct disk_def *d)
+{
+	return d->iotune ?: unlimited;
+}
+
+/* Few disks have limits, and there may be many thousand disks: the others keep none. */
+void disk_set_iotune(struct disk_def *d, const uint64_t values[N_IOTUNES])
+{
+	uint64_t *iotune = NULL;
+
+	if (memcmp(values, unlimited, sizeof(unlimited)) != 0)
+		iotune = g_memdup2(values, sizeof(unlimited));
+	g_free(d->iotune);
+	d->iotune = iotune;
+}
 
 static bool pair_check(const uint64_t *v, unsigned total, GError **error)
 {
@@ -64,8 +84,9 @@ bool iotune_check(const uint64_t v[N_IOTUNES], GError **error)
 	return true;
 }
 
-bool iotune_parse(const xmlNode *node, uint64_t ret[N_IOTUNES], GError **error)
+bool iotune_parse(const xmlNode *node, struct disk_def *d, GError **error)
 {
+	uint64_t values[N_IOTUNES] = { 0 };
 	g_autofree char *children = g_strjoinv(" ", (char **)iotune_names);
 	g_autoptr(GError) why = NULL;
 
@@ -79,16 +100,19 @@ bool iotune_parse(const xmlNode *node, uint64_t ret[N_IOTUNES], GError **error)
 
 		if (child && (!xml_expect(child, "", NULL, error)))
 			return false;
-		if (child && (!text || !xml_parse_u64(text, VALUE_MAX, &ret[i])))
+		if (child && (!text || !xml_parse_u64(text, VALUE_MAX, &values[i])))
 			return xml_error(child, VMM_ERR_XML, error, "not a number up to %"
 					 G_GUINT64_FORMAT, VALUE_MAX);
 	}
-	return iotune_check(ret, &why) ||
-	       xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error, "%s", why->message);
+	if (!iotune_check(values, &why))
+		return xml_error(node, VMM_ERR_CONFIG_UNSUPPORTED, error, "%s", why->message);
+	disk_set_iotune(d, values);
+	return true;
 }
 
-void iotune_format(struct xml_out *out, const uint64_t v[N_IOTUNES])
+void iotune_format(struct xml_out *out, const struct disk_def *d)
 {
+	const uint64_t *v = disk_iotune(d);
 	bool begun = false;
 
 	for (unsigned i = 0; i < N_IOTUNES; i++) {

@@ -72,9 +72,7 @@ void domain_def_put_now(domain_def *def, const domain_def *from, enum now_part p
 		iface_take_ports(def->ifaces->pdata[index], from->ifaces->pdata[index]);
 		return;
 	case NOW_IOTUNE:
-		memcpy(((struct disk_def *)def->disks->pdata[index])->iotune,
-		       ((const struct disk_def *)from->disks->pdata[index])->iotune,
-		       sizeof(uint64_t[N_IOTUNES]));
+		disk_set_iotune(def->disks->pdata[index], disk_iotune(from->disks->pdata[index]));
 		return;
 	case N_NOW_PARTS:
 		break;
@@ -108,7 +106,7 @@ static void disk_take(struct disk_def *to, const GPtrArray *from)
 		const struct disk_def *is = from->pdata[i];
 
 		if (g_strcmp0(to->target, is->target) == 0)
-			memcpy(to->iotune, is->iotune, sizeof(to->iotune));
+			disk_set_iotune(to, disk_iotune(is));
 	}
 }
 

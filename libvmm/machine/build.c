@@ -475,7 +475,7 @@ static bool build_disk(struct machine *m, const struct disk_def *def,
 		.on_error = machine_disk_failed,
 		.on_room = machine_disk_has_room,
 	};
-	const struct blk_limits limits = limits_of(def->iotune);
+	const struct blk_limits limits = limits_of(disk_iotune(def));
 	struct block *b = block_open(&image, error);
 	struct machine_disk *d;
 
