@@ -14,6 +14,25 @@
 #define PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define FILE_BYTES_MAX (1 << 20)
 
+/*
+ * Whoever links us loads GnuTLS, few use it: its start (a megabyte, some
+ * milliseconds) waits for the first who does.
+ */
+__attribute__((visibility("default"))) int _gnutls_global_init_skip(void);
+GNUTLS_SKIP_GLOBAL_INIT
+
+static bool library_begin(GError **error)
+{
+	static gsize begun;
+	int r;
+
+	if (!g_once_init_enter(&begun))
+		return true;
+	r = gnutls_global_init();
+	g_once_init_leave(&begun, 1);
+	return r >= 0 || error_set(error, VMM_ERR_INTERNAL, "TLS: %s", gnutls_strerror(r));
+}
+
 /* ---- where ---- */
 
 static const char *const names[][N_TLS_FILES] = {
@@ -191,6 +210,8 @@ static bool creds_fill(struct tls_creds *c, const char *priority, GError **error
 	const char *at = NULL;
 	int r;
 
+	if (!library_begin(error))
+		return false;
 	r = gnutls_priority_init(&c->priority, priority ? priority : PRIORITY, &at);
 	if (r < 0)
 		return error_set(error, VMM_ERR_INVALID_ARG, "TLS priority '%s': %s near '%s'",
