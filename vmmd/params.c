@@ -3,6 +3,8 @@
 #include "config.h"
 #include "vmmd/params.h"
 
+#include <string.h>
+
 #include "libvmm/util/error.h"
 
 static void param_clear(void *p)
@@ -27,7 +29,8 @@ static remote_param *params_add(GArray *params, enum param_type type, const char
 {
 	remote_param param = { .value.type = (int)type };
 
-	param.field = g_strdup_vprintf(format, args);
+	/* most names are as they stand, and there are tens of thousands in a long answer */
+	param.field = strchr(format, '%') ? g_strdup_vprintf(format, args) : g_strdup(format);
 	g_array_append_val(params, param);
 	return &g_array_index(params, remote_param, params->len - 1);
 }

@@ -235,13 +235,13 @@ static void print_table(struct shell *sh, const struct command_args *args, const
 bool cmd_list(struct shell *sh, struct command_args *args, GError **error)
 {
 	bool words = args_given(args, "name") || args_given(args, "uuid") || args_given(args, "id");
+	const unsigned stats = words && !args_json(args) ?
+		VMM_STATS_STATE : VMM_STATS_STATE | VMM_STATS_BALLOON | VMM_STATS_VCPU;
 	vmm_connect *conn = shell_connect(sh, error);
 	g_autoptr(GPtrArray) all = NULL;
 	bool named;
 
-	all = conn ? vmm_domain_stats_all(conn,
-					  VMM_STATS_STATE | VMM_STATS_BALLOON | VMM_STATS_VCPU,
-					  list_flags(args) & ~LIST_ONLY, error)
+	all = conn ? vmm_domain_stats_all(conn, stats, list_flags(args) & ~LIST_ONLY, error)
 		   : NULL;
 	if (!all || !keep_listed(conn, all, list_flags(args), error))
 		return false;
