@@ -19,7 +19,7 @@
 
 #define APPLICATION_ID 0x764d4d64	/* "vMMd": tells our file from other people's */
 #define BUSY_TIMEOUT_MS 2000
-#define CACHE_SIZE "-512"		/* KiB: the trees' upper levels; the rest is the system's to keep */
+#define CACHE_SIZE "-512"	/* KiB: upper levels of trees; the rest is the system's to keep */
 /*
  * The WAL is begun anew when a checkpoint has reached its end, which one beside many commits never
  * does: from here on there is one between two commits, for which all wait.
