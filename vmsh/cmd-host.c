@@ -165,6 +165,36 @@ static unsigned put_findings(struct table *t, const GPtrArray *found, bool dry)
 	return left;
 }
 
+#define FINDING_INDENT 9
+
+/* A finding is a sentence or two: lines that may be wrapped, not cells that would be cut. */
+static void print_findings(const struct shell *sh, const GPtrArray *found)
+{
+	unsigned width = sh->out.width ? sh->out.width : G_MAXUINT;
+	GString *s = g_string_new(NULL);
+
+	for (unsigned i = 0; i < found->len; i++) {
+		const struct vmm_finding *f = found->pdata[i];
+		g_autofree char *kind = text_coloured(f->hint ? "hint" : "problem",
+						      f->hint ? COLOUR_YELLOW : COLOUR_RED,
+						      &sh->out);
+		g_autofree char *text = g_strconcat(f->domain, *f->domain ? ": " : "", f->what,
+						    *f->path ? ": " : "", f->path, NULL);
+		g_autofree char *what = text_harmless(text);
+		g_autofree char *then = text_harmless(*f->done ? f->done : f->advice);
+
+		g_string_append_printf(s, "%s%*s", kind,
+				       FINDING_INDENT - (f->hint ? 4 : 7), "");
+		text_append_wrapped(s, what, FINDING_INDENT, width);
+		if (!*then)
+			continue;
+		g_string_append_printf(s, "%*s", FINDING_INDENT, *f->done ? "done: " : "-> ");
+		text_append_wrapped(s, then, FINDING_INDENT, width);
+	}
+	fputs(s->str, stdout);
+	g_string_free(s, TRUE);
+}
+
 static bool cmd_doctor(struct shell *sh, struct command_args *args, GError **error)
 {
 	static const struct column columns[] = {
@@ -180,8 +210,10 @@ static bool cmd_doctor(struct shell *sh, struct command_args *args, GError **err
 	if (!found)
 		return false;
 	left = put_findings(t, found, args_given(args, "dry-run"));
-	if (found->len > 0 || args_json(args))
+	if (args_json(args) || (sh->member && found->len > 0))
 		shell_print_table(sh, args, t);
+	else if (found->len > 0)
+		print_findings(sh, found);
 	else
 		shell_say(sh, "All is well");
 	if (left > 0)

@@ -9,6 +9,7 @@
 #include "libvmm/util/error.h"
 #include "vmsh/format.h"
 #include "vmsh/image-common.h"
+#include "vmsh/image-guard.h"
 #include "vmsh/image-json.h"
 #include "vmsh/shell.h"
 #include "vmsh/size.h"
@@ -67,7 +68,9 @@ static bool cmd_convert(struct shell *sh, struct command_args *args, GError **er
 	g_auto(GStrv) extra = image_options_parse(args_words(args, "options"), &o.target, error);
 
 	if (!extra || !image_backing_options(args, &o.target, error) ||
-	    !sparse_option(args, &o, error) || !convert_target(args, &o, error))
+	    !sparse_option(args, &o, error) || !convert_target(args, &o, error) ||
+	    !(o.no_create ? image_guard_change : image_guard_replace)(sh, args, o.target.path,
+								       error))
 		return false;
 	return progress_end(&p, image_convert(&o, error));
 }
@@ -138,7 +141,7 @@ static bool cmd_dd(struct shell *sh, struct command_args *args, GError **error)
 		o.target.format = format_of_name(d.out);
 	o.skip = bytes_of(d.skip, d.block);
 	o.count = d.has_count ? bytes_of(d.count, d.block) : G_MAXINT64;
-	return image_convert(&o, error);
+	return image_guard_replace(sh, args, o.target.path, error) && image_convert(&o, error);
 }
 
 /* ---- measure ---- */
@@ -195,7 +198,7 @@ static const struct option_def options_convert[] = {
 	{ .name = "requests", .letter = 'm', .kind = OPT_NUMBER, .value = "N",
 	  .help = "1 to 16 chunks on their way at a time" },
 	OPTION_LETTER("any-order", 'W', "write what was read first, not in the disk's order"),
-	OPTION_PROGRESS, OPTION_QUIET, OPTION_SHARE, { 0 },
+	OPTION_FORCE, OPTION_PROGRESS, OPTION_QUIET, OPTION_SHARE, { 0 },
 };
 static const struct option_def options_dd[] = {
 	{ .name = "operand", .kind = OPT_STRING,
@@ -204,7 +207,7 @@ static const struct option_def options_dd[] = {
 		  "skip=N blocks, then count=N blocks, all if not given" },
 	OPTION_SOURCE_FORMAT,
 	OPTION_FORMAT("target-format", 'O', "the target's format; by its suffix if not given"),
-	OPTION_SHARE, { 0 },
+	OPTION_FORCE, OPTION_SHARE, { 0 },
 };
 static const struct option_def options_measure[] = {
 	{ .name = "file", .kind = OPT_STRING, .flags = OPT_POSITION, .complete = COMPLETE_FILE,

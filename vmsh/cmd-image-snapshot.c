@@ -8,6 +8,7 @@
 
 #include "libvmm/block/image.h"
 #include "vmsh/image-common.h"
+#include "vmsh/image-guard.h"
 #include "vmsh/image-json.h"
 #include "vmsh/shell.h"
 #include "vmsh/usage.h"
@@ -49,7 +50,8 @@ static bool cmd_image_snapshot(struct shell *sh, struct command_args *args, GErr
 	if (!given || args_given(args, "list"))
 		return list_snapshots(args, error);
 	format = image_sure_format(args, path, error);
-	if (!format || !acts[act].act(path, format, args_text(args, acts[act].option), error))
+	if (!format || !image_guard_change(sh, args, path, error) ||
+	    !acts[act].act(path, format, args_text(args, acts[act].option), error))
 		return false;
 	if (!args_given(args, "quiet"))
 		shell_say(sh, "%s", acts[act].said);
@@ -72,6 +74,7 @@ static const struct option_def options_snapshot[] = {
 	OPTION_SNAPSHOT("create", 'c', "make one of this name"),
 	OPTION_SNAPSHOT("apply", 'a', "make the disk what it was; what it has now is lost"),
 	OPTION_SNAPSHOT("delete", 'd', "delete it; -a and -d take a name or an id"),
+	OPTION_FORCE,
 	{ .name = "quiet", .letter = 'q', .kind = OPT_FLAG, .help = "print nothing" },
 	{ .name = "force-share", .letter = 'U', .kind = OPT_FLAG,
 	  .help = "list though a machine uses it" },

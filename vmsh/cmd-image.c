@@ -10,6 +10,7 @@
 #include "libvmm/util/error.h"
 #include "vmsh/format.h"
 #include "vmsh/image-common.h"
+#include "vmsh/image-guard.h"
 #include "vmsh/image-json.h"
 #include "vmsh/image-options.h"
 #include "vmsh/shell.h"
@@ -37,7 +38,7 @@ static bool cmd_create(struct shell *sh, struct command_args *args, GError **err
 	if (!o.bytes && !o.backing_file)
 		return usage_error(
 			error, "image create: how large is '%s' to be? Add a SIZE as 10G", o.path);
-	if (!image_create(&o, error))
+	if (!image_guard_replace(sh, args, o.path, error) || !image_create(&o, error))
 		return false;
 	text = g_strdup_printf("Created '%s' (%s)", o.path, o.format);
 	image_say(sh, args, text);
@@ -88,7 +89,8 @@ static bool cmd_check(struct shell *sh, struct command_args *args, GError **erro
 
 	format = how != IMAGE_REPAIR_NONE ? image_sure_format(args, path, error) :
 		 format ? format : image_probe(path, error);
-	if (!format || !image_check(path, format, &o, &c, error))
+	if (!format || (repair && !image_guard_change(sh, args, path, error)) ||
+	    !image_check(path, format, &o, &c, error))
 		return false;
 	text = args_json(args) ? image_check_json(&c, path, format) : image_check_text(&c);
 	if (!quiet)
@@ -212,7 +214,7 @@ static bool cmd_resize(struct shell *sh, struct command_args *args, GError **err
 	if (prealloc && !image_prealloc_from_name(prealloc, &o.preallocation, error))
 		return false;
 	if (!new_size(args_text(args, "size"), o.path, o.format, &o.bytes, error) ||
-	    !image_resize(&o, error))
+	    !image_guard_change(sh, args, o.path, error) || !image_resize(&o, error))
 		return false;
 	image_say(sh, args, "Image resized.");
 	return true;
@@ -239,7 +241,8 @@ static bool cmd_rebase(struct shell *sh, struct command_args *args, GError **err
 		if (!o.backing_format)
 			return false;
 	}
-	return progress_end(&p, image_rebase(&o, error));
+	return image_guard_change(sh, args, o.path, error) &&
+	       progress_end(&p, image_rebase(&o, error));
 }
 
 static bool cmd_commit(struct shell *sh, struct command_args *args, GError **error)
@@ -253,7 +256,9 @@ static bool cmd_commit(struct shell *sh, struct command_args *args, GError **err
 		.progress = { .fn = progress_tell, .opaque = &p },
 	};
 
-	if (!o.format || !progress_end(&p, image_commit(&o, error)))
+	if (!o.format ||
+	    !image_guard_commit(sh, args, o.path, o.format, o.base, error) ||
+	    !progress_end(&p, image_commit(&o, error)))
 		return false;
 	image_say(sh, args, "Image committed.");
 	return true;
@@ -275,6 +280,7 @@ static const struct option_def options_create[] = {
 	OPTION_FORMAT("backing-format", 'F', "the backing file's format"),
 	OPTION_LETTER("unsafe", 'u', "do not look at the backing file"),
 	OPTION_O,
+	OPTION_FORCE,
 	OPTION_QUIET,
 	{ 0 },
 };
@@ -290,7 +296,7 @@ static const struct option_def options_check[] = {
 	 OPTION_QUIET,
 	{ .name = "repair", .letter = 'r', .kind = OPT_STRING, .complete = COMPLETE_WORDS,
 	  .words = "leaks all", .help = "free leaked clusters, or repair all that can be" },
-	{ 0 },
+	OPTION_FORCE, { 0 },
 };
 static const struct option_def options_map[] = {
 	OPTION_FILE("file", "FILE", "the image"), OPTION_THIS_FORMAT, OPTION_SHARE,
@@ -311,14 +317,14 @@ static const struct option_def options_resize[] = {
 	OPTION_FLAG("shrink", "let it become smaller: what is behind the end is lost"),
 	{ .name = "preallocation", .kind = OPT_STRING, .complete = COMPLETE_WORDS,
 	  .words = "off metadata falloc full", .help = "of what is added" },
-	OPTION_QUIET, { 0 },
+	OPTION_FORCE, OPTION_QUIET, { 0 },
 };
 static const struct option_def options_rebase[] = {
 	OPTION_FILE("file", "FILE", "the overlay"), OPTION_SURE_FORMAT,
 	OPTION_BACKING("its new backing file; \"\" or nothing: none any more"),
 	OPTION_FORMAT("backing-format", 'F', "the new backing file's format"),
 	OPTION_LETTER("unsafe", 'u', "only change the name: its contents must be the same"),
-	OPTION_PROGRESS, OPTION_QUIET, { 0 },
+	OPTION_FORCE, OPTION_PROGRESS, OPTION_QUIET, { 0 },
 };
 static const struct option_def options_commit[] = {
 	OPTION_FILE("file", "FILE", "the overlay"), OPTION_SURE_FORMAT,
@@ -326,7 +332,7 @@ static const struct option_def options_commit[] = {
 	  .value = "FILE",
 	  .help = "commit into this one of its backing files; those between are of no use then" },
 	OPTION_LETTER("keep", 'd', "do not empty the overlay afterwards; -b never does"),
-	OPTION_PROGRESS, OPTION_QUIET, { 0 },
+	OPTION_FORCE, OPTION_PROGRESS, OPTION_QUIET, { 0 },
 };
 
 const struct command commands_image[] = {

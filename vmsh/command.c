@@ -49,6 +49,29 @@ const struct command *command_at(unsigned i)
 	return NULL;
 }
 
+static bool group_is_new(const char *group, unsigned before)
+{
+	for (unsigned i = 0; i < before; i++)
+		if (g_str_equal(command_at(i)->group, group))
+			return false;
+	return true;
+}
+
+const char *command_group_next(const char *group)
+{
+	const struct command *cmd;
+	bool behind = !group;
+
+	for (unsigned i = 0; (cmd = command_at(i)); i++) {
+		if (!group_is_new(cmd->group, i))
+			continue;
+		if (behind)
+			return cmd->group;
+		behind = g_str_equal(cmd->group, group);
+	}
+	return NULL;
+}
+
 /* How many words of the line are this command's name; 0 if they are not. */
 static unsigned name_matches(const char *name, const GPtrArray *words)
 {

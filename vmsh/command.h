@@ -130,6 +130,9 @@ const struct command *args_command(const struct command_args *args);
 
 /* ---- help ---- */
 
+/* Groups in the order of their first command; NULL: the first, and after the last. */
+const char *command_group_next(const char *group);
+
 /* "start DOMAIN... [--paused]" */
 char *command_synopsis(const struct command *cmd);
 /* The whole page; width in columns. */

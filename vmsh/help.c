@@ -122,14 +122,13 @@ char *command_help(const struct command *cmd, unsigned width)
 char *command_overview(unsigned width)
 {
 	GString *s = g_string_new(NULL);
-	const char *group = NULL;
 	const struct command *cmd;
 
-	for (unsigned i = 0; (cmd = command_at(i)); i++) {
-		if (g_strcmp0(group, cmd->group) != 0)
-			g_string_append_printf(s, "%s%s:\n", group ? "\n" : "", cmd->group);
-		group = cmd->group;
-		append_term(s, cmd->name, cmd->summary, width);
+	for (const char *group = NULL; (group = command_group_next(group));) {
+		g_string_append_printf(s, "%s%s:\n", s->len ? "\n" : "", group);
+		for (unsigned i = 0; (cmd = command_at(i)); i++)
+			if (g_str_equal(cmd->group, group))
+				append_term(s, cmd->name, cmd->summary, width);
 	}
 	g_string_append(s, "\n\"help COMMAND\" shows one command's options.\n");
 	return g_string_free(s, FALSE);

@@ -128,16 +128,14 @@ static void append_command(GString *s, const struct command *cmd)
 char *command_manual(void)
 {
 	GString *s = g_string_new(NULL);
-	const char *group = NULL;
 	const struct command *cmd;
 
-	for (unsigned i = 0; (cmd = command_at(i)); i++) {
-		if (g_strcmp0(group, cmd->group) != 0)
-			g_string_append_printf(s, "%s.Ss %s\n.Bl -tag -width Ds\n",
-					       group ? ".El\n" : "", cmd->group);
-		group = cmd->group;
-		append_command(s, cmd);
+	for (const char *group = NULL; (group = command_group_next(group));) {
+		g_string_append_printf(s, ".Ss %s\n.Bl -tag -width Ds\n", group);
+		for (unsigned i = 0; (cmd = command_at(i)); i++)
+			if (g_str_equal(cmd->group, group))
+				append_command(s, cmd);
+		g_string_append(s, ".El\n");
 	}
-	g_string_append(s, ".El\n");
 	return g_string_free(s, FALSE);
 }
