@@ -71,7 +71,8 @@ static void revision_xml(struct call *call, const void *argp)
 static bool disk_is_there(const struct domain *dom, const struct disk_def *d, unsigned number,
 			  GError **error)
 {
-	g_autoptr(GPtrArray) overlays = d->readonly ? NULL : graph_overlays(dom->daemon, d->path);
+	g_autoptr(GPtrArray) overlays = disk_def_is_written(d)
+						? graph_overlays(dom->daemon, d->path) : NULL;
 
 	if (access(d->path, F_OK) < 0 && errno == ENOENT)
 		return error_set(error, VMM_ERR_OPERATION_INVALID,

@@ -63,11 +63,6 @@ static void clone_fail(struct clone *c, const GError *failed)
 
 /* ---- the definition ---- */
 
-static bool disk_is_shared(const struct disk_def *d)
-{
-	return d->readonly || d->shareable;
-}
-
 static void macs_renew(domain_def *def)
 {
 	for (unsigned i = 0; i < def->ifaces->len; i++) {
@@ -103,7 +98,7 @@ static bool def_make(struct clone *c, const char *name, GError **error)
 	for (unsigned i = 0; i < c->def->disks->len; i++) {
 		struct disk_def *d = g_ptr_array_index(c->def->disks, i);
 
-		if (disk_is_shared(d))
+		if (disk_def_apart(d))
 			continue;
 		if (d->type != DISK_FILE)
 			return error_set(error, VMM_ERR_OPERATION_UNSUPPORTED,
@@ -142,7 +137,7 @@ static bool clone_begin(struct clone *c, GError **error)
 	for (unsigned i = 0; i < c->def->disks->len; i++) {
 		struct disk_def *d = g_ptr_array_index(c->def->disks, i);
 
-		if (!disk_is_shared(d))
+		if (!disk_def_apart(d))
 			g_ptr_array_add(paths, d->path);
 	}
 	body = g_variant_ref_sink(g_variant_new_bytestring_array(
@@ -227,7 +222,7 @@ static void clone_next(struct clone *c)
 	struct imagejob_opts o;
 
 	while (c->next < c->def->disks->len &&
-	       disk_is_shared(g_ptr_array_index(c->def->disks, c->next)))
+	       disk_def_apart(g_ptr_array_index(c->def->disks, c->next)))
 		c->next++;
 	if (c->next == c->def->disks->len) {
 		clone_end(c);

@@ -227,7 +227,7 @@ void disk_job_adopt(struct domain *dom)
 {
 	for (unsigned i = 0; dom->live && i < dom->live->disks->len; i++) {
 		const struct disk_def *d = g_ptr_array_index(dom->live->disks, i);
-		struct job *j = job_begin(dom, d->target, adopted, NULL);
+		struct job *j = d->transient ? NULL : job_begin(dom, d->target, adopted, NULL);
 
 		if (j)
 			link_job_info(dom->link, j->target, on_info_for_adopt, j);

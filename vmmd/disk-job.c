@@ -101,6 +101,10 @@ struct job *job_begin(struct domain *dom, const char *disk, disk_live_done *done
 	} else if (!d) {
 		error_set(&error, VMM_ERR_INVALID_ARG,
 			  "invalid argument: domain '%s' has no disk '%s'", dom->name, disk);
+	} else if (d->transient) {
+		error_set(&error, VMM_ERR_OPERATION_INVALID,
+			  "Requested operation is not valid: disk '%s' of domain '%s' is "
+			  "transient: its image stays as it is", d->target, dom->name);
 	} else {
 		j->target = g_strdup(d->target);
 		j->head = g_strdup(d->path);

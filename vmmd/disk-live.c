@@ -91,11 +91,11 @@ static bool head_add(struct heads *h, const struct disk_head *head, GError **err
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "invalid argument: domain '%s' has no disk '%s'", h->dom->name,
 				 head->target);
-	if (d->readonly || d->shareable)
+	if (disk_def_apart(d))
 		return error_set(error, VMM_ERR_OPERATION_INVALID,
 				 "Requested operation is not valid: disk '%s' of domain '%s' is "
 				 "%s: it can't have an overlay while it is in use",
-				 d->target, h->dom->name, d->readonly ? "read-only" : "shareable");
+				 d->target, h->dom->name, disk_def_apart(d));
 	if (!head_fd(h, head->path, O_RDWR, error) || !head_fd(h, d->path, O_RDONLY, error))
 		return false;
 	h->targets[h->n_fds / 2 - 1] = g_strdup(d->target);

@@ -190,7 +190,8 @@ static bool base_check(struct daemon *daemon, const char *path, GError **error)
 static bool head_check(struct daemon *daemon, const struct disk_def *d, const char *path,
 		       GError **error)
 {
-	g_autoptr(GPtrArray) overlays = d->readonly ? NULL : graph_overlays(daemon, path);
+	g_autoptr(GPtrArray) overlays = disk_def_is_written(d) ? graph_overlays(daemon, path)
+								   : NULL;
 	g_autofree char *names = overlays ? names_join(overlays) : NULL;
 	const struct graph_image *row = graph_find(daemon, path);
 
@@ -200,7 +201,7 @@ static bool head_check(struct daemon *daemon, const struct disk_def *d, const ch
 	return error_set(error, VMM_ERR_OPERATION_FAILED,
 			 "operation failed: disk '%s' would write into '%s', on "
 			 "which other images stand: %s. Give the domain an overlay of its own, or "
-			 "make the disk <readonly/>",
+			 "make the disk <readonly/> or <transient/>",
 			 d->target, path, names);
 }
 

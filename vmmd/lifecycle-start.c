@@ -243,7 +243,7 @@ static bool start_begin(struct domain *dom, const domain_def *def, bool paused, 
 	domain_step(dom, EV_START, WORKER_CAUSE_NONE, NULL, NULL);
 	dom->life = life_new();
 	dom->life->start_paused = paused;
-	dom->life->permit = permit_new(live);
+	dom->life->permit = permit_new(live, dom->daemon->state_dir);
 	domain_set_live(dom, live);
 	dom->link = link_new(fd, pidfd, &life_link_ops, dom);
 	life_hear(dom);

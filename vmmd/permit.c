@@ -39,6 +39,8 @@ enum permit_kind {
 
 struct permit {
 	GHashTable *paths;		/* canonical path -> enum permit_kind bits */
+	char *scratch;			/* the folder of files without a name */
+	unsigned scratches;		/* so many more of those */
 	const domain_def *live;
 };
 
@@ -70,10 +72,11 @@ static void permit_add_chardevs(struct permit *p, const GPtrArray *devs)
 	}
 }
 
-struct permit *permit_new(const domain_def *live)
+struct permit *permit_new(const domain_def *live, const char *scratch)
 {
 	struct permit *p = g_new0(struct permit, 1);
 
+	p->scratch = g_strdup(scratch);
 	p->live = live;
 	p->paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	permit_add(p, "/dev/kvm", PERMIT_READ | PERMIT_WRITE | PERMIT_DEVICE);
@@ -82,7 +85,8 @@ struct permit *permit_new(const domain_def *live)
 	for (unsigned i = 0; i < live->disks->len; i++) {
 		const struct disk_def *d = g_ptr_array_index(live->disks, i);
 
-		permit_add(p, d->path, PERMIT_READ | (d->readonly ? 0 : PERMIT_WRITE) |
+		p->scratches += d->transient;
+		permit_add(p, d->path, PERMIT_READ | (disk_def_is_written(d) ? PERMIT_WRITE : 0) |
 			   (d->format == DISK_FORMAT_QCOW2 && !d->no_backing ? PERMIT_QCOW2 : 0));
 	}
 	permit_add_chardevs(p, live->serials);
@@ -96,6 +100,7 @@ void permit_free(struct permit *p)
 	if (!p)
 		return;
 	g_hash_table_unref(p->paths);
+	g_free(p->scratch);
 	g_free(p);
 }
 
@@ -181,6 +186,21 @@ static int open_agent(GError **error)
 	return permit_open_image(path ? path : PKGLIBEXECDIR "/vmm-agent", O_RDONLY, error);
 }
 
+/* It never has a name where O_TMPFILE works; elsewhere for an instant. */
+static int open_scratch(struct permit *p, GError **error)
+{
+	g_autofree char *name = g_build_filename(p->scratch, ".scratch-XXXXXX", NULL);
+	int fd = open(p->scratch, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 && (fd = g_mkstemp_full(name, O_RDWR | O_CLOEXEC, 0600)) >= 0)
+		unlink(name);
+	if (fd < 0)
+		error_errno(error, errno, "make a file for a transient disk in '%s'", p->scratch);
+	else
+		p->scratches--;
+	return fd;
+}
+
 int permit_open(struct permit *p, const char *path, unsigned flags, GError **error)
 {
 	g_autofree char *key = g_path_is_absolute(path) ? canonical(path) : g_strdup("");
@@ -189,6 +209,8 @@ int permit_open(struct permit *p, const char *path, unsigned flags, GError **err
 	if (!strcmp(path, DOMAIN_AGENT_FILE) && flags_permitted(PERMIT_READ, flags) &&
 	    domain_agent_injected(p->live))
 		return open_agent(error);
+	if (!strcmp(path, DOMAIN_SCRATCH_FILE) && p->scratches)
+		return open_scratch(p, error);
 	if (flags == WORKER_OPEN_LISTEN && kind & PERMIT_LISTEN)
 		return io_listen_unix(key, 0660, error);
 	if (kind && flags_permitted(kind, flags))

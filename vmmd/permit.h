@@ -11,7 +11,8 @@
 struct daemon;
 struct permit;
 
-struct permit *permit_new(const domain_def *live);
+/* scratch: the folder in which files of transient disks take their room. */
+struct permit *permit_new(const domain_def *live, const char *scratch);
 void permit_free(struct permit *permit);
 /* flags: those of open(2), or WORKER_OPEN_LISTEN.  -1 on failure. */
 int permit_open(struct permit *permit, const char *path, unsigned flags, GError **error);

@@ -140,9 +140,9 @@ static void check_disks(const struct flight *f)
 		const struct disk_def *d = f->def->disks->pdata[i];
 		g_autofree char *what = g_strdup_printf("disk '%s':", d->target);
 
-		if (!check_file(f, what, d->path, !d->readonly))
+		if (!check_file(f, what, d->path, disk_def_is_written(d)))
 			all = false;
-		else if (!d->readonly)
+		else if (disk_def_is_written(d))
 			check_space(f, d);
 	}
 	if (all && !running(f)) {

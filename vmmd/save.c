@@ -92,9 +92,25 @@ static int tmp_open(const char *tmp, GError **error)
 	return fd;
 }
 
+/* What is written on them has no name by which a restored machine could find it. */
+static bool has_no_transient_disk(const struct domain *dom, GError **error)
+{
+	for (unsigned i = 0; dom->live && i < dom->live->disks->len; i++) {
+		const struct disk_def *d = g_ptr_array_index(dom->live->disks, i);
+
+		if (d->transient)
+			return error_set(error, VMM_ERR_OPERATION_INVALID,
+					 "Requested operation is not valid: disk '%s' of domain "
+					 "'%s' is transient: its memory can't be saved without "
+					 "what is on that",
+					 d->target, dom->name);
+	}
+	return true;
+}
+
 static bool may_save(struct domain *dom, GError **error)
 {
-	if (!domain_may(dom, EV_SAVE, error))
+	if (!domain_may(dom, EV_SAVE, error) || !has_no_transient_disk(dom, error))
 		return false;
 	if (!save_is_active(dom))
 		return true;

@@ -122,7 +122,7 @@ enum snapshot_place asked_place(const snapshot_def *def, const struct snapshot_d
 {
 	if (sd && sd->place != SNAPSHOT_DEFAULT)
 		return sd->place;
-	if (d->readonly || d->shareable)
+	if (disk_def_apart(d))
 		return SNAPSHOT_NO;
 	return is_inside(def) ? SNAPSHOT_INTERNAL : SNAPSHOT_EXTERNAL;
 }

@@ -34,10 +34,10 @@ static char *choose_path(struct snapshot_op *op, const struct snapshot_disk *sd,
 {
 	g_autofree char *path = NULL;
 
-	if (d->readonly || d->shareable) {
+	if (disk_def_apart(d)) {
 		error_set(error, VMM_ERR_OPERATION_INVALID,
 			  "Requested operation is not valid: disk '%s' is %s: it can't have a "
-			  "snapshot", d->target, d->readonly ? "read-only" : "shareable");
+			  "snapshot", d->target, disk_def_apart(d));
 		return NULL;
 	}
 	if (sd && sd->path)
@@ -80,11 +80,11 @@ static bool inside_write(struct snapshot_op *op, struct node_disk *nd, const str
 {
 	struct layer *head;
 
-	if (d->readonly || d->shareable || d->format != DISK_FORMAT_QCOW2)
+	if (disk_def_apart(d) || d->format != DISK_FORMAT_QCOW2)
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 				 "unsupported configuration: disk '%s' is %s: a snapshot can't be "
 				 "inside its image; leave it out with snapshot='no'", d->target,
-				 d->readonly ? "read-only" : d->shareable ? "shareable" : "raw");
+				 disk_def_apart(d) ?: "raw");
 	head = head_layer(op, d, error);
 	if (!head)
 		return false;

@@ -82,6 +82,11 @@ struct block_opts {
 };
 
 struct block *block_open(const struct block_opts *opts, GError **error);
+/*
+ * What is written goes to an overlay in fd, an empty file that nobody else has; taken.  The image
+ * of opts, whose path is absolute, is only read.
+ */
+struct block *block_open_scratch(const struct block_opts *opts, int fd, GError **error);
 /* Waits for what is in flight, writes back metadata, clears the dirty bit, unlocks. */
 void block_close(struct block *b);
 typedef struct block block;

@@ -65,10 +65,13 @@ static bool check_memory(const struct domain_def *def, GError **error)
 
 static bool check_disks(const struct domain_def *def, GError **error)
 {
-	for (unsigned a = 0; a < def->disks->len; a++)
+	for (unsigned a = 0; a < def->disks->len; a++) {
+		if (!disk_def_check(def->disks->pdata[a], error))
+			return false;
 		for (unsigned b = 0; b < a; b++)
 			if (!disk_def_check_pair(def->disks->pdata[b], def->disks->pdata[a], error))
 				return false;
+	}
 	return true;
 }
 

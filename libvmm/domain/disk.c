@@ -175,7 +175,8 @@ struct disk_def *disk_def_parse(const xmlNode *node, unsigned flags, GError **er
 
 	d->line = xmlGetLineNo(node);
 	if (!xml_expect(node, "type device",
-			"driver source target iotune readonly shareable backingStore serial boot"
+			"driver source target iotune readonly shareable transient backingStore "
+			"serial boot"
 			DEVICE_CHILDREN, error) ||
 	    !XML_ATTR_ENUM(node, "type", type_names, &d->type, error) ||
 	    !XML_ATTR_ENUM(node, "device", device_names, &device, error) ||
@@ -184,6 +185,7 @@ struct disk_def *disk_def_parse(const xmlNode *node, unsigned flags, GError **er
 	    !xml_go_on(node, parse_target(xml_child(node, "target"), d, error), error) ||
 	    !parse_flag(node, "readonly", &d->readonly, error) ||
 	    !parse_flag(node, "shareable", &d->shareable, error) ||
+	    !parse_flag(node, "transient", &d->transient, error) ||
 	    !parse_backing(node, d, error) ||
 	    !iotune_parse(xml_child(node, "iotune"), d, error) ||
 	    !parse_serial(xml_child(node, "serial"), d, error) ||
@@ -228,13 +230,42 @@ void disk_def_format(struct xml_out *out, const struct disk_def *d, unsigned fla
 		xml_leaf(out, "readonly", "");
 	if (d->shareable)
 		xml_leaf(out, "shareable", "");
+	if (d->transient)
+		xml_leaf(out, "transient", "");
 	xml_leaf(out, "serial", d->serial);
 	boot_order_format(out, d->boot_order);
 	alias_format(out, d->alias, flags);
 	xml_end(out);
 }
 
+/* ---- what it means ---- */
+
+bool disk_def_is_written(const struct disk_def *d)
+{
+	return !d->readonly && !d->transient;
+}
+
+const char *disk_def_apart(const struct disk_def *d)
+{
+	return d->readonly ? "read-only" : d->transient ? "transient" :
+	       d->shareable ? "shareable" : NULL;
+}
+
 /* ---- check ---- */
+
+bool disk_def_check(const struct disk_def *d, GError **error)
+{
+	if (d->transient && (d->readonly || d->shareable))
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "line %u: disk '%s' is <transient/>, what is written is its own "
+				 "and is forgotten: leave <%s/> out", d->line, d->target,
+				 d->readonly ? "readonly" : "shareable");
+	if (d->transient && d->no_backing && d->format == DISK_FORMAT_QCOW2)
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "line %u: disk '%s' is <transient/>, whose image is read with its "
+				 "backing files: leave <backingStore/> out", d->line, d->target);
+	return true;
+}
 
 bool disk_def_check_pair(const struct disk_def *a, const struct disk_def *b, GError **error)
 {
@@ -243,7 +274,8 @@ bool disk_def_check_pair(const struct disk_def *a, const struct disk_def *b, GEr
 			error, VMM_ERR_CONFIG_UNSUPPORTED,
 			"line %u: disk '%s' has the target '%s', as has disk '%s' on line %u",
 			b->line, b->path, b->target, a->path, a->line);
-	if (!strcmp(a->path, b->path) && !(a->readonly && b->readonly) &&
+	if (!strcmp(a->path, b->path) &&
+	    (disk_def_is_written(a) || disk_def_is_written(b)) &&
 	    !(a->shareable && b->shareable))
 		return error_set(
 			error, VMM_ERR_CONFIG_UNSUPPORTED,

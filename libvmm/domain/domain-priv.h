@@ -33,6 +33,7 @@ typedef struct disk_def disk_def;
 void disk_def_free(void *disk);
 bool iotune_parse(const xmlNode *node, struct disk_def *d, GError **error);
 void iotune_format(struct xml_out *out, const struct disk_def *d);
+bool disk_def_check(const struct disk_def *d, GError **error);
 bool disk_def_check_pair(const struct disk_def *a, const struct disk_def *b, GError **error);
 
 struct filesystem_def *filesystem_def_parse(const xmlNode *node, unsigned flags, GError **error);

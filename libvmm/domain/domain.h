@@ -73,6 +73,7 @@ enum domain_machine { MACHINE_MICROVM, N_DOMAIN_MACHINES };
 enum agent_mode { AGENT_ABSENT, AGENT_INJECT, AGENT_INSTALLED, AGENT_OFF, N_AGENT_MODES };
 
 #define DOMAIN_AGENT_FILE "vmm-agent"	/* by that name, not a path, the builder asks for it */
+#define DOMAIN_SCRATCH_FILE "scratch"	/* likewise: a file without a name, for a transient disk */
 #define DOMAIN_AGENT_CHANNEL "org.libvmm.agent.0"
 
 struct os_def {
@@ -155,6 +156,7 @@ struct disk_def {
 	unsigned queues;		/* 0: the machine's choice */
 	uint64_t *iotune;		/* NULL: no limit; disk_iotune() */
 	bool readonly, shareable;
+	bool transient;			/* what is written is forgotten when the machine ends */
 	bool no_backing;		/* <backingStore/>: the image is the end of its chain */
 	char *target;			/* "vda": unique */
 	char *serial;			/* at most 20 bytes; may be NULL */
@@ -431,5 +433,9 @@ void tune_set_vcpu_pin(struct tune_def *tune, unsigned vcpu, const char *cpuset)
 /* Is there anything that needs a cgroup? */
 bool tune_is_limit(const struct tune_def *tune);
 
+/* Does what the guest writes reach the image? */
+bool disk_def_is_written(const struct disk_def *d);
+/* Those whose image is never snapshotted, cloned or changed: "read-only" and so on; else NULL. */
+const char *disk_def_apart(const struct disk_def *d);
 const char *disk_format_name(enum disk_format format);	/* "raw", "qcow2": block_opts.format */
 const char *chardev_kind_name(enum chardev_kind kind);

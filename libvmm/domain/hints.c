@@ -179,7 +179,7 @@ static const struct hint {
 	{ "disk/rawio", "leave it out" },
 	{ "disk/throttlefilters", "use <iotune>" },
 	{ "iotune/group_name", "give each disk limits of its own" },
-	{ "disk/transient", "make an overlay: vmsh image create -f qcow2 -b BASE OVERLAY" },
+	{ "transient/shareBacking", "an image of <transient/> is always shared: leave it out" },
 	{ "disk/encryption", "encrypt below the image, with dm-crypt on the host" },
 	{ "disk/auth", "use type='file' or type='block'" },
 	{ "disk/geometry", "virtio disks have none; leave it out" },
@@ -362,7 +362,7 @@ static const struct place {
 	{ "<pm>", "suspend-to-mem suspend-to-disk", "" },
 	{ "<devices>", "disk filesystem interface serial console channel rng controller memballoon "
 	  "vsock emulator", "" },
-	{ "<disk>", "readonly shareable backingStore iotune", "device" },
+	{ "<disk>", "readonly shareable transient backingStore iotune", "device" },
 	{ "<driver>, within <disk>", "",
 	  "cache io discard detect_zeroes error_policy rerror_policy queues" },
 	{ "<filesystem>", "binary", "accessmode fmode dmode" },

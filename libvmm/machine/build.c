@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <linux/virtio_mmio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -445,6 +446,18 @@ static struct machine_disk *disk_new(struct machine *m, const struct disk_def *d
 	return d;
 }
 
+static struct block *scratch_open(const struct machine_host *host, const struct block_opts *image,
+				  GError **error)
+{
+	const struct block_opener *o = &host->opener;
+	int fd = o->open ? o->open(o->opaque, DOMAIN_SCRATCH_FILE, O_RDWR, error)
+			 : memfd_create("scratch", MFD_CLOEXEC);
+
+	if (fd < 0 && !o->open)
+		error_errno(error, errno, "make a file for what is written");
+	return fd < 0 ? NULL : block_open_scratch(image, fd, error);
+}
+
 static bool build_disk(struct machine *m, const struct disk_def *def,
 		       const struct machine_host *host, GError **error)
 {
@@ -476,7 +489,8 @@ static bool build_disk(struct machine *m, const struct disk_def *def,
 		.on_room = machine_disk_has_room,
 	};
 	const struct blk_limits limits = limits_of(disk_iotune(def));
-	struct block *b = block_open(&image, error);
+	struct block *b = def->transient ? scratch_open(host, &image, error)
+					 : block_open(&image, error);
 	struct machine_disk *d;
 
 	if (!b)

@@ -131,6 +131,7 @@ static const char *const beyond_schema[] = {
 	"vcpu-cpuset-backwards",
 	"vcpu-current",
 	"disk-iotune",
+	"disk-transient-readonly",
 	"balloon-none-stats",
 	"doctype",
 	"doctype-external",

@@ -44,7 +44,8 @@ static int host_open(void *opaque, const char *path, int flags, GError **error)
 
 	if (!strcmp(path, DOMAIN_AGENT_FILE))
 		path = agent ? agent : PKGLIBEXECDIR "/vmm-agent";
-	fd = open(path, flags | O_CLOEXEC);
+	fd = strcmp(path, DOMAIN_SCRATCH_FILE) ? open(path, flags | O_CLOEXEC) :
+		open(g_get_tmp_dir(), O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 	if (fd < 0)
 		error_errno(error, errno, "open '%s'", path);
 	return fd;
