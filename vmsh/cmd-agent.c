@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Commands inside guests, by their agent. */
+/* Files and figures of guests, by their agents. */
 #include "config.h"
 #include "vmsh/commands.h"
 
@@ -12,101 +12,13 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "vmsh/agent-exec.h"
+#include "vmsh/agent-options.h"
+#include "vmsh/cmd-exec.h"
 #include "vmsh/fleet.h"
-#include "vmsh/options.h"
 #include "vmsh/usage.h"
 #include "vmsh/words.h"
 
-#define TIMEOUT_MS 30000
 #define PLACE "/usr/local/bin"
-
-static struct agent *open_agent(struct shell *sh, const struct command_args *args, GError **error)
-{
-	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
-	unsigned ms = (unsigned)MIN(args_ms(args, "timeout", TIMEOUT_MS), G_MAXINT);
-
-	return dom ? agent_open(sh, dom, ms, error) : NULL;
-}
-
-/* ---- exec, shell ---- */
-
-static void put_texts(struct json_object *o, const char *key, const GPtrArray *words,
-		      unsigned first)
-{
-	struct json_object *list = json_object_new_array();
-
-	for (unsigned i = first; i < words->len; i++)
-		json_object_array_add(list, json_object_new_string(words_text(words, i)));
-	json_object_object_add(o, key, list);
-}
-
-static bool check_env(const GPtrArray *env, GError **error)
-{
-	for (unsigned i = 0; i < env->len; i++) {
-		const char *text = words_text(env, i);
-		if (*text == '=' || !strchr(text, '='))
-			return usage_error(error, "exec: --env '%s' is not like NAME=VALUE", text);
-	}
-	return true;
-}
-
-static struct json_object *spawn_request(const struct command_args *args, bool raw)
-{
-	struct json_object *o = agent_request("spawn");
-
-	agent_put_text(o, "user", args_text(args, "user"));
-	agent_put_text(o, "cwd", args_text(args, "cwd"));
-	put_texts(o, "env", args_words(args, "env"), 0);
-	json_object_object_add(o, "sandbox", json_object_new_boolean(!raw));
-	return o;
-}
-
-/* The command's end is ours. */
-static bool run_here(struct shell *sh, struct agent *a, struct json_object *request,
-		     const struct agent_exec_opts *opts, GError **error)
-{
-	int status;
-
-	if (!agent_exec(a, request, opts, &status, error))
-		return false;
-	sh->status = status;
-	return status == 0;
-}
-
-static bool cmd_exec(struct shell *sh, struct command_args *args, GError **error)
-{
-	const GPtrArray *command = args_words(args, "command");
-	struct agent_exec_opts opts = {
-		.terminal = args_given(args, "tty"),
-		.stdin_too = args_given(args, "interactive") || !isatty(STDIN_FILENO),
-	};
-	g_autoptr(agent) a = NULL;
-
-	if (!check_env(args_words(args, "env"), error))
-		return false;
-	a = open_agent(sh, args, error);
-	if (!a)
-		return false;
-	struct json_object *o = spawn_request(args, args_given(args, "raw"));
-	agent_put_text(o, "command", words_text(command, 0));
-	put_texts(o, "args", command, 1);
-	json_object_object_add(o, "network", json_object_new_boolean(args_given(args, "network")));
-	return run_here(sh, a, o, &opts, error);
-}
-
-static bool cmd_shell(struct shell *sh, struct command_args *args, GError **error)
-{
-	const struct agent_exec_opts opts = { .terminal = true, .stdin_too = true };
-	g_autofree char *term = NULL;
-	g_autoptr(agent) a = open_agent(sh, args, error);
-
-	if (!a)
-		return false;
-	struct json_object *o = spawn_request(args, true);
-	term = g_strdup_printf("TERM=%s", g_getenv("TERM") ? g_getenv("TERM") : "linux");
-	json_object_array_add(json_object_object_get(o, "env"), json_object_new_string(term));
-	return run_here(sh, a, o, &opts, error);
-}
 
 /* ---- files ---- */
 
@@ -173,7 +85,7 @@ static bool cmd_cp(struct shell *sh, struct command_args *args, GError **error)
 	const char *from = args_text(args, "from"), *to = args_text(args, "to");
 	g_autofree char *source = NULL, *target = NULL;
 	const char *inside_from = guest_path(from, &source), *inside_to = guest_path(to, &target);
-	unsigned ms = (unsigned)MIN(args_ms(args, "timeout", TIMEOUT_MS), G_MAXINT);
+	unsigned ms = (unsigned)MIN(args_ms(args, "timeout", AGENT_TIMEOUT_MS), G_MAXINT);
 	vmm_connect *conn;
 
 	if (!source == !target)
@@ -196,7 +108,7 @@ static bool cmd_install(struct shell *sh, struct command_args *args, GError **er
 	g_autofree char *path = name && *name == '/' ?
 					g_strdup(name) :
 					g_strdup_printf(PLACE "/%s", name ? name : base);
-	g_autoptr(agent) a = open_agent(sh, args, error);
+	g_autoptr(agent) a = exec_agent(sh, args, error);
 
 	if (!a || !send_file(a, file, path, 0755, error))
 		return false;
@@ -254,7 +166,7 @@ static bool cmd_ps(struct shell *sh, struct command_args *args, GError **error)
 {
 	static const struct agent_ops ops = { .output = keep_lines };
 	g_autoptr(GString) text = g_string_new(NULL);
-	g_autoptr(agent) a = open_agent(sh, args, error);
+	g_autoptr(agent) a = exec_agent(sh, args, error);
 	g_autoptr(table) t = table_new(ps_columns);
 	struct agent_end end;
 
@@ -313,7 +225,7 @@ static char *list_text(struct json_object *list, const char *first, const char *
 
 static bool cmd_agent(struct shell *sh, struct command_args *args, GError **error)
 {
-	g_autoptr(agent) a = open_agent(sh, args, error);
+	g_autoptr(agent) a = exec_agent(sh, args, error);
 	struct json_object *o = a ? agent_ask(a, agent_request("status"), error) : NULL;
 	g_autoptr(table) t = table_new(status_columns);
 
@@ -340,79 +252,35 @@ static bool cmd_agent(struct shell *sh, struct command_args *args, GError **erro
 }
 /* ---- tables ---- */
 
-#define OPTION_TIMEOUT { \
-	.name = "timeout", .kind = OPT_TIME, .value = "DURATION", \
-	.help = "wait so long for the agent; 30 s if not given", \
-}
-#define OPTION_USER { \
-	.name = "user", .kind = OPT_STRING, .value = "USER", \
-	.help = "name or uid in the guest; root if not given", \
-}
-#define OPTION_CWD { \
-	.name = "cwd", .kind = OPT_STRING, .value = "FOLDER", \
-	.help = "begin there; in the user's home if not given", \
-}
-#define OPTION_ENV { \
-	.name = "env", .letter = 'e', .kind = OPT_STRING, .flags = OPT_MANY, \
-	.value = "NAME=VALUE", .help = "put it into the environment", \
-}
 #define POSITION(option, text, what) { \
 	.name = option, .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED, \
 	.complete = COMPLETE_FILE, .value = text, .help = what, \
 }
 
-static const struct option_def options_exec[] = {
-	OPTION_DOMAIN(ACTIVE),
-	{ .name = "command", .kind = OPT_STRING,
-	  .flags = OPT_POSITION | OPT_REQUIRED | OPT_MANY, .value = "COMMAND",
-	  .help = "with its words; write -- before it if one begins with -" },
-	{ .name = "interactive", .letter = 'i', .kind = OPT_FLAG,
-	  .help = "forward the standard input also when it is a terminal" },
-	{ .name = "tty", .letter = 't', .kind = OPT_FLAG, .help = "in a terminal of its own" },
-	OPTION_USER, OPTION_CWD, OPTION_ENV,
-	OPTION_FLAG("raw", "without the sandbox: with all rights on the guest"),
-	OPTION_FLAG("network", "in the sandbox, with the guest's network"),
-	OPTION_TIMEOUT,
-	{ 0 },
-};
-
-static const struct option_def options_shell[] = {
-	OPTION_DOMAIN(ACTIVE), OPTION_USER, OPTION_CWD, OPTION_ENV, OPTION_TIMEOUT, { 0 },
-};
-
 static const struct option_def options_look[] = {
-	OPTION_DOMAIN(ACTIVE), OPTION_TIMEOUT, { 0 },
+	OPTION_DOMAIN(ACTIVE), OPTION_AGENT_TIMEOUT, { 0 },
 };
 
 static const struct option_def options_cp[] = {
 	POSITION("from", "FROM", "a file here, or DOMAIN:PATH"),
 	POSITION("to", "TO", "the other one; a folder of the guest ends with /"),
-	OPTION_TIMEOUT, { 0 },
+	OPTION_AGENT_TIMEOUT, { 0 },
 };
 
 static const struct option_def options_install[] = {
 	OPTION_DOMAIN(ACTIVE), POSITION("file", "FILE", "a program here"),
 	{ .name = "as", .kind = OPT_STRING, .value = "NAME",
 	  .help = "its name there, or a whole path" },
-	OPTION_TIMEOUT, { 0 },
+	OPTION_AGENT_TIMEOUT, { 0 },
 };
 
-#define GROUP "Inside guests"
-
 const struct command commands_agent[] = {
-	{ "exec", GROUP, "run a command inside a guest", options_exec, 0, cmd_exec,
-	  "Its standard streams are ours, and so is its exit status: 128 and the signal's number "
-	  "when it was ended by one. Signals and ^C are passed on.\n"
-	  "It runs in a sandbox inside the guest: a read-only system, a /tmp of its own, no "
-	  "network, no capabilities. --raw does without." },
-	{ "shell", GROUP, "a user's shell inside a guest", options_shell, 0, cmd_shell,
-	  "In a terminal, without the sandbox. No network and no password are needed." },
-	{ "cp", GROUP, "copy a file into a guest or out of it", options_cp, 0, cmd_cp,
+	{ "cp", AGENT_GROUP, "copy a file into a guest or out of it", options_cp, 0, cmd_cp,
 	  "The target changes when all of it is there." },
-	{ "install", GROUP, "put a program into a guest's /usr/local/bin", options_install, 0,
+	{ "install", AGENT_GROUP, "put a program into a guest's /usr/local/bin", options_install, 0,
 	  cmd_install, NULL },
-	{ "ps", GROUP, "processes of a guest", options_look, COMMAND_JSON, cmd_ps, NULL },
-	{ "agent", GROUP, "how a guest is, by its own word", options_look, COMMAND_JSON, cmd_agent,
-	  "Fails when its agent does not answer." },
+	{ "ps", AGENT_GROUP, "processes of a guest", options_look, COMMAND_JSON, cmd_ps, NULL },
+	{ "agent", AGENT_GROUP, "how a guest is, by its own word", options_look, COMMAND_JSON,
+	  cmd_agent, "Fails when its agent does not answer." },
 	{ 0 },
 };

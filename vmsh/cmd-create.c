@@ -92,6 +92,8 @@ static bool cmd_create_domain(struct shell *sh, struct command_args *args, GErro
 	const bool from = args_given(args, "from"), print = args_given(args, "print-xml");
 	g_autofree char *file = g_strconcat(name, ".qcow2", NULL), *image = NULL, *xml = NULL;
 	g_autoptr(vmm_pool) pool = NULL;
+	struct domain_words words = { .name = name, .cpus = args_number(args, "vcpus", 1),
+				      .format = "qcow2", .vsock = true };
 	bool defined;
 
 	if (!options_fit(args, error) || ((from || !print) && !shell_connect(sh, error)))
@@ -102,7 +104,8 @@ static bool cmd_create_domain(struct shell *sh, struct command_args *args, GErro
 		if (!image)
 			return false;
 	}
-	xml = domain_write(args, name, args_number(args, "vcpus", 1), image, error);
+	words.image = image;
+	xml = domain_write(args, &words, error);
 	if (!xml)
 		return false;
 	if (print)
@@ -129,7 +132,8 @@ static const struct option_def options_create_domain[] = {
 const struct command commands_create[] = {
 	{ "create-domain", GROUP, "make a domain without writing XML", options_create_domain, 0,
 	  cmd_create_domain,
-	  "As run, but for the daemon to keep. If the definition is refused, the overlay of --from "
-	  "goes again." },
+	  "As run, but for the daemon to keep, and with a vsock: a guest that boots from a kernel "
+	  "and an initrd comes with its agent, for exec, shell and cp. If the definition is "
+	  "refused, the overlay of --from goes again." },
 	{ 0 },
 };

@@ -288,9 +288,15 @@ const struct command commands_host[] = {
 	  COMMAND_JSON | COMMAND_OFFLINE, cmd_host_validate,
 	  "A tiny guest tries what Linux needs of KVM. Exit status 1 when a check failed; what is "
 	  "only a warning costs speed or comfort." },
-	{ "run", GROUP, "run one machine on this terminal, without a daemon", options_run,
-	  COMMAND_OFFLINE, cmd_run,
-	  "The console is on the terminal; Ctrl-] leaves and stops the machine. "
+	{ "run", GROUP, "run a command in a machine of its own; or one machine on this terminal",
+	  options_run, COMMAND_OFFLINE, cmd_run,
+	  "With a COMMAND, --from or --image the daemon starts a machine for it, which boots, "
+	  "runs the command (else the user's shell) by the guest's agent, and is removed, also "
+	  "when vmsh is killed. Streams, signals and exit status are as those of exec; it has all "
+	  "rights in the guest. What is written to the image, or with --from to any disk, is "
+	  "forgotten.\n"
+	  "Without these one machine runs on the terminal, without a daemon; Ctrl-] leaves and "
+	  "stops it. "
 	  "The format of a disk is never guessed: by its name's suffix (.qcow2, .raw, .img) if the "
 	  "file's first bytes agree, else say format=." },
 	{ 0 },

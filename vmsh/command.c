@@ -15,6 +15,7 @@ static const struct command *const tables[] = {
 	commands_domain,
 	commands_console,
 	commands_console_log,
+	commands_exec,
 	commands_agent,
 	commands_create,
 	commands_save,

@@ -28,19 +28,20 @@ static void append_file(GString *s, const char *element, const char *path)
 	g_string_append(s, line);
 }
 
-static void append_os(GString *s, const struct command_args *args)
+static void append_os(GString *s, const struct command_args *args, const struct domain_words *w)
 {
-	const char *cmdline = args_text(args, "cmdline");
-	g_autofree char *line = NULL;
+	const char *cmdline = args_text(args, "cmdline") ?: w->cmdline ?: "console=ttyS0";
+	const char *kernel = args_text(args, "kernel") ?: w->kernel;
+	const char *initrd = args_text(args, "initrd") ?: w->initrd;
+	g_autofree char *line =
+		g_markup_printf_escaped("    <cmdline>%s</cmdline>\n", cmdline);
 
-	line = g_markup_printf_escaped("    <cmdline>%s</cmdline>\n",
-				       cmdline ? cmdline : "console=ttyS0");
 	g_string_append(s, "  <os>\n    <type arch='x86_64' machine='microvm'>hvm</type>\n");
-	if (args_given(args, "kernel"))
-		append_file(s, "kernel", args_text(args, "kernel"));
-	if (args_given(args, "initrd"))
-		append_file(s, "initrd", args_text(args, "initrd"));
-	if (args_given(args, "kernel"))
+	if (kernel)
+		append_file(s, "kernel", kernel);
+	if (initrd)
+		append_file(s, "initrd", initrd);
+	if (kernel)
 		g_string_append(s, line);
 	g_string_append(s, "  </os>\n");
 }
@@ -48,7 +49,7 @@ static void append_os(GString *s, const struct command_args *args)
 struct disk {
 	char *path;
 	const char *format;
-	bool readonly;
+	bool readonly, transient;
 };
 
 static bool disk_option(struct disk *d, const char *option, GError **error)
@@ -91,7 +92,11 @@ static void append_image(GString *s, const struct disk *d, unsigned i)
 		"      <target dev='vd%c' bus='virtio'/>\n", d->format, path, 'a' + i);
 
 	g_string_append(s, xml);
-	g_string_append(s, d->readonly ? "      <readonly/>\n    </disk>\n" : "    </disk>\n");
+	if (d->readonly)
+		g_string_append(s, "      <readonly/>\n");
+	if (d->transient)
+		g_string_append(s, "      <transient/>\n");
+	g_string_append(s, "    </disk>\n");
 }
 
 static bool append_disk(GString *s, const char *text, unsigned i, GError **error)
@@ -105,16 +110,17 @@ static bool append_disk(GString *s, const char *text, unsigned i, GError **error
 	return ok;
 }
 
-static bool append_disks(GString *s, const struct command_args *args, const char *image,
+static bool append_disks(GString *s, const struct command_args *args, const struct domain_words *w,
 			 GError **error)
 {
+	const struct disk image = { (char *)w->image, w->format, false, w->transient };
 	const GPtrArray *disks = args_words(args, "disk");
-	const unsigned first = image != NULL;
+	const unsigned first = w->image != NULL;
 
 	if (disks->len + first > DISKS_MAX)
 		return usage_error(error, "%d disks at most", DISKS_MAX);
-	if (image)
-		append_image(s, &(struct disk){ (char *)image, "qcow2", false }, 0);
+	if (w->image)
+		append_image(s, &image, 0);
 	for (unsigned i = 0; i < disks->len; i++)
 		if (!append_disk(s, ((struct word *)disks->pdata[i])->text, first + i, error))
 			return false;
@@ -216,11 +222,11 @@ static bool append_forward(GString *s, const char *text, GError **error)
 	return true;
 }
 
-static bool append_net(GString *s, const struct command_args *args, GError **error)
+static bool append_net(GString *s, const struct command_args *args, bool net, GError **error)
 {
 	const GPtrArray *forwards = args_words(args, "forward");
 
-	if (!args_given(args, "net") && forwards->len == 0)
+	if (!net && !args_given(args, "net") && forwards->len == 0)
 		return true;
 	g_string_append(s, "    <interface type='user'>\n      <model type='virtio'/>\n");
 	for (unsigned i = 0; i < forwards->len; i++) {
@@ -231,29 +237,31 @@ static bool append_net(GString *s, const struct command_args *args, GError **err
 	return true;
 }
 
-char *domain_write(const struct command_args *args, const char *name, uint64_t cpus,
-		   const char *image, GError **error)
+char *domain_write(const struct command_args *args, const struct domain_words *w, GError **error)
 {
 	const uint64_t memory = args_size(args, "memory", 1 << 20, 256 << 20);
 	g_autoptr(GString) s = g_string_new("<domain type='kvm'>\n");
-	g_autofree char *line = g_markup_printf_escaped("  <name>%s</name>\n", name);
+	g_autofree char *line = g_markup_printf_escaped("  <name>%s</name>\n", w->name);
 
-	if (cpus < 1 || cpus > CPUS_MAX) {
+	if (w->cpus < 1 || w->cpus > CPUS_MAX) {
 		usage_error(error, "1 to %d processors", CPUS_MAX);
 		return NULL;
 	}
 	g_string_append(s, line);
 	g_string_append_printf(s, "  <memory unit='KiB'>%" G_GUINT64_FORMAT "</memory>\n"
 				  "  <vcpu>%" G_GUINT64_FORMAT "</vcpu>\n",
-			       memory / 1024, cpus);
-	append_os(s, args);
+			       memory / 1024, w->cpus);
+	append_os(s, args, w);
 	g_string_append(s, "  <devices>\n");
-	if (!append_disks(s, args, image, error) || !append_shares(s, args, error) ||
-	    !append_net(s, args, error))
+	if (!append_disks(s, args, w, error) || !append_shares(s, args, error) ||
+	    !append_net(s, args, w->net, error))
 		return NULL;
 	g_string_append(s, "    <serial type='pty'/>\n    <console type='pty'/>\n"
 			   "    <rng model='virtio'>\n"
-			   "      <backend model='random'>/dev/urandom</backend>\n    </rng>\n"
-			   "  </devices>\n</domain>\n");
+			   "      <backend model='random'>/dev/urandom</backend>\n    </rng>\n");
+	if (w->vsock)
+		g_string_append(s, "    <vsock model='virtio'>\n      <cid auto='yes'/>\n"
+				   "    </vsock>\n");
+	g_string_append(s, "  </devices>\n</domain>\n");
 	return g_string_free(g_steal_pointer(&s), FALSE);
 }

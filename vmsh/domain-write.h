@@ -26,6 +26,16 @@
 	  .help = "a folder of the host, which the guest mounts as a virtiofs by its TAG, the " \
 		  "folder's name if not given; it changes nothing there without :rw" }
 
-/* image: a qcow2 file that is the first disk, before those of --disk; NULL: none. */
-char *domain_write(const struct command_args *args, const char *name, uint64_t cpus,
-		   const char *image, GError **error);
+struct domain_words {		/* what the commands themselves say */
+	const char *name;
+	uint64_t cpus;
+	const char *kernel, *initrd;	/* NULL: those of the options, if any */
+	const char *cmdline;		/* if the options have none; NULL: console=ttyS0 */
+	const char *image, *format;	/* the first disk, before those of --disk; NULL: none */
+	bool transient;			/* of that disk */
+	bool vsock;			/* the way to the guest's agent, which needs a daemon */
+	bool net;			/* as if --net had been given */
+};
+
+char *domain_write(const struct command_args *args, const struct domain_words *words,
+		   GError **error);

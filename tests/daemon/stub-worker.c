@@ -19,6 +19,7 @@
  *	stub:agent		have this host's agent at the end of the agent's channel
  *	stub:agentless		have that channel, and nobody at its end
  *	stub:qga=PATH		have whoever listens at PATH at the end of a qemu-ga's channel
+ *	stub:late		have nobody at the vsock for the first second
  *	stub:chatter		tell of one state after the other as fast as it goes
  */
 #include "config.h"
@@ -39,6 +40,7 @@
 #include "libvmm/rpc/worker.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "libvmm/util/io.h"
 
 #define TICK_MS 20
 #define END_MS 200
@@ -224,6 +226,42 @@ static void log_begin(struct stub *s, struct rpc_message *msg, uint64_t bytes)
 	recorder_boot(s->recorder, CONLOG_STARTED);
 }
 
+/* "CONNECT PORT": the agent at any but 7, whatever comes back at that, nobody at 9. */
+static gboolean on_vsock(int fd, GIOCondition condition, void *opaque)
+{
+	static const char ok[] = "OK 1\n";
+	char *agent[] = { (char *)g_getenv("VMM_AGENT"), (char *)"--stdio", (char *)"--stay",
+			  NULL };
+	char *cat[] = { (char *)"cat", NULL };
+	struct stub *s = opaque;
+	auto_close int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	char line[32] = "";
+
+	for (size_t n = 0; n < sizeof(line) - 1 && read(peer, line + n, 1) == 1; n++)
+		if (line[n] == '\n')
+			break;
+	if (g_str_equal(line, "CONNECT 9\n") ||
+	    (told_to(s, "stub:late") && g_get_real_time() < s->started_us + G_USEC_PER_SEC))
+		return G_SOURCE_CONTINUE;
+	if (write(peer, ok, strlen(ok)) != (ssize_t)strlen(ok))
+		return G_SOURCE_CONTINUE;
+	if (told_to(s, "stub:agentless"))
+		TAKE_FD(peer);
+	else
+		g_spawn_async_with_fds(NULL, g_str_equal(line, "CONNECT 7\n") ? cat : agent, NULL,
+				       G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, peer, peer, -1, NULL);
+	return G_SOURCE_CONTINUE;
+}
+
+static void vsock_begin(struct stub *s)
+{
+	int fd = s->def->vsock ? io_listen_unix("vsock.sock", 0600, NULL) : -1;
+
+	if (fd < 0 || listen(fd, 128) < 0)
+		return;
+	g_unix_fd_add(fd, G_IO_IN, on_vsock, s);
+}
+
 static void do_start(struct stub *s, struct rpc_message *msg)
 {
 	worker_start_args args = { 0 };
@@ -244,6 +282,7 @@ static void do_start(struct stub *s, struct rpc_message *msg)
 		exit(5);
 	}
 	s->balloon_kib = s->def->current_bytes / 1024;
+	vsock_begin(s);
 	if (args.flags & WORKER_START_PAUSED)
 		s->state = WORKER_PAUSED, s->cause = WORKER_CAUSE_USER;
 	frame_free((xdrproc_t)xdr_worker_start_args, &args);
