@@ -12,6 +12,7 @@
 #define CHANNEL 1
 #define DELIMITER 0xff
 #define SYNC_LINE_MAX 4096
+#define OUT_MAX (1u << 20)	/* the flush, the credit's worth of a command, and as much again */
 
 struct agent_speech {
 	enum agent_tongue tongue;
@@ -283,6 +284,8 @@ GByteArray *agent_speech_out(struct agent_speech *s)
 
 bool agent_speech_take(struct agent_speech *s, const void *data, size_t n, GError **error)
 {
+	if (s->out->len > OUT_MAX)
+		return bad(error, "does not read what it is sent");
 	return s->tongue == AGENT_LINES ? take_lines(s, data, n, error) :
 					  take_frames(s, data, n, error);
 }

@@ -135,6 +135,9 @@ class Peer:
         if self.manner == "endless":
             while True:
                 s.sendall(frame(OUTPUT, channel, b"x" * 65536))
+        if self.manner == "drips":          # each wants an answer, and none is read
+            while True:
+                s.sendall(frame(OUTPUT, channel, b"") * 10000)
         if self.manner == "bombs":
             text = b'{"return":' + b"[" * 60000 + b"]" * 60000 + b"}"
         elif self.manner == "words":
