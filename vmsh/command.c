@@ -37,6 +37,7 @@ static const struct command *const tables[] = {
 	commands_image_convert,
 	commands_image_bench,
 	commands_shell,
+	commands_web,
 };
 
 const struct command *command_at(unsigned i)

@@ -29,3 +29,4 @@ extern const struct command commands_image_snapshot[]; /* cmd-image-snapshot.c *
 extern const struct command commands_snapshot_create[];	/* cmd-snapshot-create.c */
 extern const struct command commands_snapshot[];	/* cmd-snapshot.c */
 extern const struct command commands_shell[];	/* cmd-shell.c: the shell itself */
+extern const struct command commands_web[];	/* cmd-web.c: pages for a browser */
