@@ -34,6 +34,7 @@
 #include "libvmm/device/vsock.h"
 #include "libvmm/domain/domain.h"
 #include "libvmm/kvm/irq.h"
+#include "libvmm/machine/build-share.h"
 #include "libvmm/machine/layout.h"
 #include "libvmm/machine/machine-priv.h"
 #include "libvmm/machine/save.h"
@@ -661,8 +662,15 @@ static bool build_virtio(struct machine *m, const struct domain_def *def,
 		}
 	}
 	if (def->filesystems->len)
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "<filesystem>: the machine has no shared folders yet");
+		m->share_proc_fd = host->share_proc_fd;
+	for (unsigned i = 0; i < def->filesystems->len; i++) {
+		const struct filesystem_def *f = g_ptr_array_index(def->filesystems, i);
+
+		if (!virtio_add(m, build_share(m, f, def->filesystems->len, host, error), error)) {
+			g_prefix_error(error, "filesystem '%s': ", f->tag);
+			return false;
+		}
+	}
 	for (unsigned i = 0; i < def->rngs->len; i++)
 		if (!build_rng(m, g_ptr_array_index(def->rngs, i), error))
 			return false;
@@ -724,6 +732,11 @@ static bool build_boot(struct machine *m, const struct domain_def *def,
 	return (!m->initrd || m->initrd_fd >= 0) && build_agent(m, def, host, error);
 }
 
+static void share_thread_free(void *thread)
+{
+	owner_thread_free(thread);
+}
+
 static struct machine *machine_alloc(const char *name, const struct machine_events *events)
 {
 	struct machine *m = g_new0(struct machine, 1);
@@ -740,7 +753,8 @@ static struct machine *machine_alloc(const char *name, const struct machine_even
 	m->disks = g_ptr_array_new_with_free_func(disk_free);
 	m->nets = g_ptr_array_new_with_free_func(net_free);
 	m->hubs = g_ptr_array_new_with_free_func(hub_entry_free);
-	m->kernel_fd = m->initrd_fd = m->agent.fd = -1;
+	m->share_threads = g_ptr_array_new_with_free_func(share_thread_free);
+	m->kernel_fd = m->initrd_fd = m->agent.fd = m->share_proc_fd = -1;
 	atomic_init(&m->end, -1);
 	m->end_wake = machine_wake_new(m, machine_on_end, m);
 	return m;
@@ -788,6 +802,7 @@ void machine_free(struct machine *m)
 		device_free(g_ptr_array_index(m->devices, i));
 	g_ptr_array_unref(m->devices);
 	owner_thread_free(m->vsock_thread);
+	g_ptr_array_unref(m->share_threads);
 	g_ptr_array_unref(m->disks);
 	g_ptr_array_unref(m->nets);
 	g_ptr_array_unref(m->hubs);
@@ -802,6 +817,7 @@ void machine_free(struct machine *m)
 	fd_close(&m->kernel_fd);
 	fd_close(&m->initrd_fd);
 	fd_close(&m->agent.fd);
+	fd_close(&m->share_proc_fd);
 	g_array_unref(m->slots);
 	g_array_unref(m->com);
 	g_main_context_unref(m->ctx);

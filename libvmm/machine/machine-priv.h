@@ -64,6 +64,8 @@ struct machine {
 	GSource *links_up;		/* nets.c; NULL: no link is bounced */
 	struct virtio_device *balloon;	/* NULL: none */
 	struct owner_thread *vsock_thread;	/* NULL: no vsock */
+	int share_proc_fd;		/* -1: no shared folder */
+	GPtrArray *share_threads;	/* of struct owner_thread, one for each shared folder */
 	struct head_switch *switching;	/* disk.c; NULL: none */
 	unsigned disk_works;		/* disk-job.c: on their way */
 	struct save *save;		/* save.c; NULL: none under way */

@@ -51,6 +51,7 @@ struct machine_host {
 	/* alias: the <filesystem>'s. */
 	bool (*open_folder)(void *opaque, const char *alias, struct machine_folder *ret,
 			    GError **error);
+	int share_proc_fd;		/* share_proc_open(); taken with a shared folder */
 	const struct machine_vsock *vsock;	/* taken with a vsock; NULL: it has none */
 	struct recorder *recorder;	/* of what consoles say, outlives the machine; NULL */
 	void *opaque;

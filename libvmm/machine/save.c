@@ -268,6 +268,11 @@ static bool may_save(const struct machine *m, GError **error)
 	if (m->switching)
 		return error_set(error, VMM_ERR_OPERATION_INVALID,
 				 "its disks are being switched: try again");
+	if (m->share_threads->len)
+		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+				 "the domain has a shared folder, and what the guest has open "
+				 "there can't be saved: shut it down, or take a snapshot of its "
+				 "disks only");
 	return true;
 }
 

@@ -138,25 +138,30 @@ static bool start(struct control *c, const worker_start_args *args, int state_fd
 		.listen = host_listen,
 		.open_tap = host_open_tap,
 		.open_folder = host_open_folder,
+		.share_proc_fd = -1,
 		.opaque = c,
 	};
 	const struct worker_log log = { log_fd, args->log_bytes };
 	uid_t uid = WORKER_UID_BASE + (unsigned)args->id % WORKER_UID_COUNT;
+	bool shares;
 	g_autoptr(domain_def) def = domain_def_parse(args->xml, DOMAIN_PARSE_LIVE, error);
 
 	if (!def)
 		return false;
+	shares = def->filesystems->len > 0;
 	if (def->vsock && !vsock_start(def, &vsock, error))
 		return false;
 	host.vsock = def->vsock ? &vsock : NULL;
-	if (!sandbox_enter(&(struct sandbox_opts){ .uid = uid, .gid = uid,
-						   .host_network = uses_host_network(def) }, error))
+	if (!sandbox_enter(&(struct sandbox_opts){
+				   .uid = uid, .gid = uid,
+				   .host_network = uses_host_network(def),
+				   .share_proc_fd = shares ? &host.share_proc_fd : NULL }, error))
 		return false;
 	if (state_fd < 0 ? !worker_build(&c->w, g_steal_pointer(&def), &host, &log, error)
 			 : !worker_restore(&c->w, g_steal_pointer(&def), &host, &log, state_fd,
 			     error))
 		return false;
-	return sandbox_lock(error);
+	return sandbox_lock(shares, error);
 }
 
 static void start_failed(struct control *c, const struct frame_header *call, const GError *error)

@@ -22,6 +22,7 @@
 
 #include "libvmm/device/hub.h"
 #include "libvmm/net/tap.h"
+#include "libvmm/share/share.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/folder.h"
@@ -173,11 +174,12 @@ static bool attach(struct foreground *f, GError **error)
 static bool begin(struct foreground *f, const char *path, GError **error)
 {
 	const struct worker_log no_log = { .fd = -1 };
-	const struct machine_host host = { .opener = { .open = host_open }, .listen = host_listen,
-					   .open_tap = host_open_tap,
-					   .open_folder = host_open_folder, .opaque = f };
+	struct machine_host host = { .opener = { .open = host_open }, .listen = host_listen,
+				     .open_tap = host_open_tap, .open_folder = host_open_folder,
+				     .opaque = f };
 	g_autofree char *xml = NULL;
 	g_autoptr(domain_def) def = NULL;
+	bool shares;
 
 	if (!g_file_get_contents(path, &xml, NULL, error))
 		return false;
@@ -186,10 +188,17 @@ static bool begin(struct foreground *f, const char *path, GError **error)
 		g_prefix_error(error, "%s: ", path);
 		return false;
 	}
+	shares = def->filesystems->len > 0;
+	if (shares) {
+		host.share_proc_fd = share_proc_open();
+		if (host.share_proc_fd < 0)
+			return error_errno(error, host.share_proc_fd,
+					   "shared folders need /proc/self/fd");
+	}
 	if (!worker_build(&f->w, g_steal_pointer(&def), &host, &no_log, error) || !attach(f, error))
 		return false;
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	return sandbox_lock(error);
+	return sandbox_lock(shares, error);
 }
 
 int foreground_run(const char *xml_path)

@@ -39,7 +39,7 @@ static bool start(struct network *n, const worker_net_args *args, GError **error
 	return sandbox_enter(&(struct sandbox_opts){
 				     .uid = uid, .gid = uid,
 				     .host_network = n->def->forward == NETWORK_NAT }, error) &&
-	       network_build(n, error) && sandbox_lock(error);
+	       network_build(n, error) && sandbox_lock(false, error);
 }
 
 static bool do_start(struct network *n, struct rpc_message *msg, GError **error)

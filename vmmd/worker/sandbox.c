@@ -31,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libvmm/share/share.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 
@@ -38,6 +39,8 @@
 #define JAIL_DIR "/tmp"
 #define RESOLV_CONF "/etc/resolv.conf"
 #define FOLDER "/folder"
+#define FILES_MAX 65536
+#define FILES_SHARES 262144
 
 static bool file_write(const char *path, const char *text)
 {
@@ -129,7 +132,19 @@ static bool namespaces_enter(const struct sandbox_opts *o, GError **error)
 			  g_strerror(errno));
 		return true;
 	}
+	/* while there is a /proc, and in a mount namespace where we may clone it */
+	if (o->share_proc_fd)
+		*o->share_proc_fd = share_proc_open();
 	return root_empty(o->keep_folder, error);
+}
+
+/* Without namespaces nobody has opened it yet. */
+static bool share_proc_find(const struct sandbox_opts *o, GError **error)
+{
+	if (o->share_proc_fd && *o->share_proc_fd < 0)
+		*o->share_proc_fd = share_proc_open();
+	return !o->share_proc_fd || *o->share_proc_fd >= 0 ||
+	       error_errno(error, *o->share_proc_fd, "shared folders need /proc/self/fd");
 }
 
 static bool privileges_drop(const struct sandbox_opts *o, GError **error)
@@ -155,15 +170,22 @@ static bool privileges_drop(const struct sandbox_opts *o, GError **error)
 	return true;
 }
 
-/* Each connection of user networking is a descriptor: as many as the host's hard limit allows. */
-static void descriptors_raise(void)
+/*
+ * Each connection of user networking is a descriptor, and each file of a shared
+ * folder that the guest's kernel knows: as many as the host's hard limit allows.
+ */
+static void descriptors_raise(bool shares)
 {
+	const rlim_t wanted = shares ? FILES_SHARES : FILES_MAX;
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return;
-	files.rlim_cur = MIN(files.rlim_max, 65536);
-	setrlimit(RLIMIT_NOFILE, &files);
+	if (shares && geteuid() == 0 && files.rlim_max < wanted)
+		files.rlim_max = wanted;
+	files.rlim_cur = MIN(files.rlim_max, wanted);
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		g_info("limit of open files: %s", g_strerror(errno));
 }
 
 #ifdef SANITIZED
@@ -177,9 +199,10 @@ const char *__asan_default_options(void)
 
 bool sandbox_enter(const struct sandbox_opts *opts, GError **error)
 {
-	descriptors_raise();
+	descriptors_raise(opts->share_proc_fd);
 	tzset();	/* while /etc/localtime is still there: the guest's clock may want it */
-	return namespaces_enter(opts, error) && privileges_drop(opts, error);
+	return namespaces_enter(opts, error) && share_proc_find(opts, error) &&
+	       privileges_drop(opts, error);
 }
 
 /* Sorted by what asks for them; one line a subject. */
@@ -215,6 +238,15 @@ static const int allowed[] = {
 	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(rt_sigtimedwait), SCMP_SYS(sigaltstack), SCMP_SYS(exit), SCMP_SYS(exit_group),
 	SCMP_SYS(prlimit64), SCMP_SYS(getrlimit), SCMP_SYS(setpriority),
+};
+
+/* Shared folders: what a guest does to its files, all below descriptors. */
+static const int share_allowed[] = {
+	SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(getdents64), SCMP_SYS(readlinkat),
+	SCMP_SYS(mkdirat), SCMP_SYS(mknodat), SCMP_SYS(symlinkat), SCMP_SYS(linkat),
+	SCMP_SYS(unlinkat), SCMP_SYS(renameat2), SCMP_SYS(fchmodat), SCMP_SYS(fchownat),
+	SCMP_SYS(utimensat), SCMP_SYS(getxattr), SCMP_SYS(fgetxattr), SCMP_SYS(setxattr),
+	SCMP_SYS(listxattr), SCMP_SYS(removexattr), SCMP_SYS(flock), SCMP_SYS(syncfs),
 };
 
 /* A worker never does these: whoever tries is not the worker any more. */
@@ -263,9 +295,6 @@ static int filter_add_conditions(scmp_filter_ctx f)
 	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 				  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 	r = r ?: seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-	/* libslirp reads resolv.conf again when it changes. */
-	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
-				  SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT, O_RDONLY));
 	r = r ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
 				  SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
 	for (size_t i = 0; !r && i < ARRAY_SIZE(ioctl_types); i++)
@@ -294,14 +323,33 @@ static bool filter_load(const int *calls, size_t n, int (*more)(scmp_filter_ctx)
 	return r ? error_errno(error, r, "sandbox: load the seccomp filter") : true;
 }
 
-bool sandbox_lock(GError **error)
+
+/* libslirp reads resolv.conf again when it changes. */
+static int filter_add_alone(scmp_filter_ctx f)
 {
-	return filter_load(allowed, ARRAY_SIZE(allowed), filter_add_conditions, error);
+	return filter_add_conditions(f) ?:
+	       seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+				SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT, O_RDONLY));
+}
+
+static int filter_add_shares(scmp_filter_ctx f)
+{
+	int r = filter_add_conditions(f);
+
+	for (size_t i = 0; !r && i < ARRAY_SIZE(share_allowed); i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, share_allowed[i], 0);
+	return r;
 }
 
 static int door_add_conditions(scmp_filter_ctx f)
 {
 	return filter_add_socket(f, AF_UNIX);
+}
+
+bool sandbox_lock(bool shares, GError **error)
+{
+	return filter_load(allowed, ARRAY_SIZE(allowed),
+			   shares ? filter_add_shares : filter_add_alone, error);
 }
 
 bool sandbox_lock_door(GError **error)

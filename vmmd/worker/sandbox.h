@@ -10,6 +10,8 @@ struct sandbox_opts {
 	uid_t uid, gid;		/* to become when we are root; 0: stay */
 	bool host_network;	/* user-mode networking connects from here */
 	bool keep_folder;	/* the working folder stays what it is, and all that is there */
+	/* libvmm/share/share.h: share_proc_open()'s; NULL: there are no shared folders */
+	int *share_proc_fd;
 };
 
 /*
@@ -22,9 +24,10 @@ bool sandbox_enter(const struct sandbox_opts *opts, GError **error);
 
 /*
  * Second half, when everything is open and before the guest runs: the seccomp
- * filter, on all threads.  What the filter does not know fails with EPERM;
- * what only an intruder would try (execve, ptrace, mount, ...) ends the process.
+ * filter, on all threads.  What the filter does not know fails with EPERM; what
+ * only an intruder would try (execve, ptrace, mount, ...) ends the process.
+ * shares: there are shared folders, in which files are made.
  */
-bool sandbox_lock(GError **error);
+bool sandbox_lock(bool shares, GError **error);
 /* The same of a vsock's door: it receives, connects to Unix sockets and sends, no more. */
 bool sandbox_lock_door(GError **error);
