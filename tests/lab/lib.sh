@@ -38,7 +38,7 @@ initrd() {
 	out=$1 init=$2; shift 2
 	rm -rf $work/i && mkdir -p $work/i/bin $work/i/proc $work/i/sys $work/i/dev $work/i/mod $work/i/mnt $work/i/tmp
 	cp /bin/busybox $work/i/bin/
-	for m in virtio_ring virtio virtio_mmio virtio_blk failover net_failover virtio_net virtio-rng virtio_balloon virtio_console vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport; do
+	for m in virtio_ring virtio virtio_mmio virtio_blk failover net_failover virtio_net virtio-rng virtio_balloon virtio_console vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport fuse virtiofs; do
 		f=$(find /lib/modules/$kver/ -name "$m.ko" | head -n 1)
 		[ -n "$f" ] && cp "$f" $work/i/mod/
 	done
@@ -46,7 +46,7 @@ initrd() {
 		echo '#!/bin/busybox sh'
 		echo '/bin/busybox --install -s /bin; PATH=/bin:/sbin:/usr/bin:/usr/sbin'
 		echo 'mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev'
-		echo 'for m in virtio_ring virtio virtio_mmio virtio_blk failover net_failover virtio_net virtio-rng virtio_balloon virtio_console vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport; do insmod /mod/$m.ko 2>/dev/null; done'
+		echo 'for m in virtio_ring virtio virtio_mmio virtio_blk failover net_failover virtio_net virtio-rng virtio_balloon virtio_console vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport fuse virtiofs; do insmod /mod/$m.ko 2>/dev/null; done'
 		echo 'for i in 1 2 3 4 5 6 7 8 9 10; do [ -e /dev/vda ] && break; usleep 50000; done'
 		cat "$init"
 	} >$work/i/init
