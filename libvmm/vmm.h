@@ -643,10 +643,14 @@ char *vmm_volume_xml(vmm_connect *conn, const struct vmm_volume *vol, GError **e
  * Bytes of a volume from offset on, to it or from it; length 0: to its end.
  * An upload is in place when vmm_stream_finish() is true.
  */
+enum vmm_transfer_flags {
+	VMM_TRANSFER_SPARSE = 1 << 0,	/* holes come as such, by ops->hole, and may be written */
+};
+
 struct vmm_stream *vmm_volume_transfer(vmm_connect *conn, const struct vmm_volume *vol, bool upload,
-				       uint64_t offset, uint64_t length, GMainContext *context,
-				       const struct vmm_stream_ops *ops, void *opaque,
-				       GError **error);
+				       uint64_t offset, uint64_t length, unsigned flags,
+				       GMainContext *context, const struct vmm_stream_ops *ops,
+				       void *opaque, GError **error);
 typedef struct vmm_volume vmm_volume;
 
 /* ---- events ---- */
@@ -716,6 +720,8 @@ struct vmm_stream_ops {
 	void (*data)(vmm_stream *stream, const void *data, size_t bytes, void *opaque);
 	/* Once: error is NULL when the other side has ended the stream (the guest is gone). */
 	void (*closed)(vmm_stream *stream, const GError *error, void *opaque);
+	/* Zeroes that were not sent: VMM_TRANSFER_SPARSE; else NULL. */
+	void (*hole)(vmm_stream *stream, uint64_t bytes, void *opaque);
 };
 
 /*
@@ -758,6 +764,8 @@ bool vmm_domain_resize_console(vmm_domain *dom, const char *device, unsigned col
 			       unsigned rows, GError **error);
 /* Queues and returns; false once the stream has ended. */
 bool vmm_stream_write(vmm_stream *stream, const void *data, size_t bytes, GError **error);
+/* Of a sparse upload: so many zeroes, which take no room. */
+bool vmm_stream_write_hole(vmm_stream *stream, uint64_t bytes, GError **error);
 /* Bytes that have not left yet. */
 size_t vmm_stream_queued(vmm_stream *stream);
 /* Say that no more is written, wait until all has arrived. */

@@ -378,18 +378,16 @@ static void stream(struct call *call, const remote_vol_range_args *args, bool up
 {
 	struct pool *pool;
 
-	if (args->flags & STREAM_SPARSE) {
-		call_fail_text(call, VMM_ERR_ARG_UNSUPPORTED,
-			       "argument unsupported: holes are not sent: leave --sparse out");
-		return;
-	}
-	if (!api_flags(call, args->flags, 0) || !(pool = pool_named(call, args->vol.pool)))
+	if (!api_flags(call, args->flags, STREAM_SPARSE) ||
+	    !(pool = pool_named(call, args->vol.pool)))
 		return;
 	if (args->offset > G_MAXINT64 || args->length > G_MAXINT64 - args->offset)
 		call_fail_text(call, VMM_ERR_INVALID_ARG,
 			       "invalid argument: no file has such an offset");
 	else
-		volume_stream_open(call, pool, args->vol.name, upload, args->offset, args->length);
+		volume_stream_open(call, pool, args->vol.name,
+				   &(struct volume_range){ args->offset, args->length, upload,
+							   args->flags & STREAM_SPARSE });
 }
 
 static void upload(struct call *call, const void *argp)

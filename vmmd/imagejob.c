@@ -129,7 +129,7 @@ static GPtrArray *argv_new(const struct daemon *daemon, const struct imagejob_op
 		{ "chain", o->chain },		   { "shrink", o->shrink },
 		{ "unsafe", o->unsafe },	   { "keep", o->keep },
 		{ "compress", o->compress },	   { "share", o->share },
-		{ "exclusive", o->exclusive },
+		{ "exclusive", o->exclusive },	   { "sparse", o->sparse },
 	};
 	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
 

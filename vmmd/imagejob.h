@@ -89,7 +89,7 @@ struct imagejob_opts {
 	const char *repair;		/* "leaks", "all" */
 	const char *tag;
 	bool extended_l2, lazy_refcounts;
-	bool chain, shrink, unsafe, keep, compress, share, exclusive;
+	bool chain, shrink, unsafe, keep, compress, share, exclusive, sparse;
 };
 
 struct imagejob;

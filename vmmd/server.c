@@ -45,7 +45,7 @@ struct server {
 struct session {
 	struct server *server;
 	struct rpc_conn *conn;
-	bool readonly, open;
+	bool readonly, open, autodestroys;	/* the last: some domain, once */
 	bool public;			/* on the socket for everybody */
 	bool asked_readonly;		/* by itself, whatever the socket */
 	uid_t uid;			/* UID_REMOTE: of another host */
@@ -53,7 +53,6 @@ struct session {
 	char *uri, *who;
 	GPtrArray *calls;		/* in work; not owned: their holders answer them */
 	bool paused;			/* because of the calls in work */
-	bool autodestroys;		/* some domain, once */
 	GHashTable *streams;		/* serial -> struct stream */
 };
 
@@ -218,14 +217,30 @@ static void stream_free(void *p)
 	stream->ops->free(stream);
 }
 
+static void session_hole(struct session *s, struct stream *stream, const struct rpc_message *msg)
+{
+	g_autoptr(GError) error = NULL;
+	uint64_t bytes;
+
+	if (stream->ops->hole && rpc_message_hole(msg, &bytes)) {
+		stream->ops->hole(stream, bytes);
+	} else {
+		error_set(&error, VMM_ERR_RPC, "a hole where there can be none");
+		rpc_stream_error(s->conn, &stream->hdr, error);
+		session_remove_stream(stream);
+	}
+}
+
 static void session_stream(struct session *s, struct rpc_message *msg)
 {
 	struct stream *stream = g_hash_table_lookup(s->streams, GUINT_TO_POINTER(msg->hdr.serial));
 
 	/* The client may still be sending into one that has ended: not its fault. */
-	if (!stream || stream->hdr.procedure != msg->hdr.procedure || msg->hdr.type != FRAME_STREAM)
+	if (!stream || stream->hdr.procedure != msg->hdr.procedure)
 		return;
-	if (msg->hdr.status == FRAME_CONTINUE)
+	if (msg->hdr.type == FRAME_STREAM_HOLE)
+		session_hole(s, stream, msg);
+	else if (msg->hdr.status == FRAME_CONTINUE)
 		stream->ops->data(stream, msg->payload, msg->bytes);
 	else
 		stream->ops->finish(stream, msg->hdr.status == FRAME_ERROR);
@@ -265,10 +280,11 @@ static void on_ended(struct domain *dom, const GError *error, void *opaque)
 /* Domains that were to end with this client. */
 static void session_autodestroy(struct session *s)
 {
-	g_autoptr(GPtrArray) all = domain_table_peek(s->server->daemon->domains);
+	const struct daemon *d = s->server->daemon;
+	g_autoptr(GPtrArray) all = s->autodestroys ? domain_table_peek(d->domains) : NULL;
 
-	for (unsigned i = 0; i < all->len; i++) {
-		struct domain *dom = g_ptr_array_index(all, i);
+	for (unsigned i = 0; all && i < all->len; i++) {
+		struct domain *dom = all->pdata[i];
 
 		if (dom->autodestroy != s)
 			continue;
@@ -284,8 +300,7 @@ static void session_free(void *p)
 	for (unsigned i = 0; i < s->calls->len; i++)
 		((struct call *)g_ptr_array_index(s->calls, i))->session = NULL;
 	event_forget(s->server->daemon->events, s);
-	if (s->autodestroys)
-		session_autodestroy(s);
+	session_autodestroy(s);
 	settle_soon(s->server->daemon);
 	g_hash_table_unref(s->streams);
 	g_ptr_array_unref(s->calls);

@@ -62,6 +62,8 @@ void session_close(struct session *session);
 struct stream;
 struct stream_ops {
 	void (*data)(struct stream *stream, const void *data, size_t bytes);
+	/* Zeroes that are not sent; NULL: there are none in such a stream. */
+	void (*hole)(struct stream *stream, uint64_t bytes);
 	/* answer, then session_remove_stream() */
 	void (*finish)(struct stream *stream, bool abort);
 	void (*drained)(struct stream *stream);		/* the connection's output is sent */

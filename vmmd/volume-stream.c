@@ -17,6 +17,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "libvmm/util/sparse.h"
 #include "vmmd/graph.h"
 #include "vmmd/imagejob.h"
 #include "vmmd/volume-priv.h"
@@ -29,7 +30,8 @@ struct volume_stream {
 	bool closed;			/* the client has gone, or was answered */
 	struct pool *pool;
 	char *name;
-	bool upload;
+	bool upload, sparse;
+	struct sparse_reader reader;	/* of a sparse download's pipe */
 	struct imagejob *job;		/* NULL when it has ended */
 	int fd;				/* our end of the pipe */
 	guint source;
@@ -124,13 +126,39 @@ static void input_flow(struct volume_stream *s)
 		fd_close(&s->fd);		/* the child sees the end */
 }
 
+static void input_head(struct volume_stream *s, enum sparse_kind kind, uint64_t bytes)
+{
+	uint8_t head[SPARSE_HEAD_BYTES];
+
+	sparse_head(kind, bytes, head);
+	g_byte_array_append(s->input, head, sizeof(head));
+}
+
 static void stream_data(struct stream *stream, const void *data, size_t bytes)
 {
 	struct volume_stream *s = container_of(stream, struct volume_stream, stream);
 
 	if (!s->upload || s->finishing || s->fd < 0)
 		return;
+	if (s->sparse && bytes > 0)
+		input_head(s, SPARSE_DATA, bytes);
 	g_byte_array_append(s->input, data, (guint)bytes);
+	input_flow(s);
+}
+
+static void stream_hole(struct stream *stream, uint64_t bytes)
+{
+	struct volume_stream *s = container_of(stream, struct volume_stream, stream);
+	g_autoptr(GError) error = NULL;
+
+	if (!s->upload || !s->sparse) {
+		error_set(&error, VMM_ERR_RPC, "a hole in a stream that was opened without any");
+		stream_end(s, error);
+		return;
+	}
+	if (s->finishing || s->fd < 0 || bytes == 0)
+		return;
+	input_head(s, SPARSE_HOLE, bytes);
 	input_flow(s);
 }
 
@@ -150,17 +178,48 @@ static void stream_finish(struct stream *stream, bool abort)
 
 static void output_watch(struct volume_stream *s);
 
+static bool output_data(const uint8_t *data, size_t bytes, void *opaque)
+{
+	struct volume_stream *s = opaque;
+
+	rpc_stream_data(session_conn(s->stream.session), &s->stream.hdr, data, bytes);
+	return true;
+}
+
+static bool output_hole(uint64_t bytes, void *opaque)
+{
+	struct volume_stream *s = opaque;
+
+	rpc_stream_hole(session_conn(s->stream.session), &s->stream.hdr, bytes);
+	return true;
+}
+
+static bool output_take(struct volume_stream *s, const uint8_t *buf, size_t bytes)
+{
+	static const struct sparse_ops ops = { output_data, output_hole };
+
+	return s->sparse ? sparse_read(&s->reader, buf, bytes, &ops, s) == 0 :
+			   output_data(buf, bytes, s);
+}
+
 static gboolean on_readable(int fd, GIOCondition condition, void *opaque)
 {
 	struct volume_stream *s = opaque;
 	struct rpc_conn *conn = session_conn(s->stream.session);
+	g_autoptr(GError) error = NULL;
 	uint8_t buf[READ_BYTES];
 	ssize_t n = read(fd, buf, sizeof(buf));
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return G_SOURCE_CONTINUE;
+	if (n > 0 && !output_take(s, buf, (size_t)n)) {
+		s->source = 0;
+		error_set(&error, VMM_ERR_INTERNAL, "the reader of '%s' sent what is no file",
+			  s->name);
+		stream_end(s, error);
+		return G_SOURCE_REMOVE;
+	}
 	if (n > 0) {
-		rpc_stream_data(conn, &s->stream.hdr, buf, (size_t)n);
 		if (rpc_conn_queued(conn) < QUEUED_MAX)
 			return G_SOURCE_CONTINUE;
 		s->source = 0;		/* stream_drained() goes on */
@@ -195,6 +254,7 @@ static void stream_drained(struct stream *stream)
 
 static const struct stream_ops volume_stream_ops = {
 	.data = stream_data,
+	.hole = stream_hole,
 	.finish = stream_finish,
 	.drained = stream_drained,
 	.free = stream_freed,
@@ -220,13 +280,14 @@ static void on_job_done(GVariant *result, const GError *error, void *opaque)
 	output_watch(s);
 }
 
-static bool stream_start(struct volume_stream *s, struct daemon *daemon, uint64_t offset,
-			 uint64_t bytes, GError **error)
+static bool stream_start(struct volume_stream *s, struct daemon *daemon,
+			 const struct volume_range *range, GError **error)
 {
 	g_autofree char *path = volume_path(s->pool, s->name);
 	struct imagejob_opts o = {
 		.op = s->upload ? IMAGEJOB_UPLOAD : IMAGEJOB_DOWNLOAD, .path = path,
-		.format = "raw", .offset = offset, .bytes = bytes,
+		.format = "raw", .offset = range->offset, .bytes = range->bytes,
+		.sparse = s->sparse,
 	};
 	auto_close int theirs = -1;
 	int ends[2];
@@ -250,15 +311,15 @@ static bool open_permitted(struct pool *pool, const char *name, bool upload, GEr
 	       volume_hold(pool, name, error);
 }
 
-void volume_stream_open(struct call *call, struct pool *pool, const char *name, bool upload,
-			uint64_t offset, uint64_t bytes)
+void volume_stream_open(struct call *call, struct pool *pool, const char *name,
+			const struct volume_range *range)
 {
 	struct session *session = call->session;
 	struct daemon *daemon = call->daemon;
 	g_autoptr(GError) error = NULL;
 	struct volume_stream *s;
 
-	if (!open_permitted(pool, name, upload, &error)) {
+	if (!open_permitted(pool, name, range->upload, &error)) {
 		call_fail(call, error);
 		return;
 	}
@@ -267,10 +328,11 @@ void volume_stream_open(struct call *call, struct pool *pool, const char *name, 
 	s->stream.hdr = call->hdr;
 	s->pool = pool;
 	s->name = g_strdup(name);
-	s->upload = upload;
+	s->upload = range->upload;
+	s->sparse = range->sparse;
 	s->fd = -1;
 	s->input = g_byte_array_new();
-	if (!stream_start(s, daemon, offset, bytes, &error)) {
+	if (!stream_start(s, daemon, range, &error)) {
 		call_fail(call, error);
 		s->closed = true;
 		stream_unref(s);

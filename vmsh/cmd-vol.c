@@ -284,7 +284,8 @@ static bool transfer(struct shell *sh, struct command_args *args,
 {
 	const struct transfer_opts o = {
 		.file = args_text(args, "file"), .offset = args_size(args, "offset", 1, 0),
-		.length = args_size(args, "length", 1, 0), .show = args_given(args, "progress"),
+		.length = args_size(args, "length", 1, 0), .sparse = args_given(args, "sparse"),
+		.show = args_given(args, "progress"),
 	};
 	g_autoptr(vmm_volume) vol = volume_of(sh, args, error);
 
@@ -371,6 +372,7 @@ static const struct option_def options_resize[] = {
 	  .help = "where in the volume it begins" }, \
 	{ .name = "length", .kind = OPT_SIZE, .value = "SIZE", \
 	  .help = "no more than so much" }, \
+	OPTION_FLAG("sparse", "holes are not sent, and stay holes"), \
 	OPTION_FLAG("progress", "show how far it is, though not on a terminal")
 
 static const struct option_def options_upload[] = {

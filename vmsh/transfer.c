@@ -21,6 +21,8 @@ struct transfer {
 	GMainContext *context;
 	vmm_stream *stream;
 	int fd;
+	bool sparse;			/* an upload's: the input has holes */
+	bool own_file;			/* a download's, empty at first */
 	uint64_t done, total;
 	struct progress progress;
 	bool over;
@@ -36,7 +38,7 @@ static void transfer_fail(struct transfer *t, GError *error)
 		t->error = error;
 }
 
-static void transfer_count(struct transfer *t, size_t bytes)
+static void transfer_count(struct transfer *t, uint64_t bytes)
 {
 	t->done += bytes;
 	if (!progress_tell(&t->progress, MIN(t->done, t->total), t->total))
@@ -65,6 +67,43 @@ static void on_data(vmm_stream *stream, const void *data, size_t bytes, void *op
 		transfer_count(t, bytes);
 }
 
+static bool zeroes_write(struct transfer *t, uint64_t bytes)
+{
+	static const char zeroes[65536];
+
+	while (bytes > 0) {
+		ssize_t n = write(t->fd, zeroes, MIN(bytes, sizeof(zeroes)));
+
+		if (n < 0 && errno != EINTR)
+			return false;
+		bytes -= n > 0 ? (uint64_t)n : 0;
+	}
+	return true;
+}
+
+/* A file of ours was empty: what is left out in it is zero, and its end is set. */
+static void on_hole(vmm_stream *stream, uint64_t bytes, void *opaque)
+{
+	struct transfer *t = opaque;
+	GError *error = NULL;
+	off_t end;
+
+	if (t->over)
+		return;
+	if (!t->own_file) {
+		if (!zeroes_write(t, bytes))
+			error_errno(&error, errno, "write");
+	} else {
+		end = bytes <= G_MAXINT64 ? lseek(t->fd, (off_t)bytes, SEEK_CUR) : -1;
+		if (end < 0 || ftruncate(t->fd, end) < 0)
+			error_errno(&error, errno, "write");
+	}
+	if (error)
+		transfer_fail(t, error);
+	else
+		transfer_count(t, bytes);
+}
+
 static void on_closed(vmm_stream *stream, const GError *error, void *opaque)
 {
 	struct transfer *t = opaque;
@@ -84,6 +123,9 @@ static bool transfer_open(struct transfer *t, const vmm_volume *vol, bool upload
 			  const struct transfer_opts *o, GError **error)
 {
 	static const struct vmm_stream_ops ops = { .data = on_data, .closed = on_closed };
+	static const struct vmm_stream_ops sparse_ops = {
+		.data = on_data, .closed = on_closed, .hole = on_hole,
+	};
 	vmm_connect *conn = shell_connect(t->sh, error);
 	GSource *interrupt;
 
@@ -93,8 +135,9 @@ static bool transfer_open(struct transfer *t, const vmm_volume *vol, bool upload
 	g_source_attach(interrupt, t->context);
 	g_source_unref(interrupt);
 	t->progress = progress_new(t->sh, o->show, t->total == 0);
-	t->stream = conn ? vmm_volume_transfer(conn, vol, upload, o->offset, o->length, t->context,
-					       &ops, t, error) : NULL;
+	t->stream = conn ? vmm_volume_transfer(conn, vol, upload, o->offset, o->length,
+					       o->sparse ? VMM_TRANSFER_SPARSE : 0, t->context,
+					       o->sparse ? &sparse_ops : &ops, t, error) : NULL;
 	return t->stream;
 }
 
@@ -112,10 +155,34 @@ static bool transfer_close(struct transfer *t, bool ok, GError **error)
 
 /* ---- upload ---- */
 
+/* The hole at the input's place, if there is one; *ret_data: how much there is before the next. */
+static bool hole_send(struct transfer *t, uint64_t *left, uint64_t *ret_data, GError **error)
+{
+	const off_t at = lseek(t->fd, 0, SEEK_CUR), end = lseek(t->fd, 0, SEEK_END);
+	const off_t data = lseek(t->fd, at, SEEK_DATA);
+	const off_t to = data < 0 ? end : data;
+	const off_t hole = data < 0 ? -1 : lseek(t->fd, data, SEEK_HOLE);
+	const uint64_t bytes = to > at ? MIN((uint64_t)(to - at), *left) : 0;
+
+	*ret_data = hole > to ? (uint64_t)(hole - to) : PIECE_BYTES;
+	if (at < 0 || lseek(t->fd, at + (off_t)bytes, SEEK_SET) < 0)
+		return error_errno(error, errno, "read");
+	if (bytes == 0)
+		return true;
+	*left -= bytes;
+	transfer_count(t, bytes);
+	return vmm_stream_write_hole(t->stream, bytes, error);
+}
+
 static bool piece_send(struct transfer *t, uint64_t *left, GError **error)
 {
 	g_autofree char *piece = g_malloc(PIECE_BYTES);
-	ssize_t n = read(t->fd, piece, MIN(*left, PIECE_BYTES));
+	uint64_t most = PIECE_BYTES;
+	ssize_t n;
+
+	if (t->sparse && !hole_send(t, left, &most, error))
+		return false;
+	n = read(t->fd, piece, MIN(MIN(*left, most), PIECE_BYTES));
 
 	if (n < 0)
 		return errno == EINTR || error_errno(error, errno, "read");
@@ -146,6 +213,7 @@ bool transfer_upload(struct shell *sh, const vmm_volume *vol, const struct trans
 
 	if (fd < 0)
 		return error_errno(error, errno, "open '%s'", o->file);
+	t.sparse = o->sparse && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
 		t.total = MIN((uint64_t)st.st_size, left);
 	ok = transfer_open(&t, vol, true, o, error);
@@ -192,7 +260,11 @@ bool transfer_download(struct shell *sh, const vmm_volume *vol, const struct tra
 {
 	bool is_output = g_str_equal(o->file, "-"), is_new = false;
 	auto_close int fd = is_output ? dup(STDOUT_FILENO) : output_open(o->file, &is_new, error);
-	struct transfer t = { .sh = sh, .fd = fd };
+	struct stat st;
+	struct transfer t = {
+		.sh = sh, .fd = fd,
+		.own_file = !is_output && fstat(fd, &st) == 0 && S_ISREG(st.st_mode),
+	};
 
 	if (fd < 0)
 		return false;

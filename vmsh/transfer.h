@@ -7,6 +7,7 @@
 struct transfer_opts {
 	const char *file;		/* "-": standard input or output */
 	uint64_t offset, length;	/* of the volume; length 0: to the end */
+	bool sparse;			/* holes stay holes, and are not sent */
 	bool show;			/* how far it is, though not on a terminal */
 };
 

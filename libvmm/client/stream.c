@@ -26,7 +26,17 @@ static void on_closed(const GError *error, void *opaque)
 		s->ops.closed(s, error, s->opaque);
 }
 
+static void on_hole(uint64_t bytes, void *opaque)
+{
+	vmm_stream *s = opaque;
+
+	s->ops.hole(s, bytes, s->opaque);
+}
+
 static const struct rpc_stream_ops stream_ops = { .data = on_data, .closed = on_closed };
+static const struct rpc_stream_ops sparse_ops = {
+	.data = on_data, .closed = on_closed, .hole = on_hole,
+};
 
 static vmm_stream *stream_call(vmm_connect *conn, const struct rpc_call *call,
 			       GMainContext *context, const struct vmm_stream_ops *ops,
@@ -35,7 +45,8 @@ static vmm_stream *stream_call(vmm_connect *conn, const struct rpc_call *call,
 	vmm_stream *s = g_new(struct vmm_stream, 1);
 
 	*s = (struct vmm_stream){ .conn = connect_ref(conn), .ops = *ops, .opaque = opaque };
-	s->stream = rpc_stream_open(conn->client, call, context, &stream_ops, s, error);
+	s->stream = rpc_stream_open(conn->client, call, context,
+				    ops->hole ? &sparse_ops : &stream_ops, s, error);
 	if (s->stream)
 		return s;
 	connect_unref(s->conn);
@@ -71,11 +82,12 @@ vmm_stream *vmm_domain_open_console(vmm_domain *dom, const char *device, unsigne
 }
 
 vmm_stream *vmm_volume_transfer(vmm_connect *conn, const struct vmm_volume *vol, bool upload,
-				uint64_t offset, uint64_t length, GMainContext *context,
-				const struct vmm_stream_ops *ops, void *opaque, GError **error)
+				uint64_t offset, uint64_t length, unsigned flags,
+				GMainContext *context, const struct vmm_stream_ops *ops,
+				void *opaque, GError **error)
 {
 	remote_vol_range_args args = {
-		.vol = volume_to_wire(vol), .offset = offset, .length = length,
+		.vol = volume_to_wire(vol), .offset = offset, .length = length, .flags = flags,
 	};
 	int procedure = upload ? REMOTE_PROC_STORAGE_VOL_UPLOAD :
 				 REMOTE_PROC_STORAGE_VOL_DOWNLOAD;
@@ -162,6 +174,11 @@ bool vmm_domain_resize_console(vmm_domain *dom, const char *device, unsigned col
 bool vmm_stream_write(vmm_stream *stream, const void *data, size_t bytes, GError **error)
 {
 	return rpc_stream_write(stream->stream, data, bytes, error);
+}
+
+bool vmm_stream_write_hole(vmm_stream *stream, uint64_t bytes, GError **error)
+{
+	return rpc_stream_write_hole(stream->stream, bytes, error);
 }
 
 size_t vmm_stream_queued(vmm_stream *stream)

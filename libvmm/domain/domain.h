@@ -167,6 +167,7 @@ struct disk_def {
 
 const uint64_t *disk_iotune(const struct disk_def *d);	/* N_IOTUNES of them */
 void disk_set_iotune(struct disk_def *d, const uint64_t values[N_IOTUNES]);
+
 /* ---- folders of the host ---- */
 
 #define DOMAIN_FILESYSTEMS_MAX 8u

@@ -191,6 +191,26 @@ void rpc_stream_data(struct rpc_conn *conn, const struct frame_header *call, con
 	}
 }
 
+void rpc_stream_hole(struct rpc_conn *conn, const struct frame_header *call, uint64_t bytes)
+{
+	const struct frame_header h = answer_to(call, FRAME_STREAM_HOLE, FRAME_CONTINUE);
+	remote_stream_hole hole = { .length = (int64_t)MIN(bytes, G_MAXINT64) };
+
+	conn_send(conn, frame_encode(&h, 0, (xdrproc_t)xdr_remote_stream_hole, &hole, NULL));
+}
+
+bool rpc_message_hole(const struct rpc_message *msg, uint64_t *ret_bytes)
+{
+	remote_stream_hole hole = { 0 };
+
+	if (msg->hdr.status != FRAME_CONTINUE ||
+	    !rpc_message_decode(msg, (xdrproc_t)xdr_remote_stream_hole, &hole, NULL) ||
+	    hole.length < 0 || hole.flags)
+		return false;
+	*ret_bytes = (uint64_t)hole.length;
+	return true;
+}
+
 void rpc_stream_eof(struct rpc_conn *conn, const struct frame_header *call)
 {
 	struct frame_header h = answer_to(call, FRAME_STREAM, FRAME_CONTINUE);

@@ -107,6 +107,10 @@ void rpc_event(struct rpc_conn *conn, uint32_t program, int32_t procedure, xdrpr
 /* Streams: packets repeat program, procedure and serial of the call that opened it. */
 void rpc_stream_data(struct rpc_conn *conn, const struct frame_header *call, const void *data,
 		     size_t bytes);
+/* Zeroes that are not sent: only where both sides have agreed on it at opening. */
+void rpc_stream_hole(struct rpc_conn *conn, const struct frame_header *call, uint64_t bytes);
+/* Of a message of type FRAME_STREAM_HOLE; false: it is none. */
+bool rpc_message_hole(const struct rpc_message *msg, uint64_t *ret_bytes);
 /* No more data from here: an empty data packet; the client then sends its finish. */
 void rpc_stream_eof(struct rpc_conn *conn, const struct frame_header *call);
 /* Client: no more data. Server: the answer to the client's finish or abort, never unasked. */

@@ -25,6 +25,12 @@
 /* Reached only while the reader waits for an answer, so that the socket must be read. */
 #define UNDELIVERED_MAX_BYTES (64 << 20)
 
+struct piece {
+	GBytes *data;			/* NULL: a hole */
+	uint64_t hole;
+	size_t cost;			/* counts as undelivered */
+};
+
 struct rpc_stream {
 	gint refs;			/* atomic */
 	struct rpc_client *client;
@@ -35,7 +41,7 @@ struct rpc_stream {
 	int end_fd;			/* eventfd: readable once ended */
 
 	GMutex lock;			/* protects what follows */
-	GQueue in;			/* GBytes *, for the reader */
+	GQueue in;			/* struct piece *, for the reader */
 	size_t unsent;
 	GError *error;
 	bool scheduled;			/* stream_deliver() is on its way */
@@ -50,6 +56,14 @@ struct rpc_stream {
 	bool awaited;			/* rpc_stream_close() waits */
 };
 
+static void piece_free(void *p)
+{
+	struct piece *piece = p;
+
+	g_clear_pointer(&piece->data, g_bytes_unref);
+	g_free(piece);
+}
+
 static struct rpc_stream *stream_ref(struct rpc_stream *s)
 {
 	g_atomic_int_inc(&s->refs);
@@ -60,7 +74,7 @@ static void stream_unref(struct rpc_stream *s)
 {
 	if (!g_atomic_int_dec_and_test(&s->refs))
 		return;
-	g_queue_clear_full(&s->in, (GDestroyNotify)g_bytes_unref);
+	g_queue_clear_full(&s->in, piece_free);
 	g_clear_error(&s->error);
 	g_mutex_clear(&s->lock);
 	g_main_context_unref(s->ctx);
@@ -101,7 +115,7 @@ enum deliver {
 	DELIVER_END,
 };
 
-static enum deliver deliver_next(struct rpc_stream *s, GBytes **ret)
+static enum deliver deliver_next(struct rpc_stream *s, struct piece **ret)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
 
@@ -125,16 +139,20 @@ static void stream_deliver(void *arg)
 {
 	struct rpc_stream *s = arg;
 	enum deliver what;
-	GBytes *chunk;
+	struct piece *piece;
+	bool freed = false;
 
-	while ((what = deliver_next(s, &chunk)) == DELIVER_BYTES) {
-		g_autoptr(GBytes) bytes = chunk;
-
-		s->ops->data(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), s->opaque);
+	while (!freed && (what = deliver_next(s, &piece)) == DELIVER_BYTES) {
+		if (piece->data)
+			s->ops->data(g_bytes_get_data(piece->data, NULL),
+				     g_bytes_get_size(piece->data), s->opaque);
+		else
+			s->ops->hole(piece->hole, s->opaque);
 		/* The callback may have freed stream and client. */
-		if (stream_is_freed(s))
-			break;
-		credit_post(s, g_bytes_get_size(bytes));
+		freed = stream_is_freed(s);
+		if (!freed)
+			credit_post(s, piece->cost);
+		piece_free(piece);
 	}
 	/* error does not change once ended. */
 	if (what == DELIVER_END)
@@ -176,30 +194,46 @@ static void stream_end(struct rpc_stream *s, const GError *error)
 	stream_unref(s);
 }
 
-static void stream_overflow(struct rpc_stream *s)
+static void stream_refuse(struct rpc_stream *s, int code, const char *why)
 {
-	g_autoptr(GError) error = g_error_new(VMM_ERROR, VMM_ERR_ABORTED,
-					      "the stream's reader was busy for too long");
+	g_autoptr(GError) error = g_error_new_literal(VMM_ERROR, code, why);
 
 	s->finishing = true;
 	rpc_stream_error(s->client->conn, &s->hdr, NULL);
 	stream_end(s, error);
 }
 
-static void stream_push(struct rpc_stream *s, const struct rpc_message *msg)
+/* Takes data. */
+static void stream_push(struct rpc_stream *s, GBytes *data, uint64_t hole)
 {
-	if (stream_is_freed(s))
+	const size_t cost = data ? g_bytes_get_size(data) : sizeof(struct piece);
+	struct piece *piece = g_new(struct piece, 1);
+
+	*piece = (struct piece){ data, hole, cost };
+	if (stream_is_freed(s)) {
+		piece_free(piece);
 		return;
+	}
 	g_mutex_lock(&s->lock);
-	g_queue_push_tail(&s->in, g_bytes_new(msg->payload, msg->bytes));
+	g_queue_push_tail(&s->in, piece);
 	stream_schedule(s);
 	g_mutex_unlock(&s->lock);
-	s->undelivered += msg->bytes;
-	s->client->undelivered += msg->bytes;
+	s->undelivered += cost;
+	s->client->undelivered += cost;
 	if (s->undelivered > UNDELIVERED_MAX_BYTES)
-		stream_overflow(s);
+		stream_refuse(s, VMM_ERR_ABORTED, "the stream's reader was busy for too long");
 	else
 		client_throttle(s->client);
+}
+
+static void stream_hole(struct rpc_stream *s, const struct rpc_message *msg)
+{
+	uint64_t bytes;
+
+	if (s->ops->hole && rpc_message_hole(msg, &bytes))
+		stream_push(s, NULL, bytes);
+	else
+		stream_refuse(s, VMM_ERR_RPC, "the daemon sent a hole where there can be none");
 }
 
 static void finish_send(struct rpc_stream *s)
@@ -223,14 +257,18 @@ void stream_message(struct rpc_client *client, struct rpc_message *msg)
 		g_hash_table_lookup(client->streams, GUINT_TO_POINTER(msg->hdr.serial));
 	g_autoptr(GError) error = NULL;
 
-	if (!s || s->hdr.procedure != msg->hdr.procedure || msg->hdr.type != FRAME_STREAM) {
+	if (!s || s->hdr.procedure != msg->hdr.procedure) {
 		orphan_abort(client, msg);
+		return;
+	}
+	if (msg->hdr.type == FRAME_STREAM_HOLE) {
+		stream_hole(s, msg);
 		return;
 	}
 	switch (msg->hdr.status) {
 	case FRAME_CONTINUE:
 		if (msg->bytes)
-			stream_push(s, msg);
+			stream_push(s, g_bytes_new(msg->payload, msg->bytes), 0);
 		else
 			finish_send(s);
 		return;
@@ -282,23 +320,26 @@ static void stream_replied(const struct frame_header *hdr, void *opaque)
 
 struct outgoing {
 	struct rpc_stream *s;
-	GBytes *bytes;
+	GBytes *bytes;			/* NULL: a hole */
+	uint64_t hole;
 };
 
 static void stream_send(void *arg)
 {
 	struct outgoing *o = arg;
 	struct rpc_stream *s = o->s;
-	size_t bytes;
-	const void *data = g_bytes_get_data(o->bytes, &bytes);
+	size_t bytes = 0;
+	const void *data = o->bytes ? g_bytes_get_data(o->bytes, &bytes) : NULL;
 
-	if (stream_is_known(s) && !s->finishing)
+	if (stream_is_known(s) && !s->finishing && data)
 		rpc_stream_data(s->client->conn, &s->hdr, data, bytes);
+	else if (stream_is_known(s) && !s->finishing && !o->bytes)
+		rpc_stream_hole(s->client->conn, &s->hdr, o->hole);
 	if (stream_is_known(s) && rpc_conn_queued(s->client->conn))
 		s->in_conn += bytes;
 	else
 		stream_sent(s, bytes);
-	g_bytes_unref(o->bytes);
+	g_clear_pointer(&o->bytes, g_bytes_unref);
 	stream_unref(s);
 	g_free(o);
 }
@@ -362,21 +403,34 @@ struct rpc_stream *rpc_stream_open(struct rpc_client *client, const struct rpc_c
 	return NULL;
 }
 
-bool rpc_stream_write(struct rpc_stream *s, const void *data, size_t bytes, GError **error)
+/* Takes data; NULL: a hole. */
+static bool write_post(struct rpc_stream *s, GBytes *data, uint64_t hole, GError **error)
 {
 	struct outgoing *o;
 	bool ended;
 
 	g_mutex_lock(&s->lock);
 	ended = s->ended;
-	s->unsent += ended ? 0 : bytes;
+	s->unsent += ended || !data ? 0 : g_bytes_get_size(data);
 	g_mutex_unlock(&s->lock);
-	if (ended)
+	if (ended) {
+		g_clear_pointer(&data, g_bytes_unref);
 		return error_set(error, VMM_ERR_OPERATION_INVALID, "the stream has ended");
+	}
 	o = g_new(struct outgoing, 1);
-	*o = (struct outgoing){ stream_ref(s), g_bytes_new(data, bytes) };
+	*o = (struct outgoing){ stream_ref(s), data, hole };
 	owner_post(s->client->ctx, stream_send, o);
 	return true;
+}
+
+bool rpc_stream_write(struct rpc_stream *s, const void *data, size_t bytes, GError **error)
+{
+	return write_post(s, g_bytes_new(data, bytes), 0, error);
+}
+
+bool rpc_stream_write_hole(struct rpc_stream *s, uint64_t bytes, GError **error)
+{
+	return write_post(s, NULL, bytes, error);
 }
 
 size_t rpc_stream_queued(struct rpc_stream *s)

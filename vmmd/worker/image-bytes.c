@@ -15,6 +15,7 @@
 #include "libvmm/block/block.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "libvmm/util/sparse.h"
 #include "vmmd/worker/image-tool-priv.h"
 
 #define DATA_FD 4
@@ -72,27 +73,94 @@ static bool write_all(int fd, const uint8_t *buf, size_t bytes)
 
 /* ---- upload ---- */
 
-static bool upload_all(const struct image_tool *t, int fd, uint8_t *buf, GError **error)
+struct upload {
+	const struct image_tool *t;
+	int fd;
+	uint64_t done, most;
+	uint64_t size;			/* of the file */
+	GError *error;
+};
+
+/* Where it goes; false: it is too much. */
+static bool upload_room(struct upload *u, uint64_t bytes, uint64_t *ret_at)
 {
-	uint64_t done = 0, most = t->bytes ? (uint64_t)t->bytes : G_MAXINT64 - (uint64_t)t->offset;
+	if (bytes > u->most - u->done)
+		return error_set(&u->error, VMM_ERR_OPERATION_FAILED,
+				 "operation failed: more was uploaded than the %" PRIu64
+				 " bytes that were announced", u->most);
+	*ret_at = (uint64_t)u->t->offset + u->done;
+	u->done += bytes;
+	u->size = MAX(u->size, *ret_at + bytes);
+	return true;
+}
 
-	for (;;) {
-		ssize_t n = read(DATA_FD, buf, CHUNK_BYTES);
+static bool upload_data(const uint8_t *data, size_t bytes, void *opaque)
+{
+	struct upload *u = opaque;
+	uint64_t at = 0;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_errno(error, errno, "read what is uploaded");
-		if (n == 0)
-			return true;
-		if ((uint64_t)n > most - done)
-			return error_set(error, VMM_ERR_OPERATION_FAILED,
-					 "operation failed: more was uploaded than the %" PRIu64
-					 " bytes that were announced", most);
-		if (!write_at(fd, buf, (size_t)n, (uint64_t)t->offset + done))
-			return error_errno(error, errno, "write '%s'", t->path);
-		done += (uint64_t)n;
+	return upload_room(u, bytes, &at) &&
+	       (write_at(u->fd, data, bytes, at) ||
+		error_errno(&u->error, errno, "write '%s'", u->t->path));
+}
+
+static bool zeroes_write(int fd, uint64_t at, uint64_t bytes)
+{
+	g_autofree uint8_t *zeroes = g_malloc0(CHUNK_BYTES);
+
+	for (uint64_t n; bytes > 0; at += n, bytes -= n) {
+		n = MIN(bytes, CHUNK_BYTES);
+		if (!write_at(fd, zeroes, n, at))
+			return false;
 	}
+	return true;
+}
+
+/* What was there is gone, too: who reads it finds what was uploaded. */
+static bool upload_hole(uint64_t bytes, void *opaque)
+{
+	struct upload *u = opaque;
+	const uint64_t was = u->size;
+	uint64_t at = 0, inside;
+
+	if (!upload_room(u, bytes, &at))
+		return false;
+	inside = at < was ? MIN(bytes, was - at) : 0;
+	if (u->size > was && ftruncate(u->fd, (off_t)u->size) < 0)
+		return error_errno(&u->error, errno, "write '%s'", u->t->path);
+	if (inside && fallocate(u->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+				(off_t)inside) < 0 &&
+	    (errno != EOPNOTSUPP || !zeroes_write(u->fd, at, inside)))
+		return error_errno(&u->error, errno, "write '%s'", u->t->path);
+	return true;
+}
+
+static bool upload_piece(struct upload *u, struct sparse_reader *reader, const uint8_t *buf,
+			 size_t bytes)
+{
+	static const struct sparse_ops ops = { upload_data, upload_hole };
+
+	if (!u->t->sparse)
+		return upload_data(buf, bytes, u);
+	if (sparse_read(reader, buf, bytes, &ops, u) == -EPROTO)
+		error_set(&u->error, VMM_ERR_INTERNAL, "read what is uploaded: no records");
+	return !u->error;
+}
+
+static bool upload_all(struct upload *u, uint8_t *buf)
+{
+	struct sparse_reader reader = { .have = 0 };
+	ssize_t n;
+
+	do {
+		n = read(DATA_FD, buf, CHUNK_BYTES);
+		if (n < 0 && errno != EINTR)
+			return error_errno(&u->error, errno, "read what is uploaded");
+		if (n > 0 && !upload_piece(u, &reader, buf, (size_t)n))
+			return false;
+	} while (n != 0);
+	return sparse_is_whole(&reader) ||
+	       error_set(&u->error, VMM_ERR_ABORTED, "what is uploaded has broken off");
 }
 
 bool image_tool_upload(struct image_tool *t, GError **error)
@@ -100,36 +168,109 @@ bool image_tool_upload(struct image_tool *t, GError **error)
 	g_autofree uint8_t *buf = g_malloc(CHUNK_BYTES);
 	g_autoptr(block) lock = file_lock(t, false, error);
 	auto_close int fd = lock ? file_open(t, O_WRONLY, error) : -1;
+	struct upload u = {
+		.t = t, .fd = fd,
+		.most = t->bytes ? (uint64_t)t->bytes : G_MAXINT64 - (uint64_t)t->offset,
+	};
+	struct stat st;
 
-	if (fd < 0 || !upload_all(t, fd, buf, error))
+	if (fd < 0)
 		return false;
+	if (fstat(fd, &st) < 0)
+		return error_errno(error, errno, "write '%s'", t->path);
+	u.size = (uint64_t)st.st_size;
+	if (!upload_all(&u, buf)) {
+		g_propagate_error(error, u.error);
+		return false;
+	}
 	return fsync(fd) == 0 || error_errno(error, errno, "write '%s'", t->path);
 }
 
 /* ---- download ---- */
+
+struct download {
+	const struct image_tool *t;
+	int fd;
+	uint8_t *buf;
+	uint64_t at, end;
+};
+
+static bool record_send(struct download *d, enum sparse_kind kind, uint64_t bytes, GError **error)
+{
+	uint8_t head[SPARSE_HEAD_BYTES];
+
+	sparse_head(kind, bytes, head);
+	return write_all(DATA_FD, head, sizeof(head)) ||
+	       error_errno(error, errno, "send '%s'", d->t->path);
+}
+
+/* Up to there; that the file has become shorter meanwhile ends it. */
+static bool data_send(struct download *d, uint64_t to, GError **error)
+{
+	while (d->at < to) {
+		ssize_t n = pread(d->fd, d->buf, MIN(to - d->at, CHUNK_BYTES), (off_t)d->at);
+
+		if (n < 0)
+			return error_errno(error, errno, "read '%s'", d->t->path);
+		if (n == 0) {
+			d->end = d->at;
+			return true;
+		}
+		if (d->t->sparse && !record_send(d, SPARSE_DATA, (uint64_t)n, error))
+			return false;
+		if (!write_all(DATA_FD, d->buf, (size_t)n))
+			return error_errno(error, errno, "send '%s'", d->t->path);
+		d->at += (uint64_t)n;
+	}
+	return true;
+}
+
+static bool hole_send(struct download *d, uint64_t to, GError **error)
+{
+	if (to > d->at && !record_send(d, SPARSE_HOLE, to - d->at, error))
+		return false;
+	d->at = to;
+	return true;
+}
+
+/* The next data, or data to the next hole, and never behind the end. */
+static bool place_find(const struct download *d, int what, uint64_t *ret, GError **error)
+{
+	off_t place = lseek(d->fd, (off_t)d->at, what);
+
+	if (place < 0 && errno != ENXIO)
+		return error_errno(error, errno, "read '%s'", d->t->path);
+	*ret = place < 0 ? d->end : MIN((uint64_t)place, d->end);
+	return true;
+}
+
+static bool sparse_send(struct download *d, GError **error)
+{
+	uint64_t data, hole;
+
+	while (d->at < d->end)
+		if (!place_find(d, SEEK_DATA, &data, error) || !hole_send(d, data, error) ||
+		    !place_find(d, SEEK_HOLE, &hole, error) || !data_send(d, hole, error))
+			return false;
+	return true;
+}
 
 bool image_tool_download(struct image_tool *t, GError **error)
 {
 	g_autofree uint8_t *buf = g_malloc(CHUNK_BYTES);
 	g_autoptr(block) lock = file_lock(t, true, error);
 	auto_close int fd = lock ? file_open(t, O_RDONLY, error) : -1;
-	uint64_t at = (uint64_t)t->offset, left = t->bytes ? (uint64_t)t->bytes : UINT64_MAX;
+	struct download d = { .t = t, .fd = fd, .buf = buf, .at = (uint64_t)t->offset };
+	struct stat st;
 
 	if (fd < 0)
 		return false;
-	while (left > 0) {
-		ssize_t n = pread(fd, buf, MIN(left, CHUNK_BYTES), (off_t)at);
-
-		if (n < 0)
-			return error_errno(error, errno, "read '%s'", t->path);
-		if (n == 0)
-			break;
-		if (!write_all(DATA_FD, buf, (size_t)n))
-			return error_errno(error, errno, "send '%s'", t->path);
-		at += (uint64_t)n;
-		left -= (uint64_t)n;
-	}
-	return true;
+	if (fstat(fd, &st) < 0)
+		return error_errno(error, errno, "read '%s'", t->path);
+	d.end = (uint64_t)st.st_size;
+	if (t->bytes && d.at < d.end)
+		d.end = MIN(d.end, d.at + MIN((uint64_t)t->bytes, d.end - d.at));
+	return t->sparse ? sparse_send(&d, error) : data_send(&d, d.end, error);
 }
 
 /* ---- wipe ---- */

@@ -11,7 +11,7 @@ struct image_tool {
 	gint64 bytes, offset;
 	int cluster_bytes;
 	gboolean extended_l2, lazy_refcounts, chain, shrink, unsafe, keep, compress, share;
-	gboolean exclusive;
+	gboolean exclusive, sparse;
 	char **allow_read, **allow_write;
 	enum image_prealloc prealloc;
 	GVariantBuilder result;		/* a{sv} */

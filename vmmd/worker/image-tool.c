@@ -312,6 +312,7 @@ static bool options_parse(struct image_tool *t, int *argc, char ***argv, GError 
 		{ "compress", 0, 0, G_OPTION_ARG_NONE, &t->compress },
 		{ "share", 0, 0, G_OPTION_ARG_NONE, &t->share },
 		{ "exclusive", 0, 0, G_OPTION_ARG_NONE, &t->exclusive },
+		{ "sparse", 0, 0, G_OPTION_ARG_NONE, &t->sparse },
 		{ "allow-read", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &t->allow_read },
 		{ "allow-write", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &t->allow_write },
 		{ NULL },
