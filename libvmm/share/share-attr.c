@@ -110,9 +110,11 @@ gid_t share_host_gid(const struct share *s, gid_t gid)
 
 int share_stat_show(struct share *s, int fd, struct stat *st)
 {
-	int r = map_has(s, st->st_mode) ? map_show(fd, st) : 0;
+	int r = 0;
 
 	owner_show(s, st);
+	if (map_has(s, st->st_mode))
+		r = map_show(fd, st);
 	st->st_ino = share_ino(s, st->st_dev, st->st_ino);
 	return r;
 }
@@ -158,7 +160,7 @@ static int change_owner(struct share *s, struct share_node *node, const struct s
 {
 	uid_t uid = c->set & SHARE_SET_UID ? share_host_uid(s, c->uid) : (uid_t)-1;
 	gid_t gid = c->set & SHARE_SET_GID ? share_host_gid(s, c->gid) : (gid_t)-1;
-	int r = 0;
+	int r = 0;	/* a mapped file keeps the guest's numbers as they are */
 
 	if (s->owners == SHARE_SQUASH)
 		return 0;
@@ -166,16 +168,24 @@ static int change_owner(struct share *s, struct share_node *node, const struct s
 		return fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0
 			? share_errno() : 0;
 	if (c->set & SHARE_SET_UID)
-		r = map_set32(node->fd, XATTR_OURS "uid", uid);
+		r = map_set32(node->fd, XATTR_OURS "uid", c->uid);
 	if (r == 0 && c->set & SHARE_SET_GID)
-		r = map_set32(node->fd, XATTR_OURS "gid", gid);
+		r = map_set32(node->fd, XATTR_OURS "gid", c->gid);
 	return r;
 }
 
 /*
- * A squashed share makes files of whoever runs us: a set-user-ID one would be a
- * program of the guest's that others on the host run as us.
+ * What a squashed or idmapped share makes is somebody's who has not made it: a
+ * set-user-ID one would be a program of the guest's that others on the host run
+ * as him.
  */
+mode_t share_host_mode(const struct share *s, mode_t mode)
+{
+	bool lent = s->owners == SHARE_SQUASH || s->ours_are;
+
+	return lent && !S_ISDIR(mode) ? mode & ~(mode_t)SUID_BITS : mode;
+}
+
 static int change_mode(struct share *s, struct share_node *node, mode_t mode)
 {
 	struct fd_name n = fd_name(node->fd);
@@ -183,10 +193,10 @@ static int change_mode(struct share *s, struct share_node *node, mode_t mode)
 	int r;
 
 	mode &= 07777;
-	if (s->owners == SHARE_SQUASH && !S_ISDIR(node->type))
-		mode &= ~(mode_t)SUID_BITS;
-	if (!map_has(s, node->type))
+	if (!map_has(s, node->type)) {
+		mode = share_host_mode(s, node->type | mode) & 07777;
 		return fchmodat(s->proc_fd, n.text, mode, 0) < 0 ? share_errno() : 0;
+	}
 	r = share_stat(s, node, &st);
 	return r < 0 ? r : map_set32(node->fd, XATTR_OURS "mode", (st.st_mode & S_IFMT) | mode);
 }

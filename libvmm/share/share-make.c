@@ -48,13 +48,9 @@ static int making_begin(struct share *s, struct making *m)
 /* What the host's file gets. */
 static mode_t host_mode(const struct share *s, const struct making *m)
 {
-	mode_t mode = m->mode & 07777;
-
 	if (s->owners == SHARE_MAPPED)
 		return S_ISDIR(m->mode) ? s->dmode : s->fmode;
-	if (s->owners == SHARE_SQUASH && !S_ISDIR(m->mode))
-		mode &= ~(mode_t)(S_ISUID | S_ISGID);
-	return mode;
+	return share_host_mode(s, m->mode) & 07777;
 }
 
 /*
@@ -65,7 +61,7 @@ static int give_away(struct share *s, const struct making *m, int fd, const stru
 {
 	uid_t uid = share_host_uid(s, m->cred.uid);
 	gid_t gid = share_host_gid(s, m->cred.gid);
-	mode_t mode = m->mode & 07777;
+	mode_t mode = share_host_mode(s, m->mode) & 07777;
 	struct fd_name n = fd_name(fd);
 
 	if ((st->st_uid != uid || st->st_gid != gid) &&

@@ -121,6 +121,8 @@ int share_stat_show(struct share *s, int fd, struct stat *st);
 /* Passthrough: an owner of the guest's as we see it. */
 uid_t share_host_uid(const struct share *s, uid_t uid);
 gid_t share_host_gid(const struct share *s, gid_t gid);
+/* Of what is made here: without the bits that it must not have. */
+mode_t share_host_mode(const struct share *s, mode_t mode);
 /* Mapped: the attributes of what was just made.  rdev 0: none. */
 int share_map(struct share *s, int fd, mode_t mode, dev_t rdev, const struct share_cred *cred);
 

@@ -193,7 +193,7 @@ struct share *share_new(const struct share_opts *opts, GError **error)
 	s->proc_fd = opts->proc_fd;
 	s->owners = opts->owners;
 	s->readonly = opts->readonly;
-	s->ours_are = opts->ours_are && opts->owners == SHARE_PASSTHROUGH;
+	s->ours_are = opts->ours_are && opts->owners != SHARE_SQUASH;
 	s->our_uid = geteuid();
 	s->our_gid = getegid();
 	s->uid = opts->uid;

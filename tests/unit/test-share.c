@@ -509,6 +509,42 @@ static void passthrough_tells_whose_our_files_really_are(void)
 	g_assert_cmpuint(st.st_gid, ==, getegid());
 }
 
+static void nobodys_rights_are_lent_by_an_idmapped_share(void)
+{
+	const struct share_opts ours = { .nodes_max = 64, .ours_are = true, .uid = 500,
+					 .gid = 501 };
+	const struct share_change change = { .set = SHARE_SET_MODE, .mode = 06755 };
+	const struct share_cred cred = { 500, 501 };
+	__attribute__((cleanup(folder_free))) struct folder f =
+		folder_new_with(SHARE_PASSTHROUGH, false, &ours);
+	struct share_node *node;
+	struct stat st;
+
+	g_assert_cmpint(share_create(f.share, share_root(f.share), "new", O_RDWR, 06755, &cred,
+				     &node, NULL, &st), ==, 0);
+	g_assert_cmpuint(st.st_mode, ==, S_IFREG | 0755);
+	g_assert_cmpint(share_change(f.share, node, NULL, &change), ==, 0);
+	g_assert_cmpint(share_stat(f.share, node, &st), ==, 0);
+	g_assert_cmpuint(st.st_mode, ==, S_IFREG | 0755);
+}
+
+static void a_mapped_share_tells_whose_unmarked_files_are(void)
+{
+	const struct share_opts ours = { .nodes_max = 64, .ours_are = true, .uid = 500,
+					 .gid = 501 };
+	const struct share_change change = { .set = SHARE_SET_UID, .uid = 500 };
+	__attribute__((cleanup(folder_free))) struct folder f =
+		folder_new_with(SHARE_MAPPED, false, &ours);
+	g_autofree char *hello = path_in(&f, "hello");
+	struct share_node *node;
+	struct stat st;
+
+	g_assert_cmpint(share_lookup(f.share, share_root(f.share), "hello", &node, &st), ==, 0);
+	g_assert_cmpuint(st.st_uid, ==, 500);
+	g_assert_cmpint(share_change(f.share, node, NULL, &change), ==, 0);
+	g_assert_cmpuint(host_u32(hello, "user.virtfs.uid"), ==, 500);
+}
+
 /* ---- what it refuses ---- */
 
 static void a_read_only_share_changes_nothing(void)
@@ -775,6 +811,9 @@ int main(int argc, char **argv)
 	TEST(devices_are_made_in_mapped_shares_only);
 	TEST(passthrough_gives_a_file_to_its_maker_if_it_may);
 	TEST(passthrough_tells_whose_our_files_really_are);
+	g_test_add_func("/share/passthrough-lends-nothing",
+			nobodys_rights_are_lent_by_an_idmapped_share);
+	g_test_add_func("/share/mapped-ours", a_mapped_share_tells_whose_unmarked_files_are);
 	TEST(a_read_only_share_changes_nothing);
 	TEST(names_that_are_more_than_a_name_are_refused);
 	TEST(a_symlink_out_is_a_text_not_a_way);
