@@ -114,6 +114,7 @@ static void put_devices(GString *xml)
 										       NULL };
 	static const char *const rng_backend[] = { "random", NULL };
 	static const char *const channel[] = { "pty", "unix", NULL };
+	static const char *const filesystem[] = { "path", "virtiofs", NULL };
 
 	g_string_append(xml, "  <devices>\n    <disk supported='yes'>\n");
 	put_enum(xml, "diskDevice", disk_device);
@@ -124,8 +125,10 @@ static void put_devices(GString *xml)
 			"    <hostdev supported='no'/>\n    <rng supported='yes'>\n");
 	put_enum(xml, "model", virtio);
 	put_enum(xml, "backendModel", rng_backend);
+	g_string_append(xml, "    </rng>\n    <filesystem supported='yes'>\n");
+	put_enum(xml, "driverType", filesystem);
 	g_string_append(xml,
-			"    </rng>\n    <filesystem supported='no'/>\n    <tpm supported='no'/>\n"
+			"    </filesystem>\n    <tpm supported='no'/>\n"
 			"    <redirdev supported='no'/>\n    <channel supported='yes'>\n");
 	put_enum(xml, "type", channel);
 	g_string_append(xml, "    </channel>\n  </devices>\n");
