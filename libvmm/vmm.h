@@ -759,6 +759,9 @@ vmm_stream *vmm_domain_open_console_log(vmm_domain *dom, GMainContext *context,
  */
 vmm_stream *vmm_domain_open_agent(vmm_domain *dom, GMainContext *context,
 				  const struct vmm_stream_ops *ops, void *opaque, GError **error);
+/* A port of the guest's vsock. */
+vmm_stream *vmm_domain_open_vsock(vmm_domain *dom, unsigned port, GMainContext *context,
+				  const struct vmm_stream_ops *ops, void *opaque, GError **error);
 /* The size of the writer's window; only virtio consoles have one. */
 bool vmm_domain_resize_console(vmm_domain *dom, const char *device, unsigned columns,
 			       unsigned rows, GError **error);

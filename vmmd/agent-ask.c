@@ -18,6 +18,7 @@
 
 #include "images/agent/object.h"
 #include "libvmm/util/cleanup.h"
+#include "images/agent/proto.h"
 #include "libvmm/util/error.h"
 #include "vmmd/agent-password.h"
 #include "vmmd/agent-road.h"
@@ -346,7 +347,7 @@ static void dial(struct ask *a, struct domain *dom)
 {
 	a->dialing = true;
 	if (a->road == ROAD_VSOCK)
-		agent_dial_vsock(dom, on_dialed, a);
+		agent_dial_vsock(dom, AGENT_VSOCK_PORT, on_dialed, a);
 	else
 		agent_dial_channel(dom, a->road == ROAD_PORT ? DOMAIN_AGENT_CHANNEL :
 							       AGENT_QEMU_CHANNEL,

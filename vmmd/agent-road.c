@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "images/agent/proto.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "vmmd/link.h"
@@ -110,13 +109,13 @@ static gboolean on_unreachable(void *opaque)
 	struct dial *d = opaque;
 
 	d->late = 0;
-	dial_end(d, "its vsock can't be reached");
+	dial_end(d, "nobody is at its vsock, or not yet");
 	return G_SOURCE_REMOVE;
 }
 
-static bool dial(struct dial *d, const struct domain *dom)
+static bool dial(struct dial *d, const struct domain *dom, uint32_t port)
 {
-	g_autofree char *ask = g_strdup_printf("CONNECT %u\n", AGENT_VSOCK_PORT);
+	g_autofree char *ask = g_strdup_printf("CONNECT %u\n", port);
 
 	d->fd = supervisor_dial(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text, "vsock.sock", NULL);
 	if (d->fd >= 0)
@@ -124,12 +123,12 @@ static bool dial(struct dial *d, const struct domain *dom)
 	return d->fd >= 0 && write(d->fd, ask, strlen(ask)) == (ssize_t)strlen(ask);
 }
 
-void agent_dial_vsock(struct domain *dom, agent_dialed *done, void *opaque)
+void agent_dial_vsock(struct domain *dom, uint32_t port, agent_dialed *done, void *opaque)
 {
 	struct dial *d = g_new0(struct dial, 1);
 
 	*d = (struct dial){ .done = done, .opaque = opaque, .fd = -1 };
-	if (!dial(d, dom)) {
+	if (!dial(d, dom, port)) {
 		d->late = g_idle_add(on_unreachable, d);
 		return;
 	}

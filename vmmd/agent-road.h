@@ -16,7 +16,7 @@
 /* fd is taken; -1 with an error, which says what is wrong in a few words. */
 typedef void agent_dialed(int fd, const GError *error, void *opaque);
 
-void agent_dial_vsock(struct domain *dom, agent_dialed *done, void *opaque);
+void agent_dial_vsock(struct domain *dom, uint32_t port, agent_dialed *done, void *opaque);
 /* who: whose it is from now on, as session_who() says it. */
 void agent_dial_channel(struct domain *dom, const char *name, const char *who, agent_dialed *done,
 			void *opaque);

@@ -7,3 +7,5 @@
 
 /* Answers the call, now or later; then the client's stream leads to the agent. */
 void agent_relay(struct call *call, struct domain *dom);
+/* Likewise to a port of the guest's vsock. */
+void agent_relay_port(struct call *call, struct domain *dom, uint32_t port);

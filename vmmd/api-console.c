@@ -70,8 +70,18 @@ static void agent_open(struct call *call, const void *argp)
 		agent_relay(call, dom);
 }
 
+static void vsock_open(struct call *call, const void *argp)
+{
+	const vmm_vsock_args *args = argp;
+	struct domain *dom = api_active_of(call, &args->dom);
+
+	if (dom)
+		agent_relay_port(call, dom, args->port);
+}
+
 const struct api_entry api_console[] = {
 	{ VMM_PROC_AGENT_OPEN, agent_open },
+	{ VMM_PROC_VSOCK_OPEN, vsock_open },
 	{ VMM_PROC_CONSOLE_ATTACH, console_attach },
 	{ VMM_PROC_CONSOLE_LOG, console_log },
 	{ VMM_PROC_CONSOLE_RESIZE, console_resize },

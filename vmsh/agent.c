@@ -19,6 +19,7 @@
 #include "libvmm/util/error.h"
 
 #define RETRY_MS 250
+#define IGNORED_MS 5000
 
 struct agent {
 	struct shell *sh;
@@ -34,6 +35,8 @@ struct agent {
 	void *opaque;
 	uint32_t input_credit;
 	bool replied, told; /* told: ^C was passed on */
+	bool shared;	    /* ^C is for others, too */
+	GSource *ignored;   /* then: the command takes its time to end; NULL */
 	struct agent_end end;
 	GError *error;
 };
@@ -219,9 +222,29 @@ static void on_closed(vmm_stream *stream, const GError *error, void *opaque)
 		stop_with(a, "has gone");
 }
 
+static gboolean on_ignored(void *opaque)
+{
+	agent_stop(opaque, g_error_new(VMM_ERROR, VMM_ERR_ABORTED, "interrupted"));
+	return G_SOURCE_REMOVE;
+}
+
+/* It stays readable for the others: who has passed it on looks no more, but waits not for ever. */
+static gboolean interrupt_share(struct agent *a)
+{
+	a->told = true;
+	a->ignored = g_timeout_source_new(IGNORED_MS);
+	g_source_set_callback(a->ignored, on_ignored, a, NULL);
+	g_source_attach(a->ignored, a->context);
+	agent_signal(a, SIGINT);
+	return G_SOURCE_REMOVE;
+}
+
 static gboolean on_interrupt(int fd, GIOCondition condition, void *opaque)
 {
 	struct agent *a = opaque;
+
+	if (a->shared && a->channel && a->replied)
+		return interrupt_share(a);
 
 	if (a->channel && a->replied && !a->told) {
 		a->told = true;
@@ -321,6 +344,10 @@ void agent_close(struct agent *a)
 		vmm_stream_finish(a->stream, NULL);
 	}
 	vmm_stream_free(a->stream);
+	if (a->ignored) {
+		g_source_destroy(a->ignored);
+		g_source_unref(a->ignored);
+	}
 	bytes_clear(&a->unread);
 	g_clear_error(&a->error);
 	if (a->context)
@@ -373,6 +400,11 @@ struct json_object *agent_ask(struct agent *a, struct json_object *request, GErr
 		return reply;
 	json_object_put(reply);
 	return NULL;
+}
+
+void agent_share_interrupt(struct agent *a)
+{
+	a->shared = true;
 }
 
 GMainContext *agent_context(struct agent *a)

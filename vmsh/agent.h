@@ -34,6 +34,8 @@ bool agent_run(struct agent *a, struct json_object *request, const struct agent_
 /* One that is answered by its reply: the caller's object. */
 struct json_object *agent_ask(struct agent *a, struct json_object *request, GError **error);
 
+/* ^C is not this conversation's alone: it is left for the others to see. */
+void agent_share_interrupt(struct agent *a);
 GMainContext *agent_context(struct agent *a);
 size_t agent_room(const struct agent *a);
 void agent_input(struct agent *a, const void *data, size_t bytes);	/* at most agent_room() */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmsh/agent.h"
 #include "vmsh/feed.h"
 
 #define REDRAW_MS 200
@@ -141,4 +142,12 @@ struct agent *boot_watch_agent(struct shell *sh, vmm_domain *dom, uint64_t timeo
 		(*error)->message = g_strdup_printf("%s; last the guest said: %s", text, said);
 	}
 	return NULL;
+}
+
+bool boot_watch_ready(struct shell *sh, vmm_domain *dom, uint64_t timeout_ms, bool show,
+		      GError **error)
+{
+	g_autoptr(agent) a = boot_watch_agent(sh, dom, timeout_ms, show, error);
+
+	return a != NULL;
 }

@@ -2,7 +2,9 @@
 /* Waiting for a guest that boots, and showing how far it is. */
 #pragma once
 
-#include "vmsh/agent.h"
+#include "vmsh/shell.h"
+
+struct agent;
 
 /*
  * As agent_open(), of a guest that has just been started: while it is waited for, a terminal shows
@@ -10,3 +12,6 @@
  */
 struct agent *boot_watch_agent(struct shell *sh, vmm_domain *dom, uint64_t timeout_ms, bool show,
 			       GError **error);
+/* That, when there is nothing to say to the agent. */
+bool boot_watch_ready(struct shell *sh, vmm_domain *dom, uint64_t timeout_ms, bool show,
+		      GError **error);

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "vmsh/boot-watch.h"
 #include "vmsh/console.h"
 #include "vmsh/fleet.h"
 #include "vmsh/options.h"
@@ -77,19 +78,47 @@ static bool cmd_create(struct shell *sh, struct command_args *args, GError **err
 	return attach_if_asked(sh, args, dom, error);
 }
 
+#define BOOT_TIMEOUT_MS 120000
+
+/* A line that is written over has room for one guest. */
+static bool is_alone(const struct command_args *args)
+{
+	const GPtrArray *words = args_words(args, "domain");
+
+	return words->len == 1 && !pattern_is_glob(((struct word *)words->pdata[0])->pattern);
+}
+
+static bool wait_ready(struct shell *sh, vmm_domain *dom, const struct command_args *args,
+		       GError **error)
+{
+	const uint64_t ms = args_ms(args, "timeout", BOOT_TIMEOUT_MS);
+
+	if (boot_watch_ready(sh, dom, ms, is_alone(args), error))
+		return true;
+	g_prefix_error(error, "domain '%s' has started, but: ", vmm_domain_name(dom));
+	return false;
+}
+
 static bool start_one(struct shell *sh, vmm_domain *dom, void *args, GError **error)
 {
-	return vmm_domain_create(dom,
-				 (args_given(args, "paused") ? VMM_START_PAUSED : 0) |
-				 (args_given(args, "force-boot") ? VMM_START_FORCE_BOOT : 0),
-				 error);
+	if (!vmm_domain_create(dom,
+			       (args_given(args, "paused") ? VMM_START_PAUSED : 0) |
+			       (args_given(args, "force-boot") ? VMM_START_FORCE_BOOT : 0),
+			       error))
+		return false;
+	return !args_given(args, "wait") || wait_ready(sh, dom, args, error);
 }
 
 static bool cmd_start(struct shell *sh, struct command_args *args, GError **error)
 {
-	const struct fleet_job job = { "starting", "started", start_one, args, true };
+	const struct fleet_job job = { "starting",
+				       args_given(args, "wait") ? "started and ready" : "started",
+				       start_one, args, true };
 	g_autoptr(vmm_domain) dom = NULL;
 
+	if (args_given(args, "wait") && args_given(args, "paused"))
+		return usage_error(error, "start: a guest that is left paused will never be ready: "
+				   "--wait or --paused, not both");
 	if (!args_given(args, "console"))
 		return fleet_run(sh, args, VMM_LIST_INACTIVE, &job, error);
 	dom = fleet_domain(sh, args, error);
@@ -309,6 +338,10 @@ static const struct option_def options_start[] = {
 	OPTION_DOMAINS(INACTIVE),
 	OPTION_FLAG("paused", "leave it paused"),
 	OPTION_CONSOLE,
+	OPTION_FLAG("wait", "return when the guest's agent answers; meanwhile a terminal shows "
+		    "what the console says"),
+	{ .name = "timeout", .kind = OPT_TIME, .value = "DURATION",
+	  .help = "with --wait: fail after this time; 2 minutes if not given" },
 	OPTION_FLAG("force-boot", "discard its saved memory and boot"),
 	OPTION_HIDDEN_FLAG("bypass-cache"),
 	{ 0 },

@@ -9,6 +9,7 @@
 #include "vmsh/agent-exec.h"
 #include "vmsh/agent-options.h"
 #include "vmsh/commands.h"
+#include "vmsh/exec-many.h"
 #include "vmsh/fleet.h"
 #include "vmsh/usage.h"
 #include "vmsh/words.h"
@@ -119,6 +120,10 @@ bool exec_command(struct shell *sh, struct agent *a, const struct command_args *
 
 static bool cmd_exec(struct shell *sh, struct command_args *args, GError **error)
 {
+	if (args_given(args, "all"))
+		return exec_check(args, error) && exec_many(sh, args, error);
+	if (args_given(args, "where") || args_given(args, "parallel"))
+		return usage_error(error, "exec: --where and --parallel go with --all");
 	g_autoptr(agent) a = exec_check(args, error) ? exec_agent(sh, args, error) : NULL;
 
 	return a && exec_command(sh, a, args, !args_given(args, "raw"), error);
@@ -142,6 +147,11 @@ static const struct option_def options_exec[] = {
 	OPTIONS_USER,
 	OPTION_FLAG("raw", "without the sandbox: with all rights on the guest"),
 	OPTION_FLAG("network", "in the sandbox, with the guest's network"),
+	OPTION_FLAG("all", "in all guests that DOMAIN matches, as in 'web-*', at once"),
+	{ .name = "where", .kind = OPT_STRING, .complete = COMPLETE_EXPRESSION,
+	  .value = "EXPRESSION", .help = "with --all: those for which it holds" },
+	{ .name = "parallel", .kind = OPT_NUMBER, .value = "N",
+	  .help = "with --all: so many at a time; else 16" },
 	OPTION_AGENT_TIMEOUT,
 	{ 0 },
 };
@@ -155,7 +165,9 @@ const struct command commands_exec[] = {
 	  "Its standard streams are ours, and so is its exit status: 128 and the signal's number "
 	  "when it was ended by one. Signals and ^C are passed on.\n"
 	  "It runs in a sandbox inside the guest: a read-only system, a /tmp of its own, no "
-	  "network, no capabilities. --raw does without." },
+	  "network, no capabilities. --raw does without.\n"
+	  "With --all each line is told with its guest's name, then who ended how; the exit status "
+	  "is the highest, 255 for a guest in which the command could not be run." },
 	{ "shell", AGENT_GROUP, "a user's shell inside a guest", options_shell, 0, cmd_shell,
 	  "In a terminal, without the sandbox. No network and no password are needed." },
 	{ 0 },

@@ -17,6 +17,7 @@ static const struct command *const tables[] = {
 	commands_console_log,
 	commands_exec,
 	commands_agent,
+	commands_reach,
 	commands_create,
 	commands_save,
 	commands_info,

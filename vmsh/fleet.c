@@ -179,8 +179,8 @@ static bool target_is_chosen(const void *target, void *uuids)
 }
 
 /* Those that are named, or all that list_flags select; of them those that --where chooses. */
-static GPtrArray *fleet_choose(struct shell *sh, const struct command_args *args,
-			       unsigned list_flags, GError **error)
+GPtrArray *fleet_choose(struct shell *sh, const struct command_args *args, unsigned list_flags,
+			GError **error)
 {
 	const GPtrArray *words = args_words(args, "domain");
 	const char *where = args_text(args, "where");

@@ -19,6 +19,13 @@ struct target {
 GPtrArray *fleet_select(struct shell *sh, const GPtrArray *words, unsigned list_flags,
 			GError **error);
 
+/*
+ * Those that options "domain" and "where" choose together (struct target); a glob, or no word,
+ * takes those that list_flags select.  NULL and *error when there is none.
+ */
+GPtrArray *fleet_choose(struct shell *sh, const struct command_args *args, unsigned list_flags,
+			GError **error);
+
 /* The single domain of option "domain". */
 vmm_domain *fleet_domain(struct shell *sh, const struct command_args *args, GError **error);
 

@@ -51,6 +51,7 @@ struct agent {
 	int cgroup; /* -1: this kernel has no cgroup2 */
 	int64_t started_ms, next_look_ms;
 	bool asked_modules;
+	uint64_t first_root; /* device of the initramfs in which it was born; 0: in none */
 	struct kept kept[KEPT_MAX];
 	unsigned n_kept;
 	int64_t thaw_at_ms; /* 0: no file system is frozen */
@@ -79,6 +80,9 @@ bool link_has_room(const struct link *l);
 void link_send(struct link *l, uint8_t type, uint32_t channel, const void *data, uint32_t n);
 /* Takes the object. */
 void link_send_json(struct link *l, uint8_t type, uint32_t channel, struct json_object *o);
+
+/* In the environment of an agent that is born in an initramfs: the device of that. */
+#define AGENT_FIRST_ROOT "VMM_AGENT_ROOT"
 
 /* Finds and opens what connects to the host. */
 void transport_look(struct agent *a);

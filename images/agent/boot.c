@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -54,8 +55,14 @@ static void enter_own_root(void)
 static void serve(void)
 {
 	static char name[] = "@vmm-agent";
-	char *const argv[] = { name, NULL }, *const envp[] = { NULL };
+	char root[64] = AGENT_FIRST_ROOT "=0";
+	char *const argv[] = { name, NULL }, *const envp[] = { root, NULL };
 	int self = open(SELF, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (stat("/", &st) == 0)
+		snprintf(root, sizeof(root), AGENT_FIRST_ROOT "=%llu",
+			 (unsigned long long)st.st_dev);
 
 	need(self, "open " SELF);
 	setsid();

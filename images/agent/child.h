@@ -75,7 +75,7 @@ void sandbox_become(const struct account *acc);
 /* The last step before exec. */
 void sandbox_close(void);
 
-request_fn request_spawn, request_status, request_ps;
+request_fn request_spawn, request_status, request_ps, request_connect;
 request_fn request_read, request_write, request_stat, request_list;
 request_fn request_mount, request_unmount, request_set_time, request_set_name, request_grow,
 	request_freeze, request_thaw, request_power;

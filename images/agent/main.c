@@ -185,6 +185,8 @@ int main(int argc, char **argv)
 	if (getpid() == 1)
 		return boot_main(argc, argv);
 	a->listener = a->vsock = a->cgroup = -1;
+	if (getenv(AGENT_FIRST_ROOT))
+		a->first_root = strtoull(getenv(AGENT_FIRST_ROOT), NULL, 10);
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (o) {
 		case 'l':

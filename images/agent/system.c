@@ -38,22 +38,27 @@ static void make_folders(const char *path)
 	}
 }
 
+#define P9_OPTIONS "trans=virtio,version=9p2000.L,msize=131072"
+
+/* Without a type the first that is there, virtiofs before 9p. */
 int request_mount(struct json_object *request)
 {
 	const char *tag = need_text(request, "tag"), *path = need_text(request, "path");
 	const char *type = object_text(request, "type");
-	bool p9 = !type || !strcmp(type, "9p");
+	unsigned long flags = object_flag(request, "read_only") ? MS_RDONLY : 0;
+	bool p9 = type && !strcmp(type, "9p");
 
 	if (*path != '/')
 		child_fail(0, "mount '%s': the path must begin with /", path);
 	if (type && !p9 && strcmp(type, "virtiofs"))
 		child_fail(0, "mount '%s': type '%s' is neither 9p nor virtiofs", tag, type);
 	make_folders(path);
-	if (mount(tag, path, p9 ? "9p" : "virtiofs",
-		  object_flag(request, "read_only") ? MS_RDONLY : 0,
-		  p9 ? "trans=virtio,version=9p2000.L,msize=131072" : NULL) < 0)
-		child_fail(errno, "mount '%s' at '%s'", tag, path);
-	return 0;
+	if (!p9 && mount(tag, path, "virtiofs", flags, NULL) == 0)
+		return 0;
+	int error = errno;
+	if ((p9 || !type) && mount(tag, path, "9p", flags, P9_OPTIONS) == 0)
+		return 0;
+	child_fail(p9 ? errno : error, "mount '%s' at '%s'", tag, path);
 }
 
 int request_unmount(struct json_object *request)

@@ -18,12 +18,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "images/agent/channel.h"
+#include "images/agent/child.h"
 
 #define OFTEN_MS 200
 #define SELDOM_MS 2000
 #define EARLY_MS 120000 /* after the agent's start */
 #define MODULES_MS 1500
+#define HOME_MS 30000
+#define HOME_DISKLESS_MS 500
+#define HOME_LOOK_MS 50
 
 static void on_connection(struct agent *a, int listener)
 {
@@ -148,12 +151,75 @@ static void ask_for_modules(struct agent *a)
 	}
 }
 
+/* Of a folder of sysfs: is there an entry for which fn is true? */
+static bool any_in(const char *path, bool (*fn)(const char *name))
+{
+	DIR *dir = opendir(path);
+	bool found = false;
+
+	for (struct dirent *e; dir && !found && (e = readdir(dir));)
+		found = *e->d_name != '.' && fn(e->d_name);
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static bool is_virtio(const char *name)
+{
+	return true;
+}
+
+/* Seen before its own driver is there: virtio 1.2, 5: 2 is a block device. */
+static bool is_virtio_disk(const char *name)
+{
+	char path[320];
+
+	snprintf(path, sizeof(path), "/sys/bus/virtio/devices/%s/device", name);
+	char *text = read_small(path, 16);
+	bool disk = text && strtoul(text, NULL, 16) == 2;
+	free(text);
+	return disk;
+}
+
+static bool is_disk(const char *name)
+{
+	return strncmp(name, "loop", 4) && strncmp(name, "ram", 3) && strncmp(name, "zram", 4);
+}
+
+/* Whoever hears us does so by a virtio device; until one is seen nothing is known. */
+static bool may_have_disk(void)
+{
+	return !any_in("/sys/bus/virtio/devices", is_virtio) ||
+	       any_in("/sys/bus/virtio/devices", is_virtio_disk) ||
+	       any_in("/sys/block", is_disk);
+}
+
+/*
+ * Commands are for the guest's own root, not for the initramfs that looks for
+ * it; so the host hears nothing until process 1 is there.  A guest that stays
+ * where it is, as one without a disk will, is served all the same.
+ */
+static bool is_at_home(struct agent *a, int64_t now)
+{
+	struct stat st;
+
+	if (a->first_root && stat("/proc/1/root/", &st) == 0 && st.st_dev == a->first_root &&
+	    now < a->started_ms + (may_have_disk() ? HOME_MS : HOME_DISKLESS_MS))
+		return false;
+	a->first_root = 0;
+	return true;
+}
+
 void transport_look(struct agent *a)
 {
 	int64_t now = agent_now_ms();
 
 	if (now < a->next_look_ms)
 		return;
+	if (!is_at_home(a, now)) {
+		a->next_look_ms = now + HOME_LOOK_MS;
+		return;
+	}
 	if (a->vsock < 0)
 		look_for_vsock(a);
 	look_for_port(a);

@@ -157,6 +157,20 @@ vmm_stream *vmm_domain_open_agent(vmm_domain *dom, GMainContext *context,
 	return stream_call(dom->conn, &call, context, ops, opaque, error);
 }
 
+vmm_stream *vmm_domain_open_vsock(vmm_domain *dom, unsigned port, GMainContext *context,
+				  const struct vmm_stream_ops *ops, void *opaque, GError **error)
+{
+	vmm_vsock_args args = { .dom = domain_to_wire(dom), .port = port };
+	struct rpc_call call = {
+		.program = FRAME_PROGRAM_VMM,
+		.procedure = VMM_PROC_VSOCK_OPEN,
+		.args_proc = (xdrproc_t)xdr_vmm_vsock_args,
+		.args = &args,
+	};
+
+	return stream_call(dom->conn, &call, context, ops, opaque, error);
+}
+
 bool vmm_domain_resize_console(vmm_domain *dom, const char *device, unsigned columns,
 			       unsigned rows, GError **error)
 {

@@ -37,6 +37,8 @@
 	X(69, DOMAINS_APPLIED, vmm_applied_args, vmm_applied_ret, READ) \
 	/* the agent in the guest: opens a stream of its protocol */ \
 	X(96, AGENT_OPEN, remote_dom_args, remote_none, WRITE) \
+	/* a port of the guest's vsock: opens a stream of its bytes */ \
+	X(97, VSOCK_OPEN, vmm_vsock_args, remote_none, WRITE) \
 	/* what happened */ \
 	X(80, LOG, vmm_log_args, vmm_log_ret, READ) \
 	X(81, PAST_EVENTS, remote_none, vmm_past_events_ret, READ) \
