@@ -143,12 +143,19 @@ class Socket:
         elif opcode == 2:
             self.text += data
             if self.acks:
-                self.say(do="seen", bytes=len(data))
+                self.answer(json.dumps({"do": "seen", "bytes": len(data)}).encode(), 1)
         elif opcode == 8:
             self.closed = struct.unpack(">H", data[:2])[0] if len(data) > 1 else None, data[2:]
         elif opcode == 9:
-            self.frame(data, 10)
+            self.answer(data, 10)
         return opcode
+
+    def answer(self, data, opcode):
+        """To one that may have gone meanwhile."""
+        try:
+            self.frame(data, opcode)
+        except ConnectionError:
+            pass
 
     def ready(self, seconds):
         return self.buffer or select.select([self.s], [], [], seconds)[0]
