@@ -219,7 +219,8 @@ export function terminalView(uuid, kind) {
 	const paste = make("button", { onclick: () => pasteNow() }, "Paste");
 	const element = make("div.full", {}, bar.element,
 		make("div.tools.small", {}, status, take, again, make("span.gap"), copy, paste, reader),
-		box, make("p.quiet.hint", {}, "Ctrl-Shift-C copies, Ctrl-Shift-V pastes, Ctrl-] leaves the terminal."));
+		box, make("p.quiet.hint", {}, "Ctrl-Shift-C copies, Ctrl-Shift-V pastes, Ctrl-] leaves the terminal, which is ",
+			make("a", { href: "/xterm-licence.txt" }, "xterm.js"), "."));
 	const x = xtermNew();
 	let tries = 0, timer = 0, waits = false, watching = false;
 
