@@ -221,6 +221,15 @@ static bool look_at_intents(struct round *r, GError **error)
 
 /* ---- all of it ---- */
 
+static void look_at_store(struct round *r)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!store_is_sound(r->daemon->store, &error))
+		doctor_tell(r, FINDING_PROBLEM, NULL, NULL, error->message,
+			    "see dmesg, then start vmmd anew");
+}
+
 static bool look_at_all(struct round *r, GError **error)
 {
 	g_autoptr(GPtrArray) all = domain_table_list(r->daemon->domains);
@@ -235,6 +244,7 @@ static bool look_at_all(struct round *r, GError **error)
 	while (g_hash_table_iter_next(&iter, &folder, NULL))
 		doctor_look_into(r, folder, look_at_file);
 	doctor_look_into(r, memories, look_at_memory);
+	look_at_store(r);
 	doctor_look_at_strays(r);
 	doctor_look_at_use(r);
 	doctor_look_at_host(r);

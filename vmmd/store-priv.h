@@ -22,6 +22,7 @@ struct store {
 	void *changed_opaque;
 	struct store_sync *sync;	/* NULL: a database in memory */
 	bool soon;			/* PRAGMA synchronous is NORMAL, else FULL */
+	int failed;			/* store-fail.c: errno of the disk; 0 */
 };
 
 /* store_migrations[n] brings version n to n + 1. */
@@ -47,5 +48,8 @@ void store_bind_uuid(sqlite3_stmt *st, int at, const uint8_t uuid[UUID_BYTES]);
 /* SQL's functions author(), restored() and changed(), which triggers call. */
 bool store_functions(struct store *store, GError **error);
 bool store_exec(struct store *store, const char *sql, GError **error);
+/* From now on nothing is changed. */
+void store_fail(int err, void *store);
+void store_look_failed(struct store *store);
 /* What SQLite says went wrong last; false. */
 bool store_error(struct store *store, const char *what, GError **error);

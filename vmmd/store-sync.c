@@ -35,6 +35,9 @@ struct store_sync {
 	GQueue waiting;			/* struct waiter *, by upto */
 	GThreadPool *pool;
 	GSource *done;			/* the threads wake it */
+	bool failed;			/* once, and so for ever */
+	void (*on_failed)(int err, void *opaque);
+	void *opaque;
 	/* JOB_SYNC's while it runs */
 	int wal_fd;
 	/* JOB_CHECKPOINT's */
@@ -68,7 +71,9 @@ static void checkpoint(struct store_sync *s)
 
 static int wait_for_disk(struct store_sync *s)
 {
-	return fdatasync(s->wal_fd) < 0 ? errno : 0;
+	int failed = fault_errno("store:sync");
+
+	return failed ?: fdatasync(s->wal_fd) < 0 ? errno : 0;
 }
 
 static void job_run(void *data, void *opaque)
@@ -115,10 +120,13 @@ static void tell(struct store_sync *s, uint64_t upto, const GError *error)
 	}
 }
 
-static void sync_failed(const struct store_sync *s, int failed, GError **error)
+static void sync_failed(struct store_sync *s, int failed, GError **error)
 {
 	if (!failed)
 		return;
+	if (!s->failed)
+		s->on_failed(failed, s->opaque);
+	s->failed = true;
 	error_errno(error, failed, "it is stored, but may be lost if the power fails: write '%s' "
 		    "to the disk", s->database);
 	g_warning("%s", (*error)->message);
@@ -166,7 +174,7 @@ void store_sync_committed(struct store_sync *s, unsigned wal_pages, bool whole)
 		s->synced = s->committed;
 	else if (!s->syncing && g_source_get_ready_time(s->done) < 0)
 		g_source_set_ready_time(s->done, g_get_monotonic_time() + DELAY_US);
-	if (wal_pages < CHECKPOINT_PAGES || s->checkpointing)
+	if (wal_pages < CHECKPOINT_PAGES || s->checkpointing || s->failed)
 		return;
 	s->checkpointing = true;
 	g_thread_pool_push(s->pool, GINT_TO_POINTER(JOB_CHECKPOINT), NULL);
@@ -209,7 +217,8 @@ static int wal_open(const char *database, GError **error)
 	return TAKE_FD(fd);
 }
 
-struct store_sync *store_sync_new(const char *database, GError **error)
+struct store_sync *store_sync_new(const char *database, void (*failed)(int err, void *opaque),
+				  void *opaque, GError **error)
 {
 	auto_close int fd = wal_open(database, error);
 	struct store_sync *s;
@@ -220,6 +229,8 @@ struct store_sync *store_sync_new(const char *database, GError **error)
 	g_mutex_init(&s->lock);
 	g_queue_init(&s->waiting);
 	s->database = g_strdup(database);
+	s->on_failed = failed;
+	s->opaque = opaque;
 	s->wal_fd = TAKE_FD(fd);
 	s->done = g_source_new(&done_funcs, sizeof(struct done_source));
 	((struct done_source *)s->done)->s = s;

@@ -16,8 +16,14 @@
 
 struct store_sync;
 
-/* database: its path; its WAL is there and stays until store_sync_free(). */
-struct store_sync *store_sync_new(const char *database, GError **error);
+/*
+ * database: its path; its WAL is there and stays until store_sync_free().
+ * failed is told once, from the main loop or store_sync_free(): the disk did not
+ * take what was committed.  The system has forgotten those pages then, and the
+ * next wait would say that all is well.
+ */
+struct store_sync *store_sync_new(const char *database, void (*failed)(int err, void *opaque),
+				  void *opaque, GError **error);
 /* All is on the disk, or an error was logged; who waits is told. */
 void store_sync_free(struct store_sync *s);
 /* There was a commit, after which the WAL has so many pages; whole: it is on the disk. */

@@ -48,9 +48,13 @@ bool store_error(struct store *s, const char *what, GError **error)
 {
 	int rc = sqlite3_errcode(s->db);
 
+	store_look_failed(s);
+
 	switch (rc) {
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
+		if (s->failed)
+			return store_is_sound(s, error);
 		return error_set(
 			error, VMM_ERR_OPERATION_FAILED,
 			"%s: database '%s' can't be written: it, or its folder, is read-only", what,
@@ -223,7 +227,8 @@ struct store *store_open(const char *path, GError **error)
 			   "PRAGMA cache_size = " CACHE_SIZE, error) ||
 	    !store_writable(s, error) || !store_prepare(s, error))
 		goto fail;
-	if (*sqlite3_db_filename(s->db, "main") && !(s->sync = store_sync_new(path, error)))
+	if (*sqlite3_db_filename(s->db, "main") &&
+	    !(s->sync = store_sync_new(path, store_fail, s, error)))
 		goto fail;
 	sqlite3_wal_hook(s->db, on_commit, s);
 	return s;

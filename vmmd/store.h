@@ -71,6 +71,9 @@ bool store_is_synced(const struct store *store);
 typedef void store_synced_fn(const GError *error, void *opaque);
 void store_when_synced(struct store *store, store_synced_fn *fn, void *opaque);
 
+/* False: the disk has failed, and each change is refused in these words until a new vmmd. */
+bool store_is_sound(const struct store *store, GError **error);
+
 typedef void store_domain_fn(const struct store_domain *row, void *opaque);
 
 bool store_domains(struct store *store, store_domain_fn *fn, void *opaque, GError **error);

@@ -6,3 +6,8 @@
 void fault_point(const char *name)
 {
 }
+
+int fault_errno(const char *name)
+{
+	return 0;
+}

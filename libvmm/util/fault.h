@@ -9,3 +9,8 @@
  * it passes to the file $VMM_FAULT_LOG.
  */
 void fault_point(const char *name);
+/*
+ * 0.  A test's: EIO while $VMM_FAULT_FAIL is "NAME:PATH" and PATH is there, as
+ * if the step that follows had failed so.
+ */
+int fault_errno(const char *name);

@@ -2,6 +2,7 @@
 /* Fault points that strike: linked before the library's, which do nothing. */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <signal.h>
@@ -41,4 +42,13 @@ void fault_point(const char *name)
 	/* Not kill(): the worker's jail has none. */
 	if (fault_chosen(name))
 		raise(SIGKILL);
+}
+
+int fault_errno(const char *name)
+{
+	const char *chosen = g_getenv("VMM_FAULT_FAIL");
+	const size_t len = strlen(name);
+
+	return chosen && strncmp(chosen, name, len) == 0 && chosen[len] == ':' &&
+	       access(chosen + len + 1, F_OK) == 0 ? EIO : 0;
 }
