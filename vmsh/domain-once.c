@@ -98,6 +98,13 @@ static void change_devices(xmlNode *devices, const struct domain_once *once)
 	xmlSetProp(vsock, X("model"), X("virtio"));
 	cid = xmlNewChild(vsock, NULL, X("cid"), NULL);
 	xmlSetProp(cid, X("auto"), X("yes"));
+	if (once->devices && *once->devices) {
+		xmlNode *more = NULL;
+
+		xmlParseInNodeContext(devices, once->devices, (int)strlen(once->devices), 0, &more);
+		if (more)
+			xmlAddChildList(devices, more);
+	}
 	if (!once->net)
 		return;
 	card = xmlNewChild(devices, NULL, X("interface"), NULL);

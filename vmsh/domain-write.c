@@ -154,15 +154,22 @@ static bool share_parse(const char *text, struct share *s, GError **error)
 	return true;
 }
 
+static char *share_tag(const struct share *share)
+{
+	g_autofree char *path = absolute(share->path);
+
+	return share->tag ? g_strdup(share->tag) : g_path_get_basename(path);
+}
+
 static void share_append(GString *s, const struct share *share)
 {
-	g_autofree char *path = absolute(share->path), *name = g_path_get_basename(path);
+	g_autofree char *path = absolute(share->path), *tag = share_tag(share);
 	/* On the host all is the folder's owner's anyhow: a tar as root goes on then. */
 	g_autofree char *xml = g_markup_printf_escaped(
 		"    <filesystem type='mount' accessmode='squash'>\n"
 		"      <driver type='virtiofs'/>\n"
 		"      <source dir='%s'/>\n"
-		"      <target dir='%s'/>\n", path, share->tag ? share->tag : name);
+		"      <target dir='%s'/>\n", path, tag);
 
 	g_string_append(s, xml);
 	g_string_append(s, share->writable ? "    </filesystem>\n" :
@@ -184,6 +191,24 @@ static bool append_shares(GString *s, const struct command_args *args, GError **
 		g_free(share.tag);
 	}
 	return ok;
+}
+
+char *domain_write_shares(const struct command_args *args, GError **error)
+{
+	g_autoptr(GString) s = g_string_new(NULL);
+
+	return append_shares(s, args, error) ? g_string_free(g_steal_pointer(&s), FALSE) : NULL;
+}
+
+char *domain_write_tag(const char *text, bool *ret_writable)
+{
+	struct share share = { 0 };
+	char *tag = share_parse(text, &share, NULL) ? share_tag(&share) : g_strdup(text);
+
+	*ret_writable = share.writable;
+	g_free(share.path);
+	g_free(share.tag);
+	return tag;
 }
 
 /* ---- --net, --forward ---- */

@@ -39,3 +39,6 @@ struct domain_words {		/* what the commands themselves say */
 
 char *domain_write(const struct command_args *args, const struct domain_words *words,
 		   GError **error);
+/* The devices of all --share; and the tag of one. */
+char *domain_write_shares(const struct command_args *args, GError **error);
+char *domain_write_tag(const char *text, bool *ret_writable);

@@ -49,10 +49,10 @@ static bool options_fit(const struct command_args *args, GError **error)
 				   "and --initrd");
 	if (from && (args_given(args, "kernel") || args_given(args, "initrd") ||
 		     args_given(args, "cmdline") || args_given(args, "disk") ||
-		     args_given(args, "forward") || args_given(args, "share")))
+		     args_given(args, "forward")))
 		return usage_error(error, "run: --from takes kernel, disks and command line from "
-				   "the domain: leave --kernel, --initrd, --cmdline, --disk, "
-				   "--share and --forward out");
+				   "the domain: leave --kernel, --initrd, --cmdline, --disk and "
+				   "--forward out");
 	if (!from && args_given(args, "kernel") && !args_given(args, "initrd") &&
 	    !args_given(args, "image"))
 		return usage_error(error, "run: a command needs the guest's agent, which comes "
@@ -143,13 +143,16 @@ static bool is_free(vmm_domain *dom, const char *xml, GError **error)
 static char *from_xml(struct shell *sh, const struct command_args *args, const char *name,
 		      bool net, GError **error)
 {
+	g_autofree char *shares = domain_write_shares(args, error);
 	const struct domain_once once = {
 		.name = name,
+		.devices = shares,
 		.memory_bytes = args_size(args, "memory", 1 << 20, 0),
 		.cpus = args_number(args, "cpus", 0),
 		.net = net,
 	};
-	g_autoptr(vmm_domain) dom = vmm_domain_lookup(sh->conn, args_text(args, "from"), error);
+	g_autoptr(vmm_domain) dom =
+		shares ? vmm_domain_lookup(sh->conn, args_text(args, "from"), error) : NULL;
 	g_autofree char *xml = dom ? vmm_domain_xml(dom, VMM_XML_INACTIVE, error) : NULL;
 
 	return xml && is_free(dom, xml, error) ? domain_once(xml, &once, error) : NULL;
@@ -213,6 +216,34 @@ static bool wait_for_address(struct shell *sh, struct agent *a, GError **error)
 	}
 }
 
+#define MOUNTS "/mnt/"
+
+/* A tag that is a path is where it is mounted. */
+static bool mount_share(struct agent *a, const char *text, GError **error)
+{
+	bool writable;
+	g_autofree char *tag = domain_write_tag(text, &writable);
+	g_autofree char *path = *tag == '/' ? g_strdup(tag) : g_strconcat(MOUNTS, tag, NULL);
+	struct json_object *o = agent_request("mount"), *reply;
+
+	agent_put_text(o, "tag", tag);
+	agent_put_text(o, "path", path);
+	json_object_object_add(o, "read_only", json_object_new_boolean(!writable));
+	reply = agent_ask(a, o, error);
+	json_object_put(reply);
+	return reply != NULL;
+}
+
+static bool mount_shares(struct agent *a, const struct command_args *args, GError **error)
+{
+	const GPtrArray *shares = args_words(args, "share");
+
+	for (unsigned i = 0; i < shares->len; i++)
+		if (!mount_share(a, words_text(shares, i), error))
+			return false;
+	return true;
+}
+
 static bool run_in(struct shell *sh, const struct command_args *args, vmm_domain *dom,
 		   GError **error)
 {
@@ -220,7 +251,7 @@ static bool run_in(struct shell *sh, const struct command_args *args, vmm_domain
 	g_autoptr(agent) a = boot_watch_agent(
 		sh, dom, args_ms(args, "timeout", BOOT_TIMEOUT_MS), true, error);
 
-	if (!a || (net && !wait_for_address(sh, a, error)))
+	if (!a || !mount_shares(a, args, error) || (net && !wait_for_address(sh, a, error)))
 		return false;
 	return exec_command(sh, a, args, args_given(args, "sandbox"), error);
 }

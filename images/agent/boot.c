@@ -7,18 +7,22 @@
  * own, in which a file system in memory stands over the first root: nothing of
  * it can be removed with that root, and nothing of it is on the guest's disks,
  * so that they can be unmounted.  Its name begins with @, by which systemd
- * knows who is to be spared when a root changes or ends.
+ * knows who is to be spared when a root changes or ends.  It keeps an agent
+ * running: one that is killed in the guest comes back.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "images/agent/agent.h"
@@ -52,7 +56,32 @@ static void enter_own_root(void)
 	need(chdir("/"), "enter the root");
 }
 
-static void serve(void)
+#define AGAIN_S 1
+
+/* The way to the agent's own end: a KILL, and nobody else's. */
+static void keep(char *self_name)
+{
+	static const int heedless[] = { SIGTERM, SIGINT, SIGHUP };
+
+	*self_name = '@'; /* as ps and systemd see us */
+	prctl(PR_SET_NAME, "vmm-agent-keep");
+	for (size_t i = 0; i < sizeof(heedless) / sizeof(*heedless); i++)
+		signal(heedless[i], SIG_IGN);
+	for (;;) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			for (size_t i = 0; i < sizeof(heedless) / sizeof(*heedless); i++)
+				signal(heedless[i], SIG_DFL);
+			return;
+		}
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+		}
+		sleep(AGAIN_S);
+	}
+}
+
+static void serve(char *self_name)
 {
 	static char name[] = "@vmm-agent";
 	char root[64] = AGENT_FIRST_ROOT "=0";
@@ -70,6 +99,7 @@ static void serve(void)
 	int null = open("/dev/null", O_RDWR);
 	for (int i = 0; null >= 0 && i < 3; i++)
 		dup2(null, i);
+	keep(self_name);
 	need(execveat(self, "", argv, envp, AT_EMPTY_PATH), "run the agent");
 }
 
@@ -81,7 +111,7 @@ int boot_main(int argc, char **argv)
 	if (n > 0)
 		init[n] = 0;
 	if (fork() == 0)
-		serve();
+		serve(argv[0]);
 	argv[0] = init;
 	execv(init, argv);
 	agent_log("cannot run '%s': %s; the guest has no init", init, strerror(errno));

@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,6 +18,30 @@
 #include "images/agent/channel.h"
 
 #define FOLDER "vmm-agent"
+#define CLEAR_US 20000
+
+/* What an agent that was killed has left, commands and all: nobody hears them any more. */
+static void clear(struct agent *a)
+{
+	int folder = openat(a->cgroup, FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = folder < 0 ? NULL : fdopendir(folder);
+
+	for (struct dirent *e; dir && (e = readdir(dir));) {
+		char path[280];
+
+		if (*e->d_name == '.' || e->d_type != DT_DIR)
+			continue;
+		snprintf(path, sizeof(path), "%s/cgroup.kill", e->d_name);
+		int fd = openat(folder, path, O_WRONLY | O_CLOEXEC);
+		if (fd >= 0 && write(fd, "1", 1) == 1)
+			usleep(CLEAR_US); /* for the last of them to be gone */
+		if (fd >= 0)
+			close(fd);
+		unlinkat(folder, e->d_name, AT_REMOVEDIR);
+	}
+	if (dir)
+		closedir(dir);
+}
 
 void cgroup_open(struct agent *a)
 {
@@ -31,6 +56,14 @@ void cgroup_open(struct agent *a)
 		close(a->cgroup);
 		a->cgroup = -1;
 	}
+	if (a->cgroup >= 0 && a->guest)
+		clear(a);
+}
+
+void cgroup_close(struct agent *a)
+{
+	if (a->cgroup >= 0)
+		unlinkat(a->cgroup, FOLDER, AT_REMOVEDIR);
 }
 
 static void path_of(char ret[64], unsigned id, const char *file)

@@ -47,6 +47,7 @@ bool channel_kill(struct channel *ch, int signal);
 
 /* The tree of a channel's processes in a cgroup of its own. */
 void cgroup_open(struct agent *a);
+void cgroup_close(struct agent *a);
 int cgroup_make(struct agent *a, unsigned id); /* cgroup.procs, or -1 */
 bool cgroup_write(struct agent *a, unsigned id, const char *file, const char *text);
 void cgroup_remove(struct agent *a, unsigned id);

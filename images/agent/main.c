@@ -149,14 +149,26 @@ static void prepare(struct agent *a)
 	cgroup_open(a);
 }
 
+#define END_MS 1000
+
+/* Its cgroup can be removed when all of it has gone. */
+static void channel_end_now(struct agent *a, struct channel *ch, int64_t until_ms)
+{
+	channel_kill(ch, SIGKILL);
+	while (!ch->reaped && ch->pid > 0 && waitpid(ch->pid, NULL, WNOHANG) == 0 &&
+	       agent_now_ms() < until_ms)
+		usleep(1000);
+	cgroup_remove(a, ch->id);
+	ch->done = true;
+}
+
 static int serve(struct agent *a, bool once)
 {
 	while (!a->stop && !(once && !a->links && !a->channels))
 		turn(a, once);
-	for (struct channel *ch = a->channels; ch; ch = ch->next) {
-		channel_kill(ch, SIGKILL);
-		ch->done = true;
-	}
+	for (struct channel *ch = a->channels; ch; ch = ch->next)
+		channel_end_now(a, ch, agent_now_ms() + END_MS);
+	cgroup_close(a);
 	for (struct link *l = a->links; l; l = l->next)
 		l->dead = true;
 	sweep(a);
@@ -206,6 +218,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
+	a->guest = !path && !stdio;
 	prepare(a);
 	if (path && !transport_listen(a, path)) {
 		fprintf(stderr, "vmm-agent: cannot listen at '%s': %s\n", path, strerror(errno));
@@ -213,6 +226,5 @@ int main(int argc, char **argv)
 	}
 	if (stdio)
 		link_new(a, STDIN_FILENO, STDOUT_FILENO, false);
-	a->guest = !path && !stdio;
 	return serve(a, stdio);
 }
