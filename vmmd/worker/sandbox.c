@@ -244,8 +244,8 @@ static const int allowed[] = {
 static const int share_allowed[] = {
 	SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(getdents64), SCMP_SYS(readlinkat),
 	SCMP_SYS(mkdirat), SCMP_SYS(mknodat), SCMP_SYS(symlinkat), SCMP_SYS(linkat),
-	SCMP_SYS(unlinkat), SCMP_SYS(renameat2), SCMP_SYS(fchmodat), SCMP_SYS(fchownat),
-	SCMP_SYS(utimensat), SCMP_SYS(getxattr), SCMP_SYS(fgetxattr), SCMP_SYS(setxattr),
+	SCMP_SYS(unlinkat), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fchmodat),
+	SCMP_SYS(fchownat), SCMP_SYS(utimensat), SCMP_SYS(getxattr), SCMP_SYS(setxattr),
 	SCMP_SYS(listxattr), SCMP_SYS(removexattr), SCMP_SYS(flock), SCMP_SYS(syncfs),
 };
 
