@@ -211,8 +211,8 @@ function lineNew(kind, uuid, x, on) {
 export function terminalView(uuid, kind) {
 	const bar = tabs(uuid, kind);
 	const status = make("span", { role: "status" });
-	const take = make("button", { hidden: true, onclick: () => begin("take") }, "Take over");
-	const again = make("button.main", { hidden: true, onclick: () => begin("write") }, "Open again");
+	const take = make("button", { hidden: true, onclick: () => beginHere("take") }, "Take over");
+	const again = make("button.main", { hidden: true, onclick: () => beginHere("write") }, "Open again");
 	const reader = make("button", { "aria-pressed": localStorage.getItem(READER) === "yes" ? "true" : "false" }, "Screen reader");
 	const box = make("div.screen", { role: "group", "aria-label": kind === "shell" ? "Shell" : "Console" });
 	const copy = make("button", { onclick: () => copyNow() }, "Copy");
@@ -233,6 +233,12 @@ export function terminalView(uuid, kind) {
 		if (x.reset)
 			x.reset();
 		line.open(mode);
+	}
+
+	/* The button that was pressed goes away: what is typed now is for the guest. */
+	function beginHere(mode) {
+		begin(mode);
+		x.term.focus();
 	}
 
 	function tell(text) {
@@ -348,8 +354,10 @@ export function terminalView(uuid, kind) {
 		x.set("screenReaderMode", on);
 	});
 	const onTheme = () => x.set("theme", theme());
+	let size = fontSize();
 	const fitting = new ResizeObserver(() => {
-		x.set("fontSize", fontSize());
+		if (size !== fontSize())
+			x.set("fontSize", size = fontSize());
 		x.fit();
 	});
 	const stop = onFleet(update);
