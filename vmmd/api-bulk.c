@@ -60,7 +60,8 @@ static void get_all_stats(struct call *call, const void *argp)
 		return;
 	}
 	list = bulk_domains(call, args);
-	bulk_ask(list, args->stats ? args->stats : (unsigned)STATS_OURS, on_bulk, call);
+	bulk_ask(call->daemon->domains, list,
+		 args->stats ? args->stats : (unsigned)STATS_OURS, on_bulk, call);
 }
 
 const struct api_entry api_bulk[] = {

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Many domains' statistics: each worker is asked at once, the last answer ends it. */
+/*
+ * Many domains' statistics: each worker is asked at once, the last answer ends
+ * it.  Thousands of domains are gone through in slices, and others' calls are
+ * read in between: a domain that goes meanwhile is left out.
+ */
 #include "config.h"
 #include "vmmd/bulk.h"
 
@@ -11,7 +15,12 @@
 #include "vmmd/params.h"
 #include "vmmd/supervisor.h"
 
+#define SLICE_US 3000
+
 struct bulk {
+	struct domain_table *table;
+	GArray *uuids;			/* of UUID_BYTES each */
+	unsigned next;			/* of them */
 	bulk_done *done;
 	void *opaque;
 	unsigned groups;
@@ -50,6 +59,7 @@ static void bulk_end(struct bulk *b)
 		return;
 	b->done(b->records, b->opaque);
 	g_ptr_array_unref(b->records);
+	g_array_unref(b->uuids);
 	g_free(b);
 }
 
@@ -191,7 +201,6 @@ static void bulk_add(struct bulk *b, struct domain *dom)
 	struct bulk_record *record = record_new(dom);
 	struct part *part;
 
-	domain_read(dom);
 	g_ptr_array_add(b->records, record);
 	if (!dom->link || dom->state == DOMAIN_STARTING || !(b->groups & ~(unsigned)STATS_STATE)) {
 		record_fill(dom, b->groups, NULL, record->params);
@@ -203,12 +212,45 @@ static void bulk_add(struct bulk *b, struct domain *dom)
 	link_stats(dom->link, on_stats, part);
 }
 
-void bulk_ask(const GPtrArray *domains, unsigned groups, bulk_done *done, void *opaque)
+/* False: there is more to do. */
+static bool bulk_slice(struct bulk *b)
+{
+	const int64_t end_us = g_get_monotonic_time() + SLICE_US;
+
+	while (b->next < b->uuids->len) {
+		const uint8_t *uuid = (const uint8_t *)b->uuids->data + b->next++ * UUID_BYTES;
+		struct domain *dom = domain_find_uuid(b->table, uuid);
+
+		if (dom)
+			bulk_add(b, dom);
+		if (g_get_monotonic_time() >= end_us)
+			break;
+	}
+	return b->next == b->uuids->len;
+}
+
+static gboolean on_turn(void *opaque)
+{
+	if (!bulk_slice(opaque))
+		return G_SOURCE_CONTINUE;
+	bulk_end(opaque);
+	return G_SOURCE_REMOVE;
+}
+
+void bulk_ask(struct domain_table *table, const GPtrArray *domains, unsigned groups,
+	      bulk_done *done, void *opaque)
 {
 	struct bulk *b = g_new(struct bulk, 1);
 
-	*b = (struct bulk){ done, opaque, groups, g_ptr_array_new_with_free_func(record_free), 1 };
+	*b = (struct bulk){
+		.table = table, .done = done, .opaque = opaque, .groups = groups,
+		.uuids = g_array_sized_new(FALSE, FALSE, UUID_BYTES, domains->len),
+		.records = g_ptr_array_new_with_free_func(record_free), .waiting = 1,
+	};
 	for (unsigned i = 0; i < domains->len; i++)
-		bulk_add(b, domains->pdata[i]);
-	bulk_end(b);
+		g_array_append_vals(b->uuids, ((const struct domain *)domains->pdata[i])->uuid, 1);
+	if (bulk_slice(b))
+		bulk_end(b);
+	else
+		g_idle_add_full(G_PRIORITY_DEFAULT, on_turn, b, NULL);
 }

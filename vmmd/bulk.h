@@ -23,4 +23,5 @@ struct bulk_record {
 typedef void bulk_done(const GPtrArray *records, void *opaque);
 
 /* A worker that does not answer leaves its domain with what vmmd knows itself. */
-void bulk_ask(const GPtrArray *domains, unsigned groups, bulk_done *done, void *opaque);
+void bulk_ask(struct domain_table *table, const GPtrArray *domains, unsigned groups,
+	      bulk_done *done, void *opaque);
