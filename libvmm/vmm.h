@@ -571,8 +571,25 @@ struct vmm_address {
 	unsigned prefix;
 };
 
-/* Of struct vmm_address: what its networks have given it. */
-GPtrArray *vmm_domain_addresses(vmm_domain *dom, GError **error);
+enum vmm_address_source { VMM_ADDRESS_LEASE = 0, VMM_ADDRESS_AGENT = 1 };
+
+/* Of struct vmm_address: what its networks have given it, or what its agent says that it has. */
+GPtrArray *vmm_domain_addresses(vmm_domain *dom, enum vmm_address_source source, GError **error);
+
+/* ---- what a guest's agent answers ---- */
+
+/* types: 0 for all that it tells.  The array is freed by g_free(), and each text in it. */
+struct vmm_param *vmm_domain_guest_info(vmm_domain *dom, unsigned types, unsigned *ret_n,
+					GError **error);
+/* Nanoseconds since 1970; set: -1 for what the machine's clock chip says. */
+bool vmm_domain_get_time(vmm_domain *dom, int64_t *ret_ns, GError **error);
+bool vmm_domain_set_time(vmm_domain *dom, int64_t ns, GError **error);
+/* How many file systems; -1: failed. */
+int vmm_domain_fs_freeze(vmm_domain *dom, GError **error);
+int vmm_domain_fs_thaw(vmm_domain *dom, GError **error);
+#define VMM_PASSWORD_ENCRYPTED 1u
+bool vmm_domain_set_user_password(vmm_domain *dom, const char *user, const char *password,
+				  unsigned flags, GError **error);
 
 /* ---- pools and volumes ---- */
 

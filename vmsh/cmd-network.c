@@ -357,8 +357,17 @@ static const struct column columns_addresses[] = {
 
 static bool cmd_domifaddr(struct shell *sh, struct command_args *args, GError **error)
 {
+	const char *source = args_text(args, "source");
+	bool agent = !g_strcmp0(source, "agent");
+
+	if (source && !agent && !g_str_equal(source, "lease"))
+		return usage_error(error, "domifaddr: --source '%s' is neither lease nor agent",
+				   source);
 	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
-	g_autoptr(GPtrArray) list = dom ? vmm_domain_addresses(dom, error) : NULL;
+	g_autoptr(GPtrArray) list =
+		dom ? vmm_domain_addresses(dom, agent ? VMM_ADDRESS_AGENT : VMM_ADDRESS_LEASE,
+					   error) :
+		      NULL;
 	g_autoptr(table) t = table_new(columns_addresses);
 
 	if (!list)
@@ -435,7 +444,12 @@ static const struct option_def options_port_del[] = {
 	  .value = "[ADDRESS:]HOST", .help = "the host's port" },
 	OPTION_PROTO, OPTION_INTERFACE, OPTIONS_AFFECT, { 0 },
 };
-static const struct option_def options_domifaddr[] = { OPTION_DOMAIN(ACTIVE), { 0 } };
+static const struct option_def options_domifaddr[] = {
+	OPTION_DOMAIN(ACTIVE),
+	{ .name = "source", .kind = OPT_STRING, .value = "SOURCE",
+	  .help = "lease: of networks, the default; agent: by the guest's own word" },
+	{ 0 },
+};
 
 #define GROUP "Networks"
 
@@ -471,7 +485,7 @@ const struct command commands_network[] = {
 	  "For interfaces of type='user' and of type='network' with a nat network. While the "
 	  "domain runs the port is open at once; --config keeps it for later starts." },
 	{ "port-del", GROUP, "take such a port away", options_port_del, 0, cmd_port_del },
-	{ "domifaddr", GROUP, "list the addresses that networks have given a domain",
+	{ "domifaddr", GROUP, "list the addresses of a domain",
 	  options_domifaddr, COMMAND_JSON, cmd_domifaddr },
 	{ 0 },
 };

@@ -18,6 +18,7 @@ static const struct command *const tables[] = {
 	commands_exec,
 	commands_agent,
 	commands_reach,
+	commands_guest,
 	commands_create,
 	commands_save,
 	commands_info,

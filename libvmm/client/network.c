@@ -310,9 +310,9 @@ static void address_free(void *opaque)
 	g_free(a);
 }
 
-GPtrArray *vmm_domain_addresses(vmm_domain *dom, GError **error)
+GPtrArray *vmm_domain_addresses(vmm_domain *dom, enum vmm_address_source source, GError **error)
 {
-	remote_dom_uint_flags_args args = { .dom = domain_to_wire(dom) };
+	remote_dom_uint_flags_args args = { .dom = domain_to_wire(dom), .num = source };
 	remote_interface_addresses_ret ret;
 	GPtrArray *list;
 
