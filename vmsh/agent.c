@@ -168,6 +168,8 @@ static void on_frame(struct agent *a, const struct frame *f)
 	case AGENT_CREDIT:
 		on_credit(a, f);
 		break;
+	case AGENT_CLOSED:
+		break; /* its exit follows */
 	case AGENT_HELLO:
 	case AGENT_REPLY:
 	case AGENT_EXIT:

@@ -3,6 +3,8 @@
 #include "config.h"
 #include "vmsh/commands.h"
 
+#include <fcntl.h>
+#include <gio/gio.h>
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
@@ -11,6 +13,7 @@
 #include "libvmm/util/error.h"
 #include "vmsh/fleet.h"
 #include "vmsh/options.h"
+#include "vmsh/socks-door.h"
 #include "vmsh/usage.h"
 
 #define NS INT64_C(1000000000)
@@ -172,6 +175,62 @@ static bool cmd_set_user_password(struct shell *sh, struct command_args *args, G
 	return true;
 }
 
+/* ---- proxy ---- */
+
+#define PORT_DEFAULT 1080
+
+/* "PORT", "ADDRESS:PORT", "[ADDRESS]:PORT": of this host alone, for whoever comes in is not asked who he is. */
+static GSocketAddress *read_place(const char *text, GError **error)
+{
+	g_autoptr(GSocketConnectable) place = NULL;
+	g_autoptr(GInetAddress) address = NULL;
+	g_autofree char *whole = text && strchr(text, ':') ?
+					 g_strdup(text) :
+					 g_strdup_printf("127.0.0.1:%s", text ?: "1080");
+
+	place = g_network_address_parse(whole, PORT_DEFAULT, NULL);
+	if (place)
+		address = g_inet_address_new_from_string(
+			g_network_address_get_hostname(G_NETWORK_ADDRESS(place)));
+	if (!address || !g_inet_address_get_is_loopback(address)) {
+		usage_error(error, "proxy: --socks5 '%s' is not like 127.0.0.1:1080: an address of "
+			    "this host's loopback and a port", text ?: "");
+		return NULL;
+	}
+	return g_inet_socket_address_new(address,
+					 g_network_address_get_port(G_NETWORK_ADDRESS(place)));
+}
+
+static int listen_at(GSocketAddress *where, GError **error)
+{
+	g_autoptr(GSocket) s = g_socket_new(g_socket_address_get_family(where),
+					    G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, error);
+
+	if (!s || !g_socket_bind(s, where, TRUE, error) || !g_socket_listen(s, error))
+		return -1;
+	return fcntl(g_socket_get_fd(s), F_DUPFD_CLOEXEC, 0);
+}
+
+static bool cmd_proxy(struct shell *sh, struct command_args *args, GError **error)
+{
+	g_autoptr(GSocketAddress) where = read_place(args_text(args, "socks5"), error);
+	g_autoptr(vmm_domain) dom = where ? fleet_domain(sh, args, error) : NULL;
+	int listener = dom ? listen_at(where, error) : -1;
+	g_autofree char *text = NULL;
+
+	if (listener < 0) {
+		if (dom)
+			g_prefix_error(error, "proxy: ");
+		return false;
+	}
+	text = g_socket_connectable_to_string(G_SOCKET_CONNECTABLE(where));
+	/* At once: the door is open, and stays so for long. */
+	shell_say(sh, "SOCKS 5 at %s leads into the network of '%s'; ^C ends it", text,
+		  vmm_domain_name(dom));
+	fflush(stdout);
+	return socks_door(sh, dom, listener, error);
+}
+
 /* ---- tables ---- */
 
 static const struct option_def options_domain[] = { OPTION_DOMAIN(ACTIVE), { 0 } };
@@ -195,6 +254,14 @@ static const struct option_def options_password[] = {
 	{ 0 },
 };
 
+static const struct option_def options_proxy[] = {
+	OPTION_DOMAIN(ACTIVE),
+	{ .name = "socks5", .kind = OPT_STRING, .value = "PLACE",
+	  .help = "listen there: a port, or an address of this host's loopback and a port; "
+		  "127.0.0.1:1080 if not given" },
+	{ 0 },
+};
+
 #define GROUP "Inside guests"
 
 const struct command commands_guest[] = {
@@ -208,6 +275,12 @@ const struct command commands_guest[] = {
 	  "minutes if nobody else does." },
 	{ "domfsthaw", GROUP, "let a guest's file systems go on", options_domain, 0,
 	  cmd_domfsthaw, NULL },
+	{ "proxy", GROUP, "a SOCKS 5 door on this host into a guest's network", options_proxy, 0,
+	  cmd_proxy,
+	  "Programs here (curl --socks5-hostname 127.0.0.1:1080 URL) reach what the guest reaches: "
+	  "itself, its networks, its VPN; names are resolved in the guest. TCP, IPv4 and IPv6. "
+	  "It needs the guest's agent, and no network between host and guest.\n"
+	  "Everybody on this host may use it while it runs: until ^C." },
 	{ "set-user-password", GROUP, "give a guest's user another password", options_password, 0,
 	  cmd_set_user_password, "It leaves this host as a hash." },
 	{ 0 },

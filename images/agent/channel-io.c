@@ -131,6 +131,8 @@ static bool pump(struct channel *ch, int *fd, uint8_t type)
 		}
 		return true;
 	}
+	if (n == 0 && type == AGENT_OUTPUT && ch->tells && ch->link)
+		link_send(ch->link, AGENT_CLOSED, ch->number, NULL, 0);
 	if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		close_fd(fd);
 	else if (ch->reaped && ch->result < 0 && errno == EAGAIN)

@@ -161,6 +161,7 @@ static struct channel *channel_new(struct link *l, uint32_t number, const struct
 		.number = number,
 		.id = ++a->next_id,
 		.command = r->command,
+		.tells = r->tells,
 		.pid = -1,
 		.window = AGENT_WINDOW,
 		.credit = AGENT_WINDOW,

@@ -12,6 +12,7 @@ struct channel {
 	unsigned id;	   /* of all that the agent runs */
 	pid_t pid;
 	bool command; /* of the guest's, not a request of ours */
+	bool tells;   /* of the end of its output */
 	bool pty, replied, failed, reaped, done;
 	bool told;			   /* of its end, by what stands between us */
 	int status;			   /* as of wait() */

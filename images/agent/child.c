@@ -26,7 +26,8 @@ static const struct request requests[] = {
 	{ "grow-root", request_grow },	    { "freeze", request_freeze },
 	{ "thaw", request_thaw },	    { "set-password", request_password },
 	{ "add-ssh-key", request_ssh_key }, { "power", request_power },
-	{ "connect", request_connect },	    { "qga", request_qga, .keeps = true },
+	{ "connect", request_connect, .tells = true },
+	{ "qga", request_qga, .keeps = true },
 };
 
 const struct request *request_find(const char *name)

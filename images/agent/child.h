@@ -29,6 +29,7 @@ struct request {
 	const char *name;
 	request_fn *run;
 	bool command;
+	bool tells; /* when its output ends, by AGENT_CLOSED */
 	bool keeps; /* it sees what is kept (keep.h) */
 };
 const struct request *request_find(const char *name);

@@ -29,4 +29,5 @@ enum agent_frame {
 	AGENT_ERRORS = 18, /* bytes of its standard error */
 	AGENT_EXIT = 19,   /* JSON; the channel is free again */
 	AGENT_FAILED = 20, /* JSON; likewise: it was not done, and why */
+	AGENT_CLOSED = 21, /* empty: of "connect", no more output */
 };

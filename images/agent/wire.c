@@ -77,7 +77,7 @@ enum wire_result wire_next(const uint8_t *data, size_t n, struct frame *ret, siz
 		return WIRE_MORE;
 
 	uint32_t rest = wire_u32(data + 1);
-	if (data[0] > AGENT_FAILED || (data[0] > AGENT_CREDIT && data[0] < AGENT_REPLY) ||
+	if (data[0] > AGENT_CLOSED || (data[0] > AGENT_CREDIT && data[0] < AGENT_REPLY) ||
 	    rest < AGENT_CHANNEL || rest > AGENT_REST_MAX)
 		return WIRE_BROKEN;
 	if (n < AGENT_HEADER + rest)
