@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the daemon asks a guest's agent for us: itself, its clock, its file systems, its passwords. */
+/* What a guest's agent is asked for us: itself, its clock, file systems, passwords, its network. */
 #include "config.h"
 #include "vmsh/commands.h"
 
@@ -20,18 +20,22 @@
 
 /* ---- guestinfo ---- */
 
-static const struct column columns_info[] = { { "Name", "name", 0 }, { "Value", "value", 0 }, { 0 } };
+static const struct column columns_info[] = {
+	{ "Name", "name", 0 }, { "Value", "value", 0 }, { 0 },
+};
 
 static void info_row(struct table *t, struct vmm_param *p)
 {
-	g_autofree char *text = p->type == VMM_PARAM_INT    ? g_strdup_printf("%d", p->value.i) :
-				p->type == VMM_PARAM_UINT   ? g_strdup_printf("%u", p->value.u) :
-				p->type == VMM_PARAM_ULLONG ?
-							      g_strdup_printf("%" G_GUINT64_FORMAT,
-									      (guint64)p->value.ul) :
-				p->type == VMM_PARAM_STRING ? p->value.s :
-							      NULL;
+	g_autofree char *text = NULL;
 
+	if (p->type == VMM_PARAM_INT)
+		text = g_strdup_printf("%d", p->value.i);
+	else if (p->type == VMM_PARAM_UINT)
+		text = g_strdup_printf("%u", p->value.u);
+	else if (p->type == VMM_PARAM_ULLONG)
+		text = g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)p->value.ul);
+	else if (p->type == VMM_PARAM_STRING)
+		text = p->value.s;
 	table_text(t, p->name);
 	table_text(t, text);
 }
@@ -179,7 +183,7 @@ static bool cmd_set_user_password(struct shell *sh, struct command_args *args, G
 
 #define PORT_DEFAULT 1080
 
-/* "PORT", "ADDRESS:PORT", "[ADDRESS]:PORT": of this host alone, for whoever comes in is not asked who he is. */
+/* "PORT", "ADDRESS:PORT", "[ADDRESS]:PORT": of this host alone, for nobody is asked who he is. */
 static GSocketAddress *read_place(const char *text, GError **error)
 {
 	g_autoptr(GSocketConnectable) place = NULL;
