@@ -229,6 +229,8 @@ static void on_writable(void *opaque, short revents)
 
 void link_watch(struct link *l)
 {
+	if (l->agent->first_root)
+		return; /* nobody is heard before the guest has its root */
 	if (link_has_room(l))
 		agent_watch(l->agent, l->in, POLLIN, on_readable, l);
 	if (bytes_count(&l->unsent))

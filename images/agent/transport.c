@@ -217,6 +217,7 @@ void transport_look(struct agent *a)
 	if (now < a->next_look_ms)
 		return;
 	if (!is_at_home(a, now)) {
+		look_for_port(a); /* Linux throws away what comes to a port that nobody has open */
 		a->next_look_ms = now + HOME_LOOK_MS;
 		return;
 	}
