@@ -112,9 +112,10 @@ size_t term_input(struct term *t, void *ret, size_t max)
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&t->lock);
 	size_t n = MIN(max, t->input->len);
 
+	if (n == 0)
+		return 0;	/* an empty array has no data to point to */
 	memcpy(ret, t->input->data, n);
-	if (n > 0)
-		g_byte_array_remove_range(t->input, 0, (guint)n);
+	g_byte_array_remove_range(t->input, 0, (guint)n);
 	return n;
 }
 
