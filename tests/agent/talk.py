@@ -13,7 +13,7 @@ BUILD = os.environ.get("VMM_BUILDDIR", os.getcwd())
 AGENT = os.environ.get("VMM_AGENT", BUILD + "/images/agent/vmm-agent")
 PATIENCE = 60
 HELLO, REQUEST, CONTROL, INPUT, END, CREDIT = 1, 2, 3, 4, 5, 6
-REPLY, OUTPUT, ERRORS, EXIT, FAILED = 16, 17, 18, 19, 20
+REPLY, OUTPUT, ERRORS, EXIT, FAILED, CLOSED = 16, 17, 18, 19, 20, 21
 WINDOW, DATA_MAX, FLUSH = 262144, 65536, 65545
 
 
@@ -95,7 +95,7 @@ class Link:
                 raise Refused(json.loads(data))
             elif kind == EXIT:
                 return reply, json.loads(data), b"".join(out), b"".join(err)
-            else:
+            elif kind != CLOSED:
                 raise AssertionError(kind)
 
     def ask(self, do, stdin=b"", **words):
