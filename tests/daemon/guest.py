@@ -6,7 +6,7 @@ import subprocess
 from harness import BUILD, Raw, receive, string, xml
 
 GUEST = BUILD + "/tests/payload/disk.elf"
-DISK = """<disk type='file' device='disk'><driver name='qemu' type='{}'/>
+DISK = """<disk type='file' device='disk'><driver name='qemu' type='raw'/>
     <source file='{}'/><target dev='vda' bus='virtio'/></disk>"""
 
 
@@ -16,7 +16,7 @@ def begin(d, name="a", extra="", form="raw"):
     subprocess.run(["qemu-img", "create", "-q", "-f", form, image, "1M"], check=True)
     path = f"{d.dir}/{name}.xml"
     with open(path, "w", encoding="ascii") as f:
-        f.write(xml(name, devices=DISK.format(form, image) + extra)
+        f.write(xml(name, devices=DISK.format(image).replace("'raw'", f"'{form}'") + extra)
                 .replace("/boot/vmlinuz", GUEST).replace(">64<", ">16<"))
     d.virsh("define", path)
     d.virsh("start", name)
