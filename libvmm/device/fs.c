@@ -32,7 +32,7 @@ static void fs_kick(struct virtio_device *dev, unsigned queue)
 		virtqueue_kicks_off(vq);
 		for (; budget && virtio_pop(dev, queue, &chain) > 0; budget--)
 			fs_call(fs, queue, &chain);
-	} while (budget && virtqueue_kicks_on(vq));
+	} while (budget && !virtio_is_broken(dev) && virtqueue_kicks_on(vq));
 	if (fs->lock_freed)
 		fs_wait_retry(fs);
 	virtio_notify(dev, queue);

@@ -137,6 +137,23 @@ static struct guest guest_new(enum fs_cache cache)
 #define GUEST(name, cache) \
 	__attribute__((cleanup(guest_free))) struct guest name = guest_new(cache)
 
+/* What is behind a request that breaks the device waits for a reset; nobody runs after it. */
+static void a_broken_request_is_the_last(void)
+{
+	GUEST(g, FS_CACHE_AUTO);
+	struct fuse_in_header h = { .len = 1 << 20, .opcode = FUSE_STATFS, .nodeid = FUSE_ROOT_ID };
+	struct driver_buf bufs[] = { { g.out_gpa, sizeof(h), false }, { g.in_gpa, ROOM, true } };
+
+	memcpy(driver_ptr(g.d, g.out_gpa), &h, sizeof(h));
+	driver_add(g.d, REQUESTS, bufs, ARRAY_SIZE(bufs));
+	driver_add(g.d, REQUESTS, bufs, ARRAY_SIZE(bufs));
+	driver_kick(g.d, REQUESTS);
+	g_assert_true(driver_wait(g.d, REQUESTS, NULL, NULL));
+	g_assert_false(driver_used(g.d, REQUESTS, NULL, NULL));
+	g_assert_cmpuint(driver_read(g.d, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET, !=, 0);
+	driver_reset(g.d);		/* by the owner, which is not in a loop */
+}
+
 /* The node by this name; 0 and the error in *ret_error. */
 static uint64_t look_up(struct guest *g, uint64_t dir, const char *name, int *ret_error)
 {
@@ -541,6 +558,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	umask(022);
+	TEST(a_broken_request_is_the_last);
 	TEST(the_configuration_has_the_tag_and_one_queue);
 	TEST(the_first_words_settle_what_both_know);
 	TEST(bytes_go_straight_between_guest_and_file);
