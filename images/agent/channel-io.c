@@ -115,24 +115,31 @@ static void on_result(void *opaque, short revents)
 	}
 }
 
+/* Whom its frames are for; NULL: nobody, for it has left, or knows it as ended (FAILED). */
+static struct link *listener(const struct channel *ch)
+{
+	return ch->failed ? NULL : ch->link;
+}
+
 /* Returns false when there is nothing (more) to read now. */
 static bool pump(struct channel *ch, int *fd, uint8_t type)
 {
 	uint8_t data[PIECE];
 	size_t most = ch->credit < PIECE ? ch->credit : PIECE;
+	struct link *to = listener(ch);
 
-	if (*fd < 0 || (ch->link && (!most || !link_has_room(ch->link))))
+	if (*fd < 0 || (to && (!most || !link_has_room(to))))
 		return false;
-	ssize_t n = read(*fd, data, ch->link ? most : PIECE);
+	ssize_t n = read(*fd, data, to ? most : PIECE);
 	if (n > 0) {
-		if (ch->link) {
+		if (to) {
 			ch->credit -= n;
-			link_send(ch->link, type, ch->number, data, n);
+			link_send(to, type, ch->number, data, n);
 		}
 		return true;
 	}
-	if (n == 0 && type == AGENT_OUTPUT && ch->tells && ch->link)
-		link_send(ch->link, AGENT_CLOSED, ch->number, NULL, 0);
+	if (n == 0 && type == AGENT_OUTPUT && ch->tells && to)
+		link_send(to, AGENT_CLOSED, ch->number, NULL, 0);
 	if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		close_fd(fd);
 	else if (ch->reaped && ch->result < 0 && errno == EAGAIN)
@@ -158,7 +165,7 @@ static void give_credit(struct channel *ch)
 {
 	uint8_t n[4];
 
-	if (!ch->owed || !ch->link || (ch->owed < OWED_MAX && bytes_count(&ch->queue)))
+	if (!ch->owed || !listener(ch) || (ch->owed < OWED_MAX && bytes_count(&ch->queue)))
 		return;
 	for (int i = 0; i < 4; i++)
 		n[i] = ch->owed >> 8 * i;
@@ -211,7 +218,7 @@ static void settle(struct channel *ch)
 	}
 	for (int i = 0; i < 16 && pump(ch, &ch->errors, AGENT_ERRORS); i++) {
 	}
-	if (!ch->link) {
+	if (!listener(ch)) {
 		close_fd(&ch->output);
 		close_fd(&ch->errors);
 	}
