@@ -16,6 +16,7 @@ struct term {
 
 	/* The main loop's. */
 	SoupWebsocketConnection *socket;	/* NULL: closed */
+	bool over;			/* the thread is */
 	void (*gone)(struct term *t, void *opaque);
 	void *opaque;
 

@@ -164,14 +164,27 @@ static void term_free(struct term *t)
 	g_free(t);
 }
 
+/*
+ * The thread has ended and the socket is closed: whichever comes last.  A socket that is let go
+ * while it closes forgets what it was to send, the close itself too; libsoup closes it after some
+ * seconds if the browser says nothing.
+ */
+static void term_settle(struct term *t)
+{
+	if (!t->over || t->socket)
+		return;
+	t->gone(t, t->opaque);
+	term_free(t);
+}
+
 /* The thread's last word: behind all that it has posted. */
 static void term_over(void *arg)
 {
 	struct term *t = arg;
 
 	term_end(t, "the terminal has ended");
-	t->gone(t, t->opaque);
-	term_free(t);
+	t->over = true;
+	term_settle(t);
 }
 
 static bool term_talk(struct term *t, int *ret_code, GError **error)
@@ -304,6 +317,7 @@ static void on_closed(SoupWebsocketConnection *socket, void *opaque)
 	g_signal_handlers_disconnect_by_data(socket, t);
 	g_clear_object(&t->socket);
 	term_close(t);
+	term_settle(t);
 }
 
 struct term *term_new(SoupWebsocketConnection *socket, const struct term_opts *opts,
