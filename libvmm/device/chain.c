@@ -44,6 +44,22 @@ size_t chain_write(const struct virtqueue_chain *chain, size_t off, const void *
 	return done;
 }
 
+unsigned chain_pieces(const struct iovec *iov, unsigned n, size_t off, size_t bytes,
+		      struct iovec *ret)
+{
+	unsigned used = 0;
+
+	for (unsigned i = 0; i < n && bytes > 0; i++) {
+		size_t cut = MIN(off, iov[i].iov_len), take = MIN(iov[i].iov_len - cut, bytes);
+
+		off -= cut;
+		bytes -= take;
+		if (take > 0)
+			ret[used++] = (struct iovec){ (char *)iov[i].iov_base + cut, take };
+	}
+	return used;
+}
+
 static void skip(struct iovec **iov, unsigned *n, size_t *total, size_t bytes)
 {
 	bytes = MIN(bytes, *total);

@@ -105,23 +105,6 @@ int fs_flush(struct fs_call *c)
 
 /* ---- bytes ---- */
 
-/* The pieces of iov behind `skip` bytes, at most len bytes of them, into fs->data. */
-static unsigned pieces(struct fs *fs, const struct iovec *iov, unsigned n, size_t skip, size_t len)
-{
-	unsigned used = 0;
-
-	for (unsigned i = 0; i < n && len; i++) {
-		size_t cut = MIN(skip, iov[i].iov_len);
-		size_t take = MIN(iov[i].iov_len - cut, len);
-
-		skip -= cut;
-		len -= take;
-		if (take)
-			fs->data[used++] = (struct iovec){ (char *)iov[i].iov_base + cut, take };
-	}
-	return used;
-}
-
 int fs_read(struct fs_call *c)
 {
 	const struct fuse_read_in *in = c->args;
@@ -132,7 +115,8 @@ int fs_read(struct fs_call *c)
 		return -EINVAL;
 	room = chain->in_bytes - sizeof(struct fuse_out_header);
 	len = MIN(MIN(in->size, room), READ_BYTES_MAX);
-	unsigned n = pieces(c->fs, chain->in, chain->n_in, sizeof(struct fuse_out_header), len);
+	unsigned n = chain_pieces(chain->in, chain->n_in, sizeof(struct fuse_out_header), len,
+				  c->fs->data);
 	return (int)share_read(c->fs->share, c->file, c->fs->data, n, (off_t)in->offset);
 }
 
@@ -147,7 +131,7 @@ int fs_write(struct fs_call *c)
 		return -EINVAL;
 	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
 		no_suid(c);
-	unsigned n = pieces(c->fs, c->chain->out, c->chain->n_out, front, in->size);
+	unsigned n = chain_pieces(c->chain->out, c->chain->n_out, front, in->size, c->fs->data);
 	done = share_write(c->fs->share, c->file, c->fs->data, n, (off_t)in->offset);
 	if (done < 0)
 		return (int)done;

@@ -110,23 +110,6 @@ int ninep_fsync(struct ninep *p, struct ninep_msg *m)
 
 /* ---- bytes ---- */
 
-/* The pieces of v that are `bytes` bytes from off on; there are as many. */
-static unsigned slice(const struct iovec *v, unsigned n, size_t off, size_t bytes,
-		      struct iovec *ret)
-{
-	unsigned used = 0;
-
-	for (unsigned i = 0; i < n && bytes > 0; i++) {
-		size_t skip = MIN(off, v[i].iov_len), take = MIN(v[i].iov_len - skip, bytes);
-
-		off -= skip;
-		bytes -= take;
-		if (take > 0)
-			ret[used++] = (struct iovec){ (char *)v[i].iov_base + skip, take };
-	}
-	return used;
-}
-
 int ninep_read(struct ninep *p, struct ninep_msg *m)
 {
 	struct ninep_fid *f = ninep_fid(p, get_u32(m));
@@ -146,7 +129,7 @@ int ninep_read(struct ninep *p, struct ninep_msg *m)
 		return -EBADF;
 	if (S_ISDIR(share_type(f->node)))
 		return -EISDIR;
-	pieces = slice(m->chain->in, m->chain->n_in, NINEP_READ_HDR, count, p->data);
+	pieces = chain_pieces(m->chain->in, m->chain->n_in, NINEP_READ_HDR, count, p->data);
 	n = pieces ? share_read(p->share, f->file, p->data, pieces, (off_t)off) : 0;
 	if (n < 0)
 		return (int)n;
@@ -173,7 +156,7 @@ int ninep_write(struct ninep *p, struct ninep_msg *m)
 		return ninep_xattr_write(p, m, f, off, count);
 	if (!f->file)
 		return -EBADF;
-	pieces = slice(m->chain->out, m->chain->n_out, NINEP_WRITE_HDR, count, p->data);
+	pieces = chain_pieces(m->chain->out, m->chain->n_out, NINEP_WRITE_HDR, count, p->data);
 	n = pieces ? share_write(p->share, f->file, p->data, pieces, (off_t)off) : 0;
 	if (n < 0)
 		return (int)n;

@@ -99,6 +99,9 @@ int virtqueue_repop(struct virtqueue *vq, uint16_t head, struct virtqueue_chain 
 /* Copy out of `out`, into `in`; the result is the bytes there were, at most len. */
 size_t chain_read(const struct virtqueue_chain *chain, size_t off, void *buf, size_t len);
 size_t chain_write(const struct virtqueue_chain *chain, size_t off, const void *buf, size_t len);
+/* Of one half, the pieces of at most `bytes` bytes from off on: how many.  ret has room for n. */
+unsigned chain_pieces(const struct iovec *iov, unsigned n, size_t off, size_t bytes,
+		      struct iovec *ret);
 /* Shorten a chain in place, by at most what it has: headers and trailers that were dealt with. */
 void chain_skip_out(struct virtqueue_chain *chain, size_t bytes);
 void chain_skip_in(struct virtqueue_chain *chain, size_t bytes);
