@@ -23,9 +23,7 @@ struct agent_speech {
 	uint32_t sync, credit;
 	bool greeted, running, complete;
 	/* frames */
-	struct bytes unread;
-	bool lost;
-	size_t zeroes;
+	struct wire_reader in;
 	/* lines: in one that follows a delimiter */
 	bool delimited;
 	GString *text;
@@ -70,7 +68,7 @@ static void begin_frames(struct agent_speech *s)
 	if (s->tongue == AGENT_PORT)
 		g_byte_array_append(s->out, zeroes, AGENT_FLUSH);
 	put_json(s, AGENT_HELLO, 0, hello);
-	s->lost = true;
+	s->in.lost = true;
 }
 
 static void put_input(struct agent_speech *s)
@@ -158,28 +156,14 @@ static bool on_frame(struct agent_speech *s, const struct frame *f, GError **err
 
 static bool take_frames(struct agent_speech *s, const void *data, size_t n, GError **error)
 {
+	enum wire_result r = WIRE_MORE;
 	struct frame f;
-	size_t used;
 
-	bytes_add(&s->unread, data, n);
-	while (!s->complete && bytes_count(&s->unread)) {
-		const uint8_t *at = s->unread.data + s->unread.start;
-		enum wire_result r = WIRE_FRAME;
-
-		if (s->lost) {
-			s->lost = !wire_skip(at, bytes_count(&s->unread), &s->zeroes, &used);
-		} else {
-			r = wire_next(at, bytes_count(&s->unread), &f, &used);
-			if (r == WIRE_BROKEN)
-				return bad(error, "does not speak its protocol");
-			if (r == WIRE_FRAME && !on_frame(s, &f, error))
-				return false;
-		}
-		bytes_drop(&s->unread, used);
-		if (r == WIRE_MORE)
-			return true;
-	}
-	return true;
+	bytes_add(&s->in.unread, data, n);
+	while (!s->complete && (r = wire_read(&s->in, &f)) == WIRE_FRAME)
+		if (!on_frame(s, &f, error))
+			return false;
+	return r != WIRE_BROKEN || bad(error, "does not speak its protocol");
 }
 
 /* ---- lines ---- */
@@ -273,7 +257,7 @@ void agent_speech_free(struct agent_speech *s)
 	g_byte_array_unref(s->out);
 	g_free(s->command);
 	g_string_free(s->text, TRUE);
-	bytes_clear(&s->unread);
+	bytes_clear(&s->in.unread);
 	g_free(s);
 }
 

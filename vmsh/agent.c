@@ -26,9 +26,7 @@ struct agent {
 	char *name; /* the domain's */
 	GMainContext *context;
 	vmm_stream *stream;
-	struct bytes unread;
-	bool lost; /* looks for the beginning */
-	size_t zeroes;
+	struct wire_reader in;
 	bool greeted, closed, ended;
 	uint32_t channel; /* 0: no request is open */
 	const struct agent_ops *ops;
@@ -183,33 +181,20 @@ static void on_frame(struct agent *a, const struct frame *f)
 
 static void parse(struct agent *a)
 {
+	enum wire_result r = WIRE_MORE;
 	struct frame f;
-	size_t used;
 
-	while (!a->error && bytes_count(&a->unread)) {
-		const uint8_t *data = a->unread.data + a->unread.start;
-		enum wire_result r = WIRE_FRAME;
-
-		if (a->lost) {
-			a->lost = !wire_skip(data, bytes_count(&a->unread), &a->zeroes, &used);
-		} else {
-			r = wire_next(data, bytes_count(&a->unread), &f, &used);
-			if (r == WIRE_FRAME)
-				on_frame(a, &f);
-			else if (r == WIRE_BROKEN)
-				stop_with(a, "does not speak its protocol");
-		}
-		bytes_drop(&a->unread, used);
-		if (r == WIRE_MORE)
-			return;
-	}
+	while (!a->error && (r = wire_read(&a->in, &f)) == WIRE_FRAME)
+		on_frame(a, &f);
+	if (r == WIRE_BROKEN)
+		stop_with(a, "does not speak its protocol");
 }
 
 static void on_data(vmm_stream *stream, const void *data, size_t bytes, void *opaque)
 {
 	struct agent *a = opaque;
 
-	bytes_add(&a->unread, data, bytes);
+	bytes_add(&a->in.unread, data, bytes);
 	parse(a);
 }
 
@@ -304,7 +289,7 @@ static struct agent *try_open(struct shell *sh, vmm_domain *dom, unsigned timeou
 	a->sh = sh;
 	a->name = g_strdup(vmm_domain_name(dom));
 	a->context = g_main_context_new();
-	a->lost = true;
+	a->in.lost = true;
 	a->stream = vmm_domain_open_agent(dom, a->context, &ops, a, error);
 	if (!a->stream)
 		return NULL;
@@ -350,7 +335,7 @@ void agent_close(struct agent *a)
 		g_source_destroy(a->ignored);
 		g_source_unref(a->ignored);
 	}
-	bytes_clear(&a->unread);
+	bytes_clear(&a->in.unread);
 	g_clear_error(&a->error);
 	if (a->context)
 		g_main_context_unref(a->context);

@@ -30,9 +30,8 @@ struct door {
 	struct shell *sh;
 	GMainContext *context;
 	vmm_stream *stream;
-	struct bytes unread;
-	bool lost, greeted, ended;
-	size_t zeroes;
+	struct wire_reader in;
+	bool greeted, ended;
 	int listener;
 	GSource *accepts;
 	GHashTable *clients;		/* by channel */
@@ -351,33 +350,20 @@ static void on_frame(struct door *d, const struct frame *f)
 
 static void parse(struct door *d)
 {
+	enum wire_result r = WIRE_MORE;
 	struct frame f;
-	size_t used;
 
-	while (!d->ended && bytes_count(&d->unread)) {
-		const uint8_t *data = d->unread.data + d->unread.start;
-		enum wire_result r = WIRE_FRAME;
-
-		if (d->lost) {
-			d->lost = !wire_skip(data, bytes_count(&d->unread), &d->zeroes, &used);
-		} else {
-			r = wire_next(data, bytes_count(&d->unread), &f, &used);
-			if (r == WIRE_FRAME)
-				on_frame(d, &f);
-			else if (r == WIRE_BROKEN)
-				door_stop(d, "does not speak its protocol");
-		}
-		bytes_drop(&d->unread, used);
-		if (r == WIRE_MORE)
-			return;
-	}
+	while (!d->ended && (r = wire_read(&d->in, &f)) == WIRE_FRAME)
+		on_frame(d, &f);
+	if (r == WIRE_BROKEN)
+		door_stop(d, "does not speak its protocol");
 }
 
 static void on_data(vmm_stream *stream, const void *data, size_t bytes, void *opaque)
 {
 	struct door *d = opaque;
 
-	bytes_add(&d->unread, data, bytes);
+	bytes_add(&d->in.unread, data, bytes);
 	parse(d);
 }
 
@@ -439,7 +425,7 @@ static void iterate(struct door *d)
 bool socks_door(struct shell *sh, vmm_domain *dom, int listener, GError **error)
 {
 	static const struct vmm_stream_ops ops = { .data = on_data, .closed = on_closed };
-	struct door d = { .sh = sh, .listener = listener, .lost = true };
+	struct door d = { .sh = sh, .listener = listener, .in = { .lost = true } };
 
 	d.context = g_main_context_new();
 	d.clients = g_hash_table_new_full(NULL, NULL, NULL, client_free);
@@ -452,7 +438,7 @@ bool socks_door(struct shell *sh, vmm_domain *dom, int listener, GError **error)
 	g_hash_table_destroy(d.clients);
 	if (d.stream)
 		vmm_stream_free(d.stream);
-	bytes_clear(&d.unread);
+	bytes_clear(&d.in.unread);
 	g_main_context_unref(d.context);
 	close(listener);
 	if (!d.error)

@@ -115,3 +115,29 @@ void wire_put(struct bytes *out, uint8_t type, uint32_t channel, const void *dat
 	bytes_add(out, head, sizeof(head));
 	bytes_add(out, data, n);
 }
+
+static const uint8_t *unread(const struct wire_reader *r)
+{
+	return r->unread.data + r->unread.start;
+}
+
+enum wire_result wire_read(struct wire_reader *r, struct frame *ret)
+{
+	enum wire_result result;
+	size_t used;
+
+	bytes_drop(&r->unread, r->used);
+	r->used = 0;
+	if (r->lost && bytes_count(&r->unread)) {
+		r->lost = !wire_skip(unread(r), bytes_count(&r->unread), &r->zeroes, &used);
+		bytes_drop(&r->unread, used);
+	}
+	if (r->lost || !bytes_count(&r->unread))
+		return WIRE_MORE;
+	result = wire_next(unread(r), bytes_count(&r->unread), ret, &used);
+	if (result == WIRE_FRAME)
+		r->used = used;
+	else
+		bytes_drop(&r->unread, used);
+	return result;
+}

@@ -48,5 +48,16 @@ enum wire_result wire_next(const uint8_t *data, size_t n, struct frame *ret, siz
  */
 bool wire_skip(const uint8_t *data, size_t n, size_t *zeroes, size_t *ret_used);
 
+/* Bytes that come in pieces, and the frames in them. */
+struct wire_reader {
+	struct bytes unread;
+	size_t used;		/* of them, by the frame that was given last */
+	bool lost;		/* looks for where frames begin: wire_skip() */
+	size_t zeroes;
+};
+
+/* The next frame in r->unread, good until the next call. */
+enum wire_result wire_read(struct wire_reader *r, struct frame *ret);
+
 void wire_put(struct bytes *out, uint8_t type, uint32_t channel, const void *data, uint32_t n);
 uint32_t wire_u32(const uint8_t *p);
