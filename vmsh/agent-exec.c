@@ -29,28 +29,11 @@ struct exec {
 
 static void input_go_on(struct exec *e);
 
-static bool write_all(int fd, const char *data, size_t bytes)
-{
-	while (bytes > 0) {
-		ssize_t n = write(fd, data, bytes);
-
-		if (n < 0 && errno == EAGAIN)
-			g_usleep(1000);
-		else if (n < 0 && errno != EINTR)
-			return false;
-		if (n > 0) {
-			data += n;
-			bytes -= (size_t)n;
-		}
-	}
-	return true;
-}
-
 static bool on_output(struct agent *a, bool errors, const void *data, size_t bytes, void *opaque)
 {
 	struct exec *e = opaque;
 
-	if (write_all(errors ? e->err : e->out, data, bytes))
+	if (tty_write(errors ? e->err : e->out, data, bytes))
 		return true;
 	if (errno != EPIPE)
 		agent_stop(a, g_error_new(VMM_ERROR, VMM_ERR_OPERATION_FAILED,

@@ -15,6 +15,7 @@
 #include "vmsh/commands.h"
 #include "vmsh/fleet.h"
 #include "vmsh/rc.h"
+#include "vmsh/tty.h"
 #include "vmsh/usage.h"
 #include "vmsh/words.h"
 
@@ -75,19 +76,9 @@ struct pipe {
 static void on_data(vmm_stream *stream, const void *data, size_t bytes, void *opaque)
 {
 	struct pipe *p = opaque;
-	const char *at = data;
 
 	p->heard_us = g_get_monotonic_time();
-	while (bytes > 0) {
-		ssize_t n = write(STDOUT_FILENO, at, bytes);
-
-		if (n < 0 && errno != EINTR && errno != EAGAIN) {
-			p->ended = true;
-			return;
-		}
-		at += MAX(n, 0);
-		bytes -= (size_t)MAX(n, 0);
-	}
+	p->ended = !tty_write(STDOUT_FILENO, data, bytes);
 }
 
 static void on_closed(vmm_stream *stream, const GError *error, void *opaque)

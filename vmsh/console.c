@@ -49,21 +49,6 @@ struct console {
 	GError *error;
 };
 
-/* All of it, however slow the terminal: meanwhile the daemon waits with the rest. */
-static void write_all(const char *data, size_t bytes)
-{
-	while (bytes > 0) {
-		ssize_t n = write(STDOUT_FILENO, data, bytes);
-
-		if (n < 0 && errno != EINTR && errno != EAGAIN)
-			return;
-		if (n > 0) {
-			data += n;
-			bytes -= n;
-		}
-	}
-}
-
 static gboolean on_silence(void *opaque)
 {
 	struct console *c = opaque;
@@ -87,7 +72,8 @@ static void on_bit(const struct feed_bit *bit, void *opaque)
 {
 	struct console *c = opaque;
 
-	write_all(bit->data, bit->len);
+	/* meanwhile the daemon waits with the rest */
+	tty_write(STDOUT_FILENO, bit->data, bit->len);
 	if (c->silence && g_get_monotonic_time() < c->answer_until_us)
 		silence_restart(c);
 	else if (c->silence)

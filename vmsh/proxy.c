@@ -14,19 +14,7 @@
 #include <unistd.h>
 
 #include "vmsh/rc.h"
-
-static bool write_all(int fd, const char *data, size_t bytes)
-{
-	while (bytes > 0) {
-		ssize_t n = write(fd, data, bytes);
-
-		if (n < 0 && errno != EINTR)
-			return false;
-		data += MAX(n, 0);
-		bytes -= (size_t)MAX(n, 0);
-	}
-	return true;
-}
+#include "vmsh/tty.h"
 
 static void copy(int from, int to)
 {
@@ -34,7 +22,7 @@ static void copy(int from, int to)
 	ssize_t n;
 
 	while ((n = read(from, buffer, sizeof(buffer))) > 0 || (n < 0 && errno == EINTR))
-		if (n > 0 && !write_all(to, buffer, (size_t)n))
+		if (n > 0 && !tty_write(to, buffer, (size_t)n))
 			return;
 }
 

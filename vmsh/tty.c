@@ -7,7 +7,9 @@
 #include "config.h"
 #include "vmsh/tty.h"
 
+#include <errno.h>
 #include <glib.h>
+#include <poll.h>
 #include <signal.h>
 #include <termios.h>
 #include <unistd.h>
@@ -67,4 +69,21 @@ void tty_cooked(void)
 bool tty_is_raw(void)
 {
 	return raw;
+}
+
+bool tty_write(int fd, const void *data, size_t bytes)
+{
+	const char *at = data;
+
+	while (bytes > 0) {
+		ssize_t n = write(fd, at, bytes);
+
+		if (n < 0 && errno == EAGAIN)
+			poll(&(struct pollfd){ fd, POLLOUT, 0 }, 1, -1);
+		else if (n < 0 && errno != EINTR)
+			return false;
+		at += MAX(n, 0);
+		bytes -= (size_t)MAX(n, 0);
+	}
+	return true;
 }
