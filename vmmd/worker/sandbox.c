@@ -323,7 +323,6 @@ static bool filter_load(const int *calls, size_t n, int (*more)(scmp_filter_ctx)
 	return r ? error_errno(error, r, "sandbox: load the seccomp filter") : true;
 }
 
-
 /* libslirp reads resolv.conf again when it changes. */
 static int filter_add_alone(scmp_filter_ctx f)
 {
