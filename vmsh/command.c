@@ -29,6 +29,7 @@ static const struct command *const tables[] = {
 	commands_network,
 	commands_pool,
 	commands_vol,
+	commands_device,
 	commands_stat,
 	commands_block,
 	commands_snapshot_create,

@@ -22,7 +22,8 @@ extern const struct command commands_plan[];	/* cmd-plan.c: definitions before t
 extern const struct command commands_pool[];	/* cmd-pool.c: storage pools */
 extern const struct command commands_vol[];	/* cmd-vol.c: storage volumes */
 extern const struct command commands_block[];	/* cmd-block.c: disks of domains in use */
-extern const struct command commands_stat[];	/* cmd-stat.c: devices and statistics */
+extern const struct command commands_device[];	/* cmd-device.c: disks and cards */
+extern const struct command commands_stat[];	/* cmd-stat.c: memory, processors, counters */
 extern const struct command commands_host[];	/* cmd-host.c: the host and the daemon */
 extern const struct command commands_image[];	/* cmd-image.c: image files, no daemon */
 extern const struct command commands_image_bench[];	/* cmd-image-bench.c: how fast */
