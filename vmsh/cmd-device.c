@@ -7,6 +7,9 @@
 #include "vmsh/domain-xml.h"
 #include "vmsh/fleet.h"
 #include "vmsh/options.h"
+#include "vmsh/size.h"
+#include "vmsh/table.h"
+#include "vmsh/usage.h"
 
 /* ---- lists ---- */
 
@@ -105,27 +108,97 @@ static bool cmd_domblkstat(struct shell *sh, struct command_args *args, GError *
 	return true;
 }
 
-static bool cmd_domblkinfo(struct shell *sh, struct command_args *args, GError **error)
+static void size_cell(struct table *t, uint64_t bytes, bool human)
+{
+	g_autofree char *shown = human ? size_text(bytes) : NULL;
+
+	table_number(t, bytes, shown);
+}
+
+static void size_cells(struct table *t, const struct vmm_block_info *info, bool human)
+{
+	size_cell(t, info->capacity, human);
+	size_cell(t, info->allocation, human);
+	size_cell(t, info->physical, human);
+}
+
+static bool domblkinfo_one(struct shell *sh, struct command_args *args, vmm_domain *dom,
+			   const char *device, GError **error)
 {
 	static const struct column columns[] = {
 		{ "Capacity", "capacity", 0 }, { "Allocation", "allocation", 0 },
 		{ "Physical", "physical", 0 }, { 0 },
 	};
-	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
 	g_autoptr(table) t = table_new(columns);
 	struct vmm_block_info info;
 
-	if (!dom)
-		return false;
-	if (!vmm_domain_block_info(dom, args_text(args, "device"), &info, error)) {
+	if (!vmm_domain_block_info(dom, device, &info, error)) {
 		fleet_advise(dom, error);
 		return false;
 	}
-	table_number(t, info.capacity, NULL);
-	table_number(t, info.allocation, NULL);
-	table_number(t, info.physical, NULL);
+	size_cells(t, &info, args_given(args, "human"));
 	shell_print_record(sh, args, t);
 	return true;
+}
+
+/* What one disk's trouble is does not hide the others' sizes; *ret_why: of the first. */
+static bool sizes_of_all(struct table *t, vmm_domain *dom, const GPtrArray *disks, bool human,
+			 GError **ret_why)
+{
+	bool ok = true;
+
+	for (unsigned i = 0; i < disks->len; i++) {
+		const char *target = ((struct xml_disk *)disks->pdata[i])->target;
+		struct vmm_block_info info;
+
+		table_text(t, target);
+		if (vmm_domain_block_info(dom, target ? target : "", &info,
+					  ok ? ret_why : NULL)) {
+			size_cells(t, &info, human);
+			continue;
+		}
+		ok = false;
+		for (unsigned column = 1; column < 4; column++)
+			table_none(t);
+	}
+	return ok;
+}
+
+static bool domblkinfo_all(struct shell *sh, struct command_args *args, vmm_domain *dom,
+			   GError **error)
+{
+	static const struct column columns[] = {
+		{ "Target", "target", 0 }, { "Capacity", "capacity", COLUMN_RIGHT },
+		{ "Allocation", "allocation", COLUMN_RIGHT },
+		{ "Physical", "physical", COLUMN_RIGHT }, { 0 },
+	};
+	g_autofree char *xml = vmm_domain_xml(dom, 0, error);
+	g_autoptr(GPtrArray) disks = xml ? xml_disks(xml, error) : NULL;
+	g_autoptr(table) t = table_new(columns);
+	bool ok;
+
+	if (!disks)
+		return false;
+	ok = sizes_of_all(t, dom, disks, args_given(args, "human"), error);
+	shell_print_table(sh, args, t);
+	if (!ok)
+		fleet_advise(dom, error);
+	return ok;
+}
+
+static bool cmd_domblkinfo(struct shell *sh, struct command_args *args, GError **error)
+{
+	const char *device = args_text(args, "device");
+	bool all = args_given(args, "all");
+	g_autoptr(vmm_domain) dom = NULL;
+
+	if (all == (device != NULL))
+		return usage_error(error, "domblkinfo: %s",
+				   all ? "a disk or --all, not both" :
+					 "which disk? name one as domblklist does, or --all");
+	dom = fleet_domain(sh, args, error);
+	return dom && (all ? domblkinfo_all(sh, args, dom, error) :
+			     domblkinfo_one(sh, args, dom, device, error));
 }
 
 static bool cmd_domifstat(struct shell *sh, struct command_args *args, GError **error)
@@ -168,8 +241,10 @@ static const struct option_def options_domblkstat[] = {
 };
 static const struct option_def options_domblkinfo[] = {
 	OPTION_DOMAIN(DOMAIN),
-	{ .name = "device", .kind = OPT_STRING, .flags = OPT_POSITION | OPT_REQUIRED,
-	  .complete = COMPLETE_DISK, .value = "DISK", .help = "target or source of the disk" },
+	{ .name = "device", .kind = OPT_STRING, .flags = OPT_POSITION, .complete = COMPLETE_DISK,
+	  .value = "DISK", .help = "target or source of the disk" },
+	OPTION_FLAG("all", "of each disk of the domain"),
+	OPTION_FLAG("human", "with units, as in 1.5 GiB"),
 	{ 0 },
 };
 static const struct option_def options_domifstat[] = {
@@ -185,7 +260,7 @@ static const struct option_def options_domifstat[] = {
 const struct command commands_device[] = {
 	{ "domblklist", GROUP, "list a domain's disks", options_domblklist, COMMAND_JSON,
 	  cmd_domblklist },
-	{ "domblkinfo", GROUP, "show the size of a disk", options_domblkinfo, COMMAND_JSON,
+	{ "domblkinfo", GROUP, "show the sizes of disks", options_domblkinfo, COMMAND_JSON,
 	  cmd_domblkinfo },
 	{ "domblkstat", GROUP, "show counters of a disk", options_domblkstat, COMMAND_JSON,
 	  cmd_domblkstat },
