@@ -684,6 +684,10 @@ enum vmm_event_id {
 	VMM_EVENT_AGENT_LIFECYCLE = 18,
 	VMM_EVENT_DEVICE_ADDED = 19,
 	VMM_EVENT_METADATA_CHANGE = 23,
+	/* Of networks and pools; libvirt counts each of these from 0. */
+	VMM_EVENT_NETWORK_LIFECYCLE = 0x100,
+	VMM_EVENT_POOL_LIFECYCLE = 0x200,
+	VMM_EVENT_POOL_REFRESH = 0x201,
 };
 
 enum vmm_lifecycle {
@@ -701,10 +705,14 @@ enum vmm_lifecycle {
 const char *vmm_event_name(int id);			/* "lifecycle", ... or NULL */
 const char *vmm_lifecycle_text(int event);		/* "Started", ... */
 const char *vmm_lifecycle_detail_text(int event, int detail);	/* "Booted", ... */
+/* Of networks, which know the first four, and pools: "Defined", "Stopped", "Created", ... */
+const char *vmm_pool_lifecycle_text(int event);
 
 struct vmm_event {
 	int id;				/* enum vmm_event_id */
-	vmm_domain *domain;
+	vmm_domain *domain;		/* whose it is; the others are NULL */
+	vmm_network *network;
+	vmm_pool *pool;
 	int event;			/* lifecycle: what; others: action, state or type */
 	int detail;			/* lifecycle: why; agent: reason */
 	uint64_t value;			/* balloon: KiB */
@@ -721,6 +729,11 @@ typedef void (*vmm_event_fn)(vmm_connect *conn, const struct vmm_event *event, v
  */
 int vmm_event_register(vmm_connect *conn, vmm_domain *dom, int id, GMainContext *context,
 		       vmm_event_fn fn, void *opaque, GError **error);
+/* The same for VMM_EVENT_NETWORK_... and VMM_EVENT_POOL_... */
+int vmm_network_event_register(vmm_connect *conn, vmm_network *net, int id, GMainContext *context,
+			       vmm_event_fn fn, void *opaque, GError **error);
+int vmm_pool_event_register(vmm_connect *conn, vmm_pool *pool, int id, GMainContext *context,
+			    vmm_event_fn fn, void *opaque, GError **error);
 /* After it returns fn does not run any more, if called on the thread of its context. */
 bool vmm_event_deregister(vmm_connect *conn, int registration, GError **error);
 

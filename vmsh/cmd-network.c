@@ -9,6 +9,7 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "vmsh/edit.h"
+#include "vmsh/event.h"
 #include "vmsh/fleet.h"
 #include "vmsh/options.h"
 #include "vmsh/shell.h"
@@ -478,6 +479,8 @@ const struct command commands_network[] = {
 	  "Running guests stay; they are cut off until it starts again, and named." },
 	{ "net-undefine", GROUP, "forget a network", options_network, 0, cmd_undefine,
 	  "An active one goes on until it is stopped." },
+	{ "net-event", GROUP, "wait for events of networks and print them", options_net_event,
+	  COMMAND_JSON, cmd_net_event, "As event does for domains." },
 	{ "port-list", GROUP, "list ports of the host that lead to a domain", options_ports,
 	  COMMAND_JSON, cmd_port_list },
 	{ "port-add", GROUP, "make a port of the host lead to a domain", options_port_add, 0,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "libvmm/util/cleanup.h"
+#include "vmsh/event.h"
 #include "vmsh/options.h"
 #include "vmsh/shell.h"
 #include "vmsh/usage.h"
@@ -287,5 +288,7 @@ const struct command commands_pool[] = {
 	  options_pool, 0, cmd_delete },
 	{ "pool-undefine", GROUP, "forget a stopped pool; its files stay", options_pool, 0,
 	  cmd_undefine },
+	{ "pool-event", GROUP, "wait for events of pools and print them", options_pool_event,
+	  COMMAND_JSON, cmd_pool_event, "As event does for domains." },
 	{ 0 },
 };

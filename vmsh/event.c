@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* "event": what the daemon reports, as lines. */
+/* "event", "net-event", "pool-event": what the daemon reports, as lines. */
 #include "config.h"
 #include "vmsh/event.h"
 
@@ -10,38 +10,87 @@
 #include "vmsh/fleet.h"
 #include "vmsh/json.h"
 #include "vmsh/options.h"
-#include "vmsh/usage.h"
 
-static const int event_ids[] = {
+static const int domain_ids[] = {
 	VMM_EVENT_LIFECYCLE,	   VMM_EVENT_REBOOT,	    VMM_EVENT_WATCHDOG,
 	VMM_EVENT_IO_ERROR_REASON, VMM_EVENT_CONTROL_ERROR, VMM_EVENT_BALLOON_CHANGE,
 	VMM_EVENT_DEVICE_REMOVED,  VMM_EVENT_DEVICE_ADDED,  VMM_EVENT_AGENT_LIFECYCLE,
 	VMM_EVENT_METADATA_CHANGE,
 };
+static const int network_ids[] = { VMM_EVENT_NETWORK_LIFECYCLE };
+static const int pool_ids[] = { VMM_EVENT_POOL_LIFECYCLE, VMM_EVENT_POOL_REFRESH };
+
+enum whose { OF_DOMAINS, OF_NETWORKS, OF_POOLS };
+
+/* noun: the option that names one, its key in JSON, and what it is called. */
+static const struct kind {
+	const char *noun;
+	const int *ids;
+	unsigned n_ids;
+} kinds[] = {
+	[OF_DOMAINS] = { "domain", domain_ids, G_N_ELEMENTS(domain_ids) },
+	[OF_NETWORKS] = { "network", network_ids, G_N_ELEMENTS(network_ids) },
+	[OF_POOLS] = { "pool", pool_ids, G_N_ELEMENTS(pool_ids) },
+};
 
 struct watch {
 	struct shell *sh;
 	struct command_args *args;
+	enum whose whose;
+	/* Only this one's; NULL: of all. */
+	vmm_domain *domain;
+	vmm_network *network;
+	vmm_pool *pool;
 	bool done;
 	bool timed_out;
 	unsigned seen;
 	GError *error;
 };
 
-static void print_json(const struct vmm_event *event)
+static const char *subject_name(const struct vmm_event *e)
+{
+	return e->domain  ? vmm_domain_name(e->domain) :
+	       e->network ? vmm_network_name(e->network) :
+	       e->pool	  ? vmm_pool_name(e->pool) :
+			    NULL;
+}
+
+static const char *subject_uuid(const struct vmm_event *e)
+{
+	return e->domain  ? vmm_domain_uuid(e->domain) :
+	       e->network ? vmm_network_uuid(e->network) :
+	       e->pool	  ? vmm_pool_uuid(e->pool) :
+			    NULL;
+}
+
+/* NULL: it tells of no change of life. */
+static const char *life_text(const struct vmm_event *event)
+{
+	switch (event->id) {
+	case VMM_EVENT_LIFECYCLE:
+		return vmm_lifecycle_text(event->event);
+	case VMM_EVENT_NETWORK_LIFECYCLE:
+	case VMM_EVENT_POOL_LIFECYCLE:
+		return vmm_pool_lifecycle_text(event->event);
+	default:
+		return NULL;
+	}
+}
+
+static void print_json(const struct watch *w, const struct vmm_event *event)
 {
 	struct json *j = json_new_line();
 	g_autofree char *line = NULL;
 
 	json_begin_object(j, NULL);
 	json_string(j, "event", vmm_event_name(event->id));
-	json_string(j, "domain", event->domain ? vmm_domain_name(event->domain) : NULL);
-	json_string(j, "uuid", event->domain ? vmm_domain_uuid(event->domain) : NULL);
+	json_string(j, kinds[w->whose].noun, subject_name(event));
+	json_string(j, "uuid", subject_uuid(event));
 	json_double(j, "time", g_get_real_time() / 1e6);
-	if (event->id == VMM_EVENT_LIFECYCLE) {
-		json_string(j, "type", vmm_lifecycle_text(event->event));
+	if (life_text(event))
+		json_string(j, "type", life_text(event));
+	if (event->id == VMM_EVENT_LIFECYCLE)
 		json_string(j, "detail", vmm_lifecycle_detail_text(event->event, event->detail));
-	}
 	if (event->id == VMM_EVENT_BALLOON_CHANGE)
 		json_number(j, "memory_kib", event->value);
 	if (event->path)
@@ -58,8 +107,10 @@ static void print_json(const struct vmm_event *event)
 static char *event_rest(const struct vmm_event *event)
 {
 	if (event->id == VMM_EVENT_LIFECYCLE)
-		return g_strdup_printf(": %s %s", vmm_lifecycle_text(event->event),
+		return g_strdup_printf(": %s %s", life_text(event),
 				       vmm_lifecycle_detail_text(event->event, event->detail));
+	if (life_text(event))
+		return g_strconcat(": ", life_text(event), NULL);
 	if (event->id == VMM_EVENT_BALLOON_CHANGE)
 		return g_strdup_printf(": %" G_GUINT64_FORMAT " KiB", event->value);
 	return g_strdup_printf("%s%s%s%s%s%s", event->path ? ": " : "",
@@ -76,8 +127,8 @@ static void print_plain(struct watch *w, const struct vmm_event *event)
 	g_autofree char *harmless = NULL;
 	g_autofree char *line = NULL;
 
-	line = g_strdup_printf("event '%s' for domain '%s'%s", vmm_event_name(event->id),
-			       event->domain ? vmm_domain_name(event->domain) : "-", rest);
+	line = g_strdup_printf("event '%s' for %s '%s'%s", vmm_event_name(event->id),
+			       kinds[w->whose].noun, subject_name(event), rest);
 	harmless = text_harmless(line);
 	if (args_given(w->args, "timestamp"))
 		printf("%s: ", stamp);
@@ -91,7 +142,7 @@ static void on_event(vmm_connect *conn, const struct vmm_event *event, void *opa
 	if (w->done)
 		return;
 	if (args_json(w->args))
-		print_json(event);
+		print_json(w, event);
 	else
 		print_plain(w, event);
 	fflush(stdout);
@@ -139,15 +190,31 @@ static bool is_asked_for(const struct command_args *args, int id)
 	return g_str_equal(name ? name : "lifecycle", vmm_event_name(id));
 }
 
-static bool register_all(struct watch *w, vmm_connect *conn, vmm_domain *dom, GMainContext *context,
+static int event_register(struct watch *w, vmm_connect *conn, int id, GMainContext *context,
+			  GError **error)
+{
+	switch (w->whose) {
+	case OF_NETWORKS:
+		return vmm_network_event_register(conn, w->network, id, context, on_event, w,
+						  error);
+	case OF_POOLS:
+		return vmm_pool_event_register(conn, w->pool, id, context, on_event, w, error);
+	default:
+		return vmm_event_register(conn, w->domain, id, context, on_event, w, error);
+	}
+}
+
+static bool register_all(struct watch *w, vmm_connect *conn, GMainContext *context,
 			 GArray *registrations, GError **error)
 {
-	for (unsigned i = 0; i < G_N_ELEMENTS(event_ids); i++) {
+	const struct kind *kind = &kinds[w->whose];
+
+	for (unsigned i = 0; i < kind->n_ids; i++) {
 		int id;
 
-		if (!is_asked_for(w->args, event_ids[i]))
+		if (!is_asked_for(w->args, kind->ids[i]))
 			continue;
-		id = vmm_event_register(conn, dom, event_ids[i], context, on_event, w, error);
+		id = event_register(w, conn, kind->ids[i], context, error);
 		if (id < 0)
 			return false;
 		g_array_append_val(registrations, id);
@@ -183,14 +250,14 @@ static bool watch_result(struct watch *w, GError **error)
 	return false;
 }
 
-static bool watch_run(struct watch *w, vmm_connect *conn, vmm_domain *dom, GError **error)
+static bool watch_run(struct watch *w, vmm_connect *conn, GError **error)
 {
 	g_autoptr(GArray) registrations = g_array_new(FALSE, FALSE, sizeof(int));
 	GMainContext *context = g_main_context_new();
 	bool ok;
 
 	vmm_connect_set_close_callback(conn, context, on_close, w);
-	ok = register_all(w, conn, dom, context, registrations, error);
+	ok = register_all(w, conn, context, registrations, error);
 	if (ok)
 		watch_loop(w, context);
 	for (unsigned i = 0; i < registrations->len; i++)
@@ -200,18 +267,18 @@ static bool watch_run(struct watch *w, vmm_connect *conn, vmm_domain *dom, GErro
 	return ok && watch_result(w, error);
 }
 
-static bool list_names(const struct command_args *args)
+static bool list_names(const struct kind *kind, const struct command_args *args)
 {
 	struct json *j = args_json(args) ? json_new() : NULL;
 	g_autofree char *text = NULL;
 
 	if (j)
 		json_begin_array(j, NULL);
-	for (unsigned i = 0; i < G_N_ELEMENTS(event_ids); i++) {
+	for (unsigned i = 0; i < kind->n_ids; i++) {
 		if (j)
-			json_string(j, NULL, vmm_event_name(event_ids[i]));
+			json_string(j, NULL, vmm_event_name(kind->ids[i]));
 		else
-			printf("%s\n", vmm_event_name(event_ids[i]));
+			printf("%s\n", vmm_event_name(kind->ids[i]));
 	}
 	if (j) {
 		json_end(j);
@@ -221,57 +288,85 @@ static bool list_names(const struct command_args *args)
 	return true;
 }
 
-static bool check_name(const char *name, GError **error)
+/* The one whose events are wanted, if one is named. */
+static bool subject_find(struct watch *w, vmm_connect *conn, GError **error)
 {
-	for (unsigned i = 0; name && i < G_N_ELEMENTS(event_ids); i++) {
-		if (g_str_equal(vmm_event_name(event_ids[i]), name))
-			return true;
+	const char *text = args_text(w->args, kinds[w->whose].noun);
+
+	if (!text)
+		return true;
+	switch (w->whose) {
+	case OF_NETWORKS:
+		return (w->network = vmm_network_lookup(conn, text, error)) != NULL;
+	case OF_POOLS:
+		return (w->pool = vmm_pool_lookup(conn, text, error)) != NULL;
+	default:
+		return (w->domain = fleet_domain(w->sh, w->args, error)) != NULL;
 	}
-	return !name || usage_error(error, "event: no event is called '%s': event --list", name);
 }
 
-bool cmd_event(struct shell *sh, struct command_args *args, GError **error)
+static bool event_command(enum whose whose, struct shell *sh, struct command_args *args,
+			  GError **error)
 {
-	struct watch w = { .sh = sh, .args = args };
-	g_autoptr(vmm_domain) dom = NULL;
+	struct watch w = { .sh = sh, .args = args, .whose = whose };
 	vmm_connect *conn;
 	bool ok;
 
 	if (args_given(args, "list"))
-		return list_names(args);
-	if (!check_name(args_text(args, "event"), error))
-		return false;
+		return list_names(&kinds[whose], args);
 	conn = shell_connect(sh, error);
 	if (!conn)
 		return false;
-	if (args_given(args, "domain") && !(dom = fleet_domain(sh, args, error)))
-		return false;
-	ok = watch_run(&w, conn, dom, error);
+	ok = subject_find(&w, conn, error) && watch_run(&w, conn, error);
+	vmm_domain_unref(w.domain);
+	vmm_network_free(w.network);
+	vmm_pool_free(w.pool);
 	g_clear_error(&w.error);
 	return ok;
 }
 
+bool cmd_event(struct shell *sh, struct command_args *args, GError **error)
+{
+	return event_command(OF_DOMAINS, sh, args, error);
+}
+
+bool cmd_net_event(struct shell *sh, struct command_args *args, GError **error)
+{
+	return event_command(OF_NETWORKS, sh, args, error);
+}
+
+bool cmd_pool_event(struct shell *sh, struct command_args *args, GError **error)
+{
+	return event_command(OF_POOLS, sh, args, error);
+}
+
+#define OPTION_EVENT(names) { \
+	.name = "event", .kind = OPT_STRING, .flags = OPT_POSITION, .complete = COMPLETE_WORDS, \
+	.value = "EVENT", .help = "which; lifecycle if not given", .words = names, \
+}
+#define OPTION_OF(noun, what, shown) { \
+	.name = noun, .kind = OPT_STRING, .complete = COMPLETE_##what, .value = shown, \
+	.help = "of this " noun " only", \
+}
+#define OPTIONS_WAIT \
+	OPTION_FLAG("loop", "until Ctrl-C or the timeout, not only one"), { \
+		.name = "timeout", .kind = OPT_NUMBER, .value = "SECONDS", \
+		.help = "end after this time", \
+	}, \
+	OPTION_FLAG("timestamp", "with date and time"), \
+	OPTION_FLAG("list", "list the names of events")
+
 const struct option_def options_event[] = {
-	{ .name = "event",
-	  .kind = OPT_STRING,
-	  .flags = OPT_POSITION,
-	  .complete = COMPLETE_WORDS,
-	  .value = "EVENT",
-	  .help = "which; lifecycle if not given",
-	  .words = "lifecycle reboot watchdog io-error-reason control-error balloon-change "
-		   "device-removed device-added agent-lifecycle metadata-change" },
-	{ .name = "domain",
-	  .kind = OPT_STRING,
-	  .complete = COMPLETE_DOMAIN,
-	  .value = "DOMAIN",
-	  .help = "of this domain only" },
-	OPTION_FLAG("all", "all kinds of events"),
-	OPTION_FLAG("loop", "until Ctrl-C or the timeout, not only one"),
-	{ .name = "timeout",
-	  .kind = OPT_NUMBER,
-	  .value = "SECONDS",
-	  .help = "end after this time" },
-	OPTION_FLAG("timestamp", "with date and time"),
-	OPTION_FLAG("list", "list the names of events"),
-	{ 0 },
+	OPTION_EVENT("lifecycle reboot watchdog io-error-reason control-error balloon-change "
+		     "device-removed device-added agent-lifecycle metadata-change"),
+	OPTION_OF("domain", DOMAIN, "DOMAIN"), OPTION_FLAG("all", "all kinds of events"),
+	OPTIONS_WAIT, { 0 },
+};
+const struct option_def options_net_event[] = {
+	OPTION_EVENT("lifecycle"), OPTION_OF("network", NETWORK, "NETWORK"),
+	OPTION_FLAG("all", "all kinds of events"), OPTIONS_WAIT, { 0 },
+};
+const struct option_def options_pool_event[] = {
+	OPTION_EVENT("lifecycle refresh"), OPTION_OF("pool", POOL, "POOL"),
+	OPTION_FLAG("all", "all kinds of events"), OPTIONS_WAIT, { 0 },
 };

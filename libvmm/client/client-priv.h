@@ -56,6 +56,10 @@ vmm_domain *domain_from_wire(vmm_connect *conn, const remote_domain *wire);
 /* Valid as long as dom is. */
 remote_domain domain_to_wire(const vmm_domain *dom);
 
+vmm_network *network_from_wire(vmm_connect *conn, const remote_network *wire);
+remote_network network_to_wire(const vmm_network *net);
+vmm_pool *pool_from_wire(vmm_connect *conn, const remote_pool *wire);
+remote_pool pool_to_wire(const vmm_pool *pool);
 remote_vol volume_to_wire(const struct vmm_volume *vol);
 void param_from_wire(const remote_param *wire, struct vmm_param *ret);
 

@@ -11,10 +11,16 @@
 #include "libvmm/client/client-priv.h"
 #include "libvmm/util/owner.h"
 
+/* vmm.h's ids of one kind are one block. */
+enum event_kind { KIND_DOMAIN, KIND_NETWORK, KIND_POOL };
+#define KIND_OF(id) ((enum event_kind)((id) / VMM_EVENT_NETWORK_LIFECYCLE))
+#define WIRE_OF(id) ((id) % VMM_EVENT_NETWORK_LIFECYCLE)
+
 struct registration {
 	gint refs;			/* atomic */
 	gint dead;			/* atomic */
 	int callback_id;
+	enum event_kind kind;
 	GMainContext *ctx;
 	vmm_event_fn fn;
 	void *opaque;
@@ -27,6 +33,7 @@ struct event_table {
 
 /* One event on its way to one registration; owns its texts. */
 struct note {
+	vmm_connect *conn;
 	struct registration *reg;
 	struct vmm_event event;
 };
@@ -113,8 +120,24 @@ static void take_metadata(const remote_event_metadata *m, struct vmm_event *e)
 	e->reason = m->nsuri ? g_strdup(*m->nsuri) : NULL;
 }
 
-/* What we understand: name, type. */
-#define EVENTS(X) \
+static void take_network(const remote_event_network *m, struct vmm_event *e)
+{
+	e->event = m->event;
+	e->detail = m->detail;
+}
+
+static void take_pool(const remote_event_pool *m, struct vmm_event *e)
+{
+	e->event = m->event;
+	e->detail = m->detail;
+}
+
+static void take_pool_refresh(const remote_event_pool_refresh *m, struct vmm_event *e)
+{
+}
+
+/* What we understand of domains: name, type. */
+#define DOMAIN_EVENTS(X) \
 	X(LIFECYCLE, lifecycle) \
 	X(REBOOT, dom) \
 	X(WATCHDOG, dom_int) \
@@ -127,11 +150,20 @@ static void take_metadata(const remote_event_metadata *m, struct vmm_event *e)
 	X(DEVICE_ADDED, device) \
 	X(METADATA_CHANGE, metadata)
 
+/* And of others: id, message, type, whose it is as vmm_event and as the wire call it. */
+#define OTHER_EVENTS(X) \
+	X(VMM_EVENT_NETWORK_LIFECYCLE, REMOTE_EVENT_MSG_NETWORK, network, network, net) \
+	X(VMM_EVENT_POOL_LIFECYCLE, REMOTE_POOL_EVENT_MSG_LIFECYCLE, pool, pool, pool) \
+	X(VMM_EVENT_POOL_REFRESH, REMOTE_POOL_EVENT_MSG_REFRESH, pool_refresh, pool, pool)
+
 static bool event_is_known(int id)
 {
 	switch (id) {
 #define X(name, type) case REMOTE_EVENT_##name:
-	EVENTS(X)
+	DOMAIN_EVENTS(X)
+#undef X
+#define X(id, msg, type, whose, wire) case id:
+	OTHER_EVENTS(X)
 #undef X
 		return true;
 	default:
@@ -142,10 +174,13 @@ static bool event_is_known(int id)
 static void note_free(struct note *note)
 {
 	vmm_domain_unref(note->event.domain);
+	vmm_network_free(note->event.network);
+	vmm_pool_free(note->event.pool);
 	g_free((char *)note->event.path);
 	g_free((char *)note->event.device);
 	g_free((char *)note->event.reason);
 	registration_unref(note->reg);
+	connect_unref(note->conn);
 	g_free(note);
 }
 
@@ -154,26 +189,42 @@ static void note_deliver(void *arg)
 	struct note *note = arg;
 
 	if (!g_atomic_int_get(&note->reg->dead))
-		note->reg->fn(note->event.domain->conn, &note->event, note->reg->opaque);
+		note->reg->fn(note->conn, &note->event, note->reg->opaque);
 	note_free(note);
 }
 
-static struct note *note_new(struct event_table *table, int id, int callback_id,
-			     const remote_domain *dom)
+/* NULL: nobody asked for it, or for something else by that id. */
+static struct note *note_new(struct event_table *table, int id, int callback_id)
 {
 	struct registration *reg =
 		g_hash_table_lookup(table->registrations, GINT_TO_POINTER(callback_id));
 	struct note *note;
 
-	if (!reg)
+	if (!reg || reg->kind != KIND_OF(id))
 		return NULL;
 	g_atomic_int_inc(&reg->refs);
 	note = g_new0(struct note, 1);
+	note->conn = connect_ref(table->conn);
 	note->reg = reg;
 	note->event.id = id;
-	note->event.domain = domain_from_wire(table->conn, dom);
 	return note;
 }
+
+#define CASE(number, msg_number, type, whose, wire) \
+	case msg_number: { \
+		remote_event_##type m = { 0 }; \
+		if (!rpc_message_decode(msg, (xdrproc_t)xdr_remote_event_##type, &m, NULL)) \
+			return; \
+		note = note_new(table, number, m.callbackID); \
+		if (note) { \
+			note->event.whose = whose##_from_wire(table->conn, &m.wire); \
+			take_##type(&m, &note->event); \
+		} \
+		FREE(event_##type, &m); \
+		break; \
+	}
+#define DOMAIN_CASE(name, type) \
+	CASE(REMOTE_EVENT_##name, REMOTE_EVENT_MSG_##name, type, domain, dom)
 
 void event_message(struct rpc_message *msg, struct event_table *table)
 {
@@ -182,19 +233,8 @@ void event_message(struct rpc_message *msg, struct event_table *table)
 	if (msg->hdr.program != FRAME_PROGRAM_REMOTE)
 		return;
 	switch (msg->hdr.procedure) {
-#define X(name, type) \
-	case REMOTE_EVENT_MSG_##name: { \
-		remote_event_##type m = { 0 }; \
-		if (!rpc_message_decode(msg, (xdrproc_t)xdr_remote_event_##type, &m, NULL)) \
-			return; \
-		note = note_new(table, REMOTE_EVENT_##name, m.callbackID, &m.dom); \
-		if (note) \
-			take_##type(&m, &note->event); \
-		FREE(event_##type, &m); \
-		break; \
-	}
-	EVENTS(X)
-#undef X
+	DOMAIN_EVENTS(DOMAIN_CASE)
+	OTHER_EVENTS(CASE)
 	}
 	if (note)
 		owner_post(note->reg->ctx, note_deliver, note);
@@ -215,49 +255,94 @@ static void registered(const struct frame_header *hdr, void *opaque)
 	g_hash_table_insert(r->table->registrations, GINT_TO_POINTER(r->ret.num), r->reg);
 }
 
-static struct registration *registration_new(GMainContext *context, vmm_event_fn fn, void *opaque)
+static struct registration *registration_new(enum event_kind kind, GMainContext *context,
+					     vmm_event_fn fn, void *opaque)
 {
 	struct registration *reg = g_new0(struct registration, 1);
 
 	reg->refs = 1;
+	reg->kind = kind;
 	reg->ctx = context ? g_main_context_ref(context) : g_main_context_ref_thread_default();
 	reg->fn = fn;
 	reg->opaque = opaque;
 	return reg;
 }
 
-int vmm_event_register(vmm_connect *conn, vmm_domain *dom, int id, GMainContext *context,
-		       vmm_event_fn fn, void *opaque, GError **error)
+/* The procedures of one kind; their arguments begin with the event's number. */
+static const struct {
+	int enter, leave;
+	xdrproc_t args;
+} kinds[] = {
+	[KIND_DOMAIN] = { REMOTE_PROC_CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY,
+			  REMOTE_PROC_CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY,
+			  (xdrproc_t)xdr_remote_register_domain_args },
+	[KIND_NETWORK] = { REMOTE_PROC_CONNECT_NETWORK_EVENT_REGISTER_ANY,
+			   REMOTE_PROC_CONNECT_NETWORK_EVENT_DEREGISTER_ANY,
+			   (xdrproc_t)xdr_remote_register_network_args },
+	[KIND_POOL] = { REMOTE_PROC_CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY,
+			REMOTE_PROC_CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY,
+			(xdrproc_t)xdr_remote_register_pool_args },
+};
+
+/* Takes reg. */
+static int event_register(vmm_connect *conn, int id, void *args, struct registration *reg,
+			  GError **error)
 {
-	remote_domain wire = dom ? domain_to_wire(dom) : (remote_domain){ 0 };
-	remote_register_domain_args args = { .eventID = id, .dom = dom ? &wire : NULL };
-	struct registering r = { .table = conn->events };
+	struct registering r = { .table = conn->events, .reg = reg };
 	struct rpc_call call = {
 		.program = FRAME_PROGRAM_REMOTE,
-		.procedure = REMOTE_PROC_CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY,
-		.args_proc = (xdrproc_t)xdr_remote_register_domain_args,
-		.args = &args,
+		.procedure = kinds[reg->kind].enter,
+		.args_proc = kinds[reg->kind].args,
+		.args = args,
 		.ret_proc = (xdrproc_t)xdr_remote_int_ret,
 		.ret = &r.ret,
 		.ret_bytes = sizeof(r.ret),
 		.replied = registered,
 		.opaque = &r,
 	};
-	bool ok;
+	bool ok = event_is_known(id) && KIND_OF(id) == reg->kind;
 
-	if (!event_is_known(id)) {
+	if (!ok)
 		error_set(error, VMM_ERR_INVALID_ARG, "there is no event with number %d", id);
-		return -1;
-	}
-	r.reg = registration_new(context, fn, opaque);
-	ok = rpc_client_call(conn->client, &call, error);
-	registration_unref(r.reg);
+	ok = ok && rpc_client_call(conn->client, &call, error);
+	registration_unref(reg);
 	return ok ? r.ret.num : -1;
+}
+
+int vmm_event_register(vmm_connect *conn, vmm_domain *dom, int id, GMainContext *context,
+		       vmm_event_fn fn, void *opaque, GError **error)
+{
+	remote_domain wire = dom ? domain_to_wire(dom) : (remote_domain){ 0 };
+	remote_register_domain_args args = { WIRE_OF(id), dom ? &wire : NULL };
+
+	return event_register(conn, id, &args, registration_new(KIND_DOMAIN, context, fn, opaque),
+			      error);
+}
+
+int vmm_network_event_register(vmm_connect *conn, vmm_network *net, int id, GMainContext *context,
+			       vmm_event_fn fn, void *opaque, GError **error)
+{
+	remote_network wire = net ? network_to_wire(net) : (remote_network){ 0 };
+	remote_register_network_args args = { WIRE_OF(id), net ? &wire : NULL };
+
+	return event_register(conn, id, &args, registration_new(KIND_NETWORK, context, fn, opaque),
+			      error);
+}
+
+int vmm_pool_event_register(vmm_connect *conn, vmm_pool *pool, int id, GMainContext *context,
+			    vmm_event_fn fn, void *opaque, GError **error)
+{
+	remote_pool wire = pool ? pool_to_wire(pool) : (remote_pool){ 0 };
+	remote_register_pool_args args = { WIRE_OF(id), pool ? &wire : NULL };
+
+	return event_register(conn, id, &args, registration_new(KIND_POOL, context, fn, opaque),
+			      error);
 }
 
 struct leaving {
 	struct event_table *table;
 	int callback_id;
+	enum event_kind kind;
 };
 
 static void registration_remove(void *arg)
@@ -266,20 +351,22 @@ static void registration_remove(void *arg)
 	struct registration *reg =
 		g_hash_table_lookup(l->table->registrations, GINT_TO_POINTER(l->callback_id));
 
-	if (reg)
-		g_atomic_int_set(&reg->dead, TRUE);
+	if (!reg)
+		return;
+	l->kind = reg->kind;
+	g_atomic_int_set(&reg->dead, TRUE);
 	g_hash_table_remove(l->table->registrations, GINT_TO_POINTER(l->callback_id));
 }
 
 bool vmm_event_deregister(vmm_connect *conn, int registration, GError **error)
 {
-	struct leaving l = { conn->events, registration };
+	struct leaving l = { conn->events, registration, KIND_DOMAIN };
 	remote_int_args args = { .num = registration };
 	remote_none none;
 
 	owner_call(rpc_client_context(conn->client), registration_remove, &l);
-	return CALL(conn, CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, int_args, &args, none,
-		    &none, error);
+	return connect_call(conn, kinds[l.kind].leave, (xdrproc_t)xdr_remote_int_args, &args,
+			    (xdrproc_t)xdr_remote_none, &none, sizeof(none), error);
 }
 
 static void registrations_kill(void *arg)

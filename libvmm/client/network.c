@@ -14,7 +14,7 @@ struct vmm_network {
 	char uuid_text[UUID_TEXT_BYTES];
 };
 
-static vmm_network *network_from_wire(vmm_connect *conn, const remote_network *wire)
+vmm_network *network_from_wire(vmm_connect *conn, const remote_network *wire)
 {
 	vmm_network *net = g_new0(struct vmm_network, 1);
 
@@ -25,7 +25,7 @@ static vmm_network *network_from_wire(vmm_connect *conn, const remote_network *w
 	return net;
 }
 
-static remote_network network_to_wire(const vmm_network *net)
+remote_network network_to_wire(const vmm_network *net)
 {
 	remote_network wire = { .name = net->name };
 

@@ -16,7 +16,7 @@ struct vmm_pool {
 
 /* ---- pools ---- */
 
-static vmm_pool *pool_from_wire(vmm_connect *conn, const remote_pool *wire)
+vmm_pool *pool_from_wire(vmm_connect *conn, const remote_pool *wire)
 {
 	vmm_pool *pool = g_new0(struct vmm_pool, 1);
 
@@ -27,7 +27,7 @@ static vmm_pool *pool_from_wire(vmm_connect *conn, const remote_pool *wire)
 	return pool;
 }
 
-static remote_pool pool_to_wire(const vmm_pool *pool)
+remote_pool pool_to_wire(const vmm_pool *pool)
 {
 	remote_pool wire = { .name = pool->name };
 

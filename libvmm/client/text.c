@@ -79,6 +79,12 @@ const char *vmm_memory_stat_name(int tag)
 	return WORD(words, tag);
 }
 
+static const char *pool_event_name(int id)
+{
+	return id == VMM_EVENT_NETWORK_LIFECYCLE || id == VMM_EVENT_POOL_LIFECYCLE ? "lifecycle" :
+	       id == VMM_EVENT_POOL_REFRESH ? "refresh" : NULL;
+}
+
 const char *vmm_event_name(int id)
 {
 	static const char *const words[] = {
@@ -111,7 +117,17 @@ const char *vmm_event_name(int id)
 		"memory-device-size-change",
 	};
 
-	return WORD(words, id);
+	return id < VMM_EVENT_NETWORK_LIFECYCLE ? WORD(words, id) : pool_event_name(id);
+}
+
+const char *vmm_pool_lifecycle_text(int event)
+{
+	static const char *const words[] = {
+		"Defined", "Undefined", "Started", "Stopped", "Created", "Deleted",
+	};
+	const char *text = WORD(words, event);
+
+	return text ? text : "unknown";
 }
 
 const char *vmm_lifecycle_text(int event)

@@ -29,6 +29,7 @@ struct daemon {
 	GSource *accept;
 	struct rpc_conn *conn;
 	gint calls;			/* atomic */
+	gint last;			/* atomic: what it was last told to forget */
 	struct frame_header console;
 	bool console_open;
 	bool gone;			/* the console's client has aborted */
@@ -77,6 +78,21 @@ static void serve_event(struct rpc_conn *conn, struct rpc_message *msg)
 		  (xdrproc_t)xdr_remote_event_lifecycle, &event);
 }
 
+/* By one id: what was asked for, and behind it a domain's, which was not. */
+static void serve_network_event(struct rpc_conn *conn, struct rpc_message *msg)
+{
+	remote_event_lifecycle other = { EVENT_ID, fake_domain(), VMM_LIFECYCLE_STARTED, 0 };
+	remote_event_network event = {
+		EVENT_ID, { .name = (char *)"lan", .uuid = "0123456789abcde" }, 3, 0,
+	};
+
+	REPLY(int_ret, { EVENT_ID });
+	rpc_event(conn, FRAME_PROGRAM_REMOTE, REMOTE_EVENT_MSG_LIFECYCLE,
+		  (xdrproc_t)xdr_remote_event_lifecycle, &other);
+	rpc_event(conn, FRAME_PROGRAM_REMOTE, REMOTE_EVENT_MSG_NETWORK,
+		  (xdrproc_t)xdr_remote_event_network, &event);
+}
+
 static void serve_console(struct rpc_conn *conn, struct rpc_message *msg, struct daemon *d)
 {
 	d->console = msg->hdr;
@@ -123,6 +139,8 @@ static void serve(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)
 		break;
 	case REMOTE_PROC_CONNECT_CLOSE:
 	case REMOTE_PROC_CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY:
+	case REMOTE_PROC_CONNECT_NETWORK_EVENT_DEREGISTER_ANY:
+		g_atomic_int_set(&d->last, msg->hdr.procedure);
 		rpc_reply_none(conn, &msg->hdr);
 		break;
 	case REMOTE_PROC_CONNECT_GET_HOSTNAME:
@@ -133,6 +151,9 @@ static void serve(struct rpc_conn *conn, struct rpc_message *msg, void *opaque)
 		break;
 	case REMOTE_PROC_CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY:
 		serve_event(conn, msg);
+		break;
+	case REMOTE_PROC_CONNECT_NETWORK_EVENT_REGISTER_ANY:
+		serve_network_event(conn, msg);
 		break;
 	case REMOTE_PROC_DOMAIN_OPEN_CONSOLE:
 		serve_console(conn, msg, d);
@@ -367,6 +388,37 @@ static void events_come_on_the_callers_context_and_stop_when_told(void)
 	daemon_stop(d);
 }
 
+static void on_network_event(vmm_connect *conn, const struct vmm_event *event, void *opaque)
+{
+	g_assert_cmpint(event->id, ==, VMM_EVENT_NETWORK_LIFECYCLE);
+	g_assert_cmpstr(vmm_network_name(event->network), ==, "lan");
+	g_assert_cmpstr(vmm_pool_lifecycle_text(event->event), ==, "Stopped");
+	g_assert_null(event->domain);
+	((struct seen *)opaque)->events++;
+}
+
+static void an_event_of_another_kind_than_was_asked_for_is_dropped(void)
+{
+	struct daemon *d = daemon_start();
+	g_autoptr(vmm_connect) conn = daemon_connect(d);
+	g_autoptr(GError) error = NULL;
+	struct seen seen = { 0 };
+	int id = vmm_network_event_register(conn, NULL, VMM_EVENT_NETWORK_LIFECYCLE, NULL,
+					    on_network_event, &seen, NULL);
+
+	g_assert_cmpint(id, ==, EVENT_ID);
+	while (!seen.events)
+		g_main_context_iteration(NULL, TRUE);
+	g_assert_true(vmm_event_deregister(conn, id, NULL));
+	g_assert_cmpint(g_atomic_int_get(&d->last), ==,
+			REMOTE_PROC_CONNECT_NETWORK_EVENT_DEREGISTER_ANY);
+	g_assert_cmpint(vmm_network_event_register(conn, NULL, VMM_EVENT_POOL_REFRESH, NULL,
+						   on_network_event, &seen, &error), ==, -1);
+	g_assert_error(error, VMM_ERROR, VMM_ERR_INVALID_ARG);
+	g_clear_pointer(&conn, vmm_connect_close);
+	daemon_stop(d);
+}
+
 static void on_close(vmm_connect *conn, const GError *error, void *opaque)
 {
 	((struct seen *)opaque)->closed++;
@@ -530,6 +582,7 @@ int main(int argc, char **argv)
 	TEST(an_impatient_user_ends_a_call_but_not_the_connection);
 	TEST(a_daemon_that_does_not_answer_can_be_left_while_opening);
 	TEST(events_come_on_the_callers_context_and_stop_when_told);
+	TEST(an_event_of_another_kind_than_was_asked_for_is_dropped);
 	TEST(the_end_of_the_daemon_is_told);
 	TEST(a_console_carries_bytes_both_ways_until_the_guest_ends_it);
 	TEST(a_reader_that_sleeps_loses_nothing_and_answers_still_come);
