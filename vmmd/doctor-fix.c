@@ -32,14 +32,12 @@ static bool fix_run_folder(struct daemon *daemon, const char *path, GError **err
 {
 	g_autofree char *uuid = g_path_get_basename(path), *parent = g_path_get_dirname(path);
 	g_autofree char *networks = supervisor_folder(daemon, SUPERVISED_NETWORK, NULL);
-	struct supervisor_end end;
 
 	if (!doctor_run_folder_is_stale(daemon, path))
 		return error_set(error, VMM_ERR_OPERATION_FAILED,
 				 "'%s' has become somebody's meanwhile", path);
 	supervisor_bury(daemon, g_str_equal(parent, networks) ? SUPERVISED_NETWORK :
-							       SUPERVISED_DOMAIN, uuid, &end);
-	g_free(end.detail);
+							       SUPERVISED_DOMAIN, uuid);
 	return !g_file_test(path, G_FILE_TEST_EXISTS) ||
 	       error_set(error, VMM_ERR_OPERATION_FAILED, "'%s' can't be removed", path);
 }

@@ -82,6 +82,34 @@ static void on_adopted(const void *ret, const GError *error, void *opaque)
 		lifecycle_destroy(dom, false, destroyed_orphan, NULL);
 }
 
+/* Its worker has ended while nobody looked, or was not stored and told as dead. */
+static void adopt_end(struct domain *dom, const struct supervisor_end *end)
+{
+	int cause = end->cause ?: WORKER_CAUSE_LOST;
+	const char *detail = end->cause ? end->detail : "its worker died while vmmd was away";
+
+	if (dom->state == DOMAIN_OFF) {
+		dom->reason = state_reason(DOMAIN_OFF, cause);
+		dom->detail = detail && *detail ? g_strdup(detail) : NULL;
+		life_store_state(dom);
+	}
+	life_note_run(dom, cause, detail);
+	life_tell_end(dom, cause);
+}
+
+static void adopt_dead(struct daemon *daemon, struct domain *dom, const char *uuid_text)
+{
+	struct supervisor_end end;
+
+	supervisor_last_words(daemon, uuid_text, &end);
+	if (dom)
+		adopt_end(dom, &end);
+	else			/* a transient one */
+		console_log_remove_stray(daemon, uuid_text);
+	g_free(end.detail);
+	supervisor_bury(daemon, SUPERVISED_DOMAIN, uuid_text);
+}
+
 static void adopt(struct daemon *daemon, const char *uuid_text, unsigned *waiting)
 {
 	uint8_t uuid[UUID_BYTES];
@@ -92,19 +120,7 @@ static void adopt(struct daemon *daemon, const char *uuid_text, unsigned *waitin
 		return;
 	dom = domain_find_uuid(daemon->domains, uuid);
 	if (!supervisor_find(daemon, SUPERVISED_DOMAIN, uuid_text, &fd, &pidfd)) {
-		struct supervisor_end end;
-
-		supervisor_bury(daemon, SUPERVISED_DOMAIN, uuid_text, &end);
-		if (dom && dom->state == DOMAIN_OFF) {
-			dom->reason = state_reason(DOMAIN_OFF, end.cause ?: WORKER_CAUSE_LOST);
-			dom->detail = g_strdup(end.detail ?: "its worker died while vmmd was away");
-			life_store_state(dom);
-			logbook_domain(dom, LOG_LEVEL_ERROR, "stopped", NULL, "%s", dom->detail);
-			event_run(dom, dom->detail);
-		}
-		if (!dom)		/* a transient one */
-			console_log_remove_stray(daemon, uuid_text);
-		g_free(end.detail);
+		adopt_dead(daemon, dom, uuid_text);
 		return;
 	}
 	if (!dom)

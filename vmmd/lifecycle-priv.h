@@ -47,5 +47,9 @@ void life_hear(struct domain *dom);
 void life_answered(struct domain *dom);
 /* The state that a domain has ended in goes into the database. */
 void life_store_state(struct domain *dom);
+/* That a run has ended, and how: into the history. */
+void life_note_run(struct domain *dom, int cause, const char *detail);
+/* The same to listeners, with what of the history was not written yet. */
+void life_tell_end(struct domain *dom, int cause);
 /* What the worker's state means for the domain. */
 void life_take_state(struct domain *dom, int state, int cause, const char *detail);

@@ -233,11 +233,8 @@ static bool start_begin(struct domain *dom, const domain_def *def, bool paused, 
 		return false;
 	if (!supervisor_spawn(dom->daemon, SUPERVISED_DOMAIN, dom->name, dom->uuid_text, &fd,
 			      &pidfd, error)) {
-		struct supervisor_end end;
-
 		domain_def_free(live);
-		supervisor_bury(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text, &end);
-		g_free(end.detail);
+		supervisor_bury(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text);
 		return false;
 	}
 	domain_step(dom, EV_START, WORKER_CAUSE_NONE, NULL, NULL);

@@ -15,6 +15,7 @@
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
+#include "libvmm/util/fault.h"
 #include "vmmd/disk-job.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
@@ -256,28 +257,20 @@ static int end_cause(struct domain *dom, const struct supervisor_end *end, const
 	return WORKER_CAUSE_LOST;
 }
 
-static void tell_end(struct domain *dom, int cause, bool by_host)
+static enum lifecycle_detail stopped_detail(int cause)
 {
 	switch (cause) {
 	case WORKER_CAUSE_GUEST_POWEROFF:
-		event_lifecycle(dom, LIFECYCLE_SHUTDOWN, by_host ? LIFECYCLE_SHUTDOWN_HOST
-								 : LIFECYCLE_SHUTDOWN_GUEST);
-		event_lifecycle(dom, LIFECYCLE_STOPPED, LIFECYCLE_STOPPED_SHUTDOWN);
-		return;
 	case WORKER_CAUSE_GUEST_RESET:
-		event_lifecycle(dom, LIFECYCLE_STOPPED, LIFECYCLE_STOPPED_SHUTDOWN);
-		return;
+		return LIFECYCLE_STOPPED_SHUTDOWN;
 	case WORKER_CAUSE_DESTROYED:
-		event_lifecycle(dom, LIFECYCLE_STOPPED, LIFECYCLE_STOPPED_DESTROYED);
-		return;
+		return LIFECYCLE_STOPPED_DESTROYED;
 	case WORKER_CAUSE_SAVED:
-		event_lifecycle(dom, LIFECYCLE_STOPPED, LIFECYCLE_STOPPED_SAVED);
-		return;
+		return LIFECYCLE_STOPPED_SAVED;
 	case WORKER_CAUSE_CRASHED:
-		event_lifecycle(dom, LIFECYCLE_STOPPED, LIFECYCLE_STOPPED_CRASHED);
-		return;
+		return LIFECYCLE_STOPPED_CRASHED;
 	default:	/* a lost worker too: "Crashed" is of guests, and libvirt tells it so */
-		event_lifecycle(dom, LIFECYCLE_STOPPED, LIFECYCLE_STOPPED_FAILED);
+		return LIFECYCLE_STOPPED_FAILED;
 	}
 }
 
@@ -298,13 +291,19 @@ static const char *end_word(int cause)
 	}
 }
 
-static void note_run(struct domain *dom, int cause, const char *detail)
+void life_note_run(struct domain *dom, int cause, const char *detail)
 {
 	const char *word = end_word(cause);
 	g_autofree char *how = detail && *detail ? g_strdup_printf("%s: %s", word, detail) :
 						   g_strdup(word);
 
 	event_run(dom, how);
+}
+
+void life_tell_end(struct domain *dom, int cause)
+{
+	event_lifecycle(dom, LIFECYCLE_STOPPED, stopped_detail(cause));
+	event_flush(dom->daemon->events);
 }
 
 static void tell_waiters(struct domain *dom)
@@ -318,6 +317,31 @@ static void tell_waiters(struct domain *dom)
 	life_tell_enders(dom, NULL);
 }
 
+static int conclude(struct domain *dom, const char *how, char **ret_detail)
+{
+	struct supervisor_end end;
+	int cause;
+
+	supervisor_last_words(dom->daemon, dom->uuid_text, &end);
+	cause = end_cause(dom, &end, how, ret_detail);
+	g_free(end.detail);
+	supervisor_conclude(dom->daemon, dom->uuid_text, cause, *ret_detail);
+	fault_point("gone:concluded");
+	return cause;
+}
+
+/* What it had as long as it ran. */
+static void forget_live(struct domain *dom)
+{
+	g_clear_pointer(&dom->link, link_free);
+	if (dom->live)
+		graph_settle(dom->daemon, dom->live);
+	domain_set_live(dom, NULL);
+	dom->autodestroy = NULL;
+	dom->balloon_kib = 0;
+}
+
+/* The folder goes when the end is stored, so that whenever vmmd is killed one of the two has it. */
 static void on_gone(const char *how, void *opaque)
 {
 	struct domain *dom = opaque;
@@ -325,32 +349,31 @@ static void on_gone(const char *how, void *opaque)
 	bool had_started =
 		dom->state != DOMAIN_STARTING && !life->start_error && !life->starter.done;
 	g_autofree char *detail = NULL;
-	struct supervisor_end end;
 	int cause;
 
 	life_answered(dom);
 	g_clear_pointer(&dom->said, said_free);
-	supervisor_bury(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text, &end);
-	cause = end_cause(dom, &end, how, &detail);
-	g_free(end.detail);
+	cause = conclude(dom, how, &detail);
 	g_message("domain '%s' has ended (cause %d)%s%s", dom->name, cause, detail ? ": " : "",
 		  detail ?: "");
 	domain_step(dom, EV_GONE, cause, detail, NULL);
 	if (save_managed_is_there(dom))
 		domain_step(dom, EV_SAVED, cause, life->start_error ? detail : NULL, NULL);
-	g_clear_pointer(&dom->link, link_free);
-	if (dom->live)
-		graph_settle(dom->daemon, dom->live);
 	if (had_started)
-		note_run(dom, cause, detail);
-	domain_set_live(dom, NULL);
-	dom->autodestroy = NULL;
-	dom->balloon_kib = 0;
+		life_note_run(dom, cause, detail);
+	forget_live(dom);
 	life_store_state(dom);
+	fault_point("gone:stored");
+	if (had_started && cause == WORKER_CAUSE_GUEST_POWEROFF)
+		event_lifecycle(dom, LIFECYCLE_SHUTDOWN, life->by_host ? LIFECYCLE_SHUTDOWN_HOST :
+									 LIFECYCLE_SHUTDOWN_GUEST);
 	if (had_started)
-		tell_end(dom, cause, life->by_host);
+		life_tell_end(dom, cause);
 	else
 		logbook_domain(dom, LOG_LEVEL_ERROR, "start-failed", NULL, "%s", detail ?: how);
+	fault_point("gone:told");
+	supervisor_bury(dom->daemon, SUPERVISED_DOMAIN, dom->uuid_text);
+	fault_point("gone:buried");
 	tell_waiters(dom);
 	g_clear_pointer(&dom->life, life_free);
 	if (!dom->persistent)

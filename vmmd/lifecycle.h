@@ -17,13 +17,13 @@ void lifecycle_strip(const struct daemon *daemon, domain_def *def);
 /* def (not taken) is what runs: NULL for the saved definition, or the saved memory. */
 void lifecycle_start(struct domain *dom, const domain_def *def, bool paused, lifecycle_done *done,
 		     void *opaque);
-/* graceful: never by SIGKILL; an error when the worker does not end in time. */
 /*
  * As def in fd (both the caller's, fd taken) was saved.  managed: the domain's
  * own file, which is removed before the guest runs.
  */
 void lifecycle_start_saved(struct domain *dom, const domain_def *def, int fd, bool managed,
 			   bool paused, lifecycle_done *done, void *opaque);
+/* graceful: never by SIGKILL; an error when the worker does not end in time. */
 void lifecycle_destroy(struct domain *dom, bool graceful, lifecycle_done *done, void *opaque);
 void lifecycle_suspend(struct domain *dom, lifecycle_done *done, void *opaque);
 void lifecycle_resume(struct domain *dom, lifecycle_done *done, void *opaque);

@@ -75,10 +75,8 @@ void netswitch_forget(const struct network *net, const network_def *def)
 static void bury(const struct network *net)
 {
 	g_autofree char *uuid = uuid_of(net->live);
-	struct supervisor_end end;
 
-	supervisor_bury(net->daemon, SUPERVISED_NETWORK, uuid, &end);
-	g_free(end.detail);
+	supervisor_bury(net->daemon, SUPERVISED_NETWORK, uuid);
 }
 
 static void revive(struct network *net)

@@ -326,18 +326,48 @@ static void status_read(int folder, struct supervisor_end *ret)
 	ret->detail = g_utf8_make_valid(g_strchomp(text + at), -1);
 }
 
-void supervisor_bury(const struct daemon *daemon, enum supervised what, const char *uuid_text,
-		     struct supervisor_end *ret)
+void supervisor_last_words(const struct daemon *daemon, const char *uuid_text,
+			   struct supervisor_end *ret)
+{
+	auto_close int folder = folder_open(daemon, SUPERVISED_DOMAIN, uuid_text, false, NULL);
+
+	*ret = (struct supervisor_end){ .cause = WORKER_CAUSE_NONE };
+	if (folder >= 0)
+		status_read(folder, ret);
+}
+
+static bool status_write(int folder, const char *text)
+{
+	static const char fresh[] = "status.new";
+	auto_close int fd = -1;
+
+	unlinkat(folder, fresh, 0);
+	fd = openat(folder, fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) &&
+	       renameat(folder, fresh, folder, "status") == 0;
+}
+
+void supervisor_conclude(const struct daemon *daemon, const char *uuid_text, int cause,
+			 const char *detail)
+{
+	auto_close int folder = folder_open(daemon, SUPERVISED_DOMAIN, uuid_text, false, NULL);
+	g_autofree char *text =
+		g_strdup_printf("%d %d %s\n", WORKER_STOPPED, cause, detail ?: "");
+
+	if (folder >= 0 && !status_write(folder, text))
+		g_warning("how worker '%s' has ended can't be noted: %s", uuid_text,
+			  g_strerror(errno));
+}
+
+void supervisor_bury(const struct daemon *daemon, enum supervised what, const char *uuid_text)
 {
 	g_autofree char *path = supervisor_folder(daemon, what, uuid_text);
 	auto_close int folder = folder_open(daemon, what, uuid_text, false, NULL);
 	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
 	const char *name;
 
-	*ret = (struct supervisor_end){ .cause = WORKER_CAUSE_NONE };
 	if (folder < 0)
 		return;
-	status_read(folder, ret);
 	while (dir && (name = g_dir_read_name(dir)))
 		unlinkat(folder, name, 0);
 	g_rmdir(path);

@@ -4,7 +4,7 @@
  * switches of networks in RUN_DIR/networks/UUID:
  *
  *	control.sock	listened on by vmmd for the worker, which inherits it
- *	status		"STATE CAUSE detail": a worker's last words
+ *	status		"STATE CAUSE detail": a worker's last words, then vmmd's verdict
  *	said		a FIFO: its stderr (said.h)
  *	pid		written by vmmd; a pid counts only while that process's
  *			arguments still name the uuid, so a reused one does not
@@ -50,6 +50,14 @@ bool supervisor_rss(const struct daemon *daemon, const char *uuid_text, uint64_t
 char **supervisor_scan(const struct daemon *daemon, enum supervised what);
 bool supervisor_mark(const struct daemon *daemon, const char *uuid_text, const char *mark);
 bool supervisor_marked(const struct daemon *daemon, const char *uuid_text, const char *mark);
-/* Reads the last words, then removes the folder. */
-void supervisor_bury(const struct daemon *daemon, enum supervised what, const char *uuid_text,
-		     struct supervisor_end *ret);
+/* What a domain's worker has left; the detail is the caller's. */
+void supervisor_last_words(const struct daemon *daemon, const char *uuid_text,
+			   struct supervisor_end *ret);
+/*
+ * Puts other words in the place of those: how it ended by all that we know.  So the next vmmd
+ * finds that, should this one die before it is stored and the folder is gone.
+ */
+void supervisor_conclude(const struct daemon *daemon, const char *uuid_text, int cause,
+			 const char *detail);
+/* Removes the folder of who has ended. */
+void supervisor_bury(const struct daemon *daemon, enum supervised what, const char *uuid_text);
