@@ -25,8 +25,11 @@ struct bench {
 	const struct image_bench_opts *o;
 	struct block *b;
 	struct bench_slot *slots, *idle;
-	struct iovec iov;		/* of all of them, as qemu-img has it: what is measured is not
-					   how much of the data the processor's cache holds */
+	/*
+	 * Of all of them, as qemu-img has it: what is measured is not how much of the data the
+	 * processor's cache holds.
+	 */
+	struct iovec iov;
 	uint64_t sent, ended, offset;
 	unsigned in_flight;		/* flushes as well */
 	bool flush_due;
