@@ -22,7 +22,7 @@
 
 struct exec {
 	struct agent *agent;
-	int in, out, err; /* in -1: nothing is forwarded */
+	int in, out, err; /* in -1: nothing is forwarded; err -1: nobody wants it */
 	GSource *input;	  /* NULL: not waiting for input */
 	bool ended;	  /* the input */
 };
@@ -33,6 +33,8 @@ static bool on_output(struct agent *a, bool errors, const void *data, size_t byt
 {
 	struct exec *e = opaque;
 
+	if (errors && e->err < 0)
+		return true;
 	if (tty_write(errors ? e->err : e->out, data, bytes))
 		return true;
 	if (errno != EPIPE)
@@ -180,14 +182,17 @@ bool agent_exec(struct agent *a, struct json_object *request, const struct agent
 	return ok;
 }
 
+/* What goes there is a file's: nothing of it is for the terminal. */
 static bool transfer(struct agent *a, struct json_object *request, int in, int out, GError **error)
 {
 	static const struct agent_ops ops = { .output = on_output, .room = on_room };
-	struct exec e = { .agent = a, .in = in, .out = out, .err = STDERR_FILENO };
+	struct exec e = { .agent = a, .in = in, .out = out, .err = -1 };
 	struct agent_end end;
 	bool ok = agent_run(a, request, &ops, &e, &end, error);
 
 	unwatch(e.input);
+	if (ok && (end.signal == SIGINT || end.code == SIGNALLED + SIGINT))
+		return error_set(error, VMM_ERR_ABORTED, "interrupted");
 	if (ok && end.code != 0)
 		return error_set(error, VMM_ERR_OPERATION_FAILED, "the copy has broken off");
 	return ok;

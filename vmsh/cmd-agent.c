@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Files and figures of guests, by their agents. */
+/* Programs and figures of guests, by their agents. */
 #include "config.h"
 #include "vmsh/commands.h"
 
@@ -20,85 +20,22 @@
 
 #define PLACE "/usr/local/bin"
 
-/* ---- files ---- */
+/* ---- install ---- */
 
-/* "DOMAIN:PATH": its path, and the name before it in *ret_name; NULL: a file of ours. */
-static const char *guest_path(const char *text, char **ret_name)
-{
-	const char *colon = strchr(text, ':');
-
-	if (!colon || colon == text || memchr(text, '/', (size_t)(colon - text)))
-		return NULL;
-	*ret_name = g_strndup(text, (gsize)(colon - text));
-	return colon[1] ? colon + 1 : "/root/";
-}
-
-static bool send_file(struct agent *a, const char *from, const char *to, int mode, GError **error)
+static bool send_program(struct agent *a, const char *from, const char *to, GError **error)
 {
 	auto_close int fd = open(from, O_RDONLY | O_CLOEXEC);
-	g_autofree char *base = g_path_get_basename(from);
-	g_autofree char *path =
-		g_str_has_suffix(to, "/") ? g_strconcat(to, base, NULL) : g_strdup(to);
 	struct json_object *o;
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_errno(error, errno, "'%s'", from);
-	if (S_ISDIR(st.st_mode))
-		return error_set(
-			error, VMM_ERR_NO_SUPPORT,
-			"'%s' is a folder; tar c -C FOLDER . | vmsh exec DOMAIN --raw -- tar x -C "
-			"FOLDER copies one",
-			from);
+	if (!S_ISREG(st.st_mode))
+		return error_set(error, VMM_ERR_INVALID_ARG, "'%s' is no plain file", from);
 	o = agent_request("write");
-	agent_put_text(o, "path", path);
-	agent_put_number(o, "mode", mode >= 0 ? mode : (int)(st.st_mode & 0777));
+	agent_put_text(o, "path", to);
+	agent_put_number(o, "mode", 0755);
 	return agent_send_file(a, o, fd, error);
-}
-
-static bool fetch_file(struct agent *a, const char *from, const char *to, GError **error)
-{
-	g_autofree char *base = g_path_get_basename(from);
-	g_autofree char *path = g_file_test(to, G_FILE_TEST_IS_DIR) ?
-					g_build_filename(to, base, NULL) :
-					g_strdup(to);
-	g_autofree char *temp = g_strdup_printf("%s.vmsh-%d", path, (int)getpid());
-	auto_close int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	struct json_object *o = agent_request("read");
-	bool ok;
-
-	if (fd < 0) {
-		json_object_put(o);
-		return error_errno(error, errno, "'%s'", temp);
-	}
-	agent_put_text(o, "path", from);
-	ok = agent_fetch_file(a, o, fd, error);
-	if (ok && (fsync(fd) < 0 || rename(temp, path) < 0))
-		ok = error_errno(error, errno, "'%s'", path);
-	if (!ok)
-		unlink(temp);
-	return ok;
-}
-
-static bool cmd_cp(struct shell *sh, struct command_args *args, GError **error)
-{
-	const char *from = args_text(args, "from"), *to = args_text(args, "to");
-	g_autofree char *source = NULL, *target = NULL;
-	const char *inside_from = guest_path(from, &source), *inside_to = guest_path(to, &target);
-	unsigned ms = (unsigned)MIN(args_ms(args, "timeout", AGENT_TIMEOUT_MS), G_MAXINT);
-	vmm_connect *conn;
-
-	if (!source == !target)
-		return usage_error(error,
-				   "cp: one of the two is DOMAIN:PATH, the other a file here");
-	conn = shell_connect(sh, error);
-	g_autoptr(vmm_domain) dom =
-		conn ? vmm_domain_lookup(conn, source ? source : target, error) : NULL;
-	g_autoptr(agent) a = dom ? agent_open(sh, dom, ms, error) : NULL;
-	if (!a)
-		return false;
-	return source ? fetch_file(a, inside_from, to, error) :
-			send_file(a, from, inside_to, -1, error);
 }
 
 static bool cmd_install(struct shell *sh, struct command_args *args, GError **error)
@@ -110,7 +47,7 @@ static bool cmd_install(struct shell *sh, struct command_args *args, GError **er
 					g_strdup_printf(PLACE "/%s", name ? name : base);
 	g_autoptr(agent) a = exec_agent(sh, args, error);
 
-	if (!a || !send_file(a, file, path, 0755, error))
+	if (!a || !send_program(a, file, path, error))
 		return false;
 	shell_say(sh, "Installed '%s' as %s", file, path);
 	return true;
@@ -261,12 +198,6 @@ static const struct option_def options_look[] = {
 	OPTION_DOMAIN(ACTIVE), OPTION_AGENT_TIMEOUT, { 0 },
 };
 
-static const struct option_def options_cp[] = {
-	POSITION("from", "FROM", "a file here, or DOMAIN:PATH"),
-	POSITION("to", "TO", "the other one; a folder of the guest ends with /"),
-	OPTION_AGENT_TIMEOUT, { 0 },
-};
-
 static const struct option_def options_install[] = {
 	OPTION_DOMAIN(ACTIVE), POSITION("file", "FILE", "a program here"),
 	{ .name = "as", .kind = OPT_STRING, .value = "NAME",
@@ -275,8 +206,6 @@ static const struct option_def options_install[] = {
 };
 
 const struct command commands_agent[] = {
-	{ "cp", AGENT_GROUP, "copy a file into a guest or out of it", options_cp, 0, cmd_cp,
-	  "The target changes when all of it is there." },
 	{ "install", AGENT_GROUP, "put a program into a guest's /usr/local/bin", options_install, 0,
 	  cmd_install, NULL },
 	{ "ps", AGENT_GROUP, "processes of a guest", options_look, COMMAND_JSON, cmd_ps, NULL },

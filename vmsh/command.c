@@ -16,7 +16,7 @@ static const struct command *const tables[] = {
 	commands_console,
 	commands_console_log,
 	commands_exec,
-	commands_agent,
+	commands_agent, commands_copy,
 	commands_reach,
 	commands_guest,
 	commands_create,

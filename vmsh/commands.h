@@ -8,6 +8,7 @@ extern const struct command commands_domain[];	/* cmd-domain.c: life of domains 
 extern const struct command commands_exec[];	/* cmd-exec.c: commands inside guests */
 extern const struct command commands_reach[];	/* cmd-reach.c: ways into guests */
 extern const struct command commands_agent[];	/* cmd-agent.c: inside guests */
+extern const struct command commands_copy[];	/* cmd-copy.c: files in and out */
 extern const struct command commands_guest[];	/* cmd-guest.c: by its agent */
 extern const struct command commands_console[];	/* cmd-console.c: what consoles say */
 extern const struct command commands_console_log[];	/* cmd-console-log.c */

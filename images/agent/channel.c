@@ -162,6 +162,7 @@ static struct channel *channel_new(struct link *l, uint32_t number, const struct
 		.id = ++a->next_id,
 		.command = r->command,
 		.tells = r->tells,
+		.tidies = r->tidies,
 		.pid = -1,
 		.window = AGENT_WINDOW,
 		.credit = AGENT_WINDOW,
@@ -288,7 +289,7 @@ void channel_credit(struct channel *ch, uint32_t n)
 /* A request that gets no more input must not take that for its end: it is killed before. */
 void channel_orphan(struct channel *ch)
 {
-	channel_kill(ch, ch->command ? SIGHUP : SIGKILL);
+	channel_kill(ch, ch->command || ch->tidies ? SIGHUP : SIGKILL);
 	ch->kill_at_ms = agent_now_ms() + KILL_AFTER_MS;
 	ch->link = NULL;
 	bytes_clear(&ch->queue);

@@ -13,6 +13,7 @@ struct channel {
 	pid_t pid;
 	bool command; /* of the guest's, not a request of ours */
 	bool tells;   /* of the end of its output */
+	bool tidies;  /* it ends by itself, and takes along what is half made */
 	bool pty, replied, failed, reaped, done;
 	bool told;			   /* of its end, by what stands between us */
 	int status;			   /* as of wait() */

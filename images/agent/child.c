@@ -28,6 +28,8 @@ static const struct request requests[] = {
 	{ "add-ssh-key", request_ssh_key }, { "power", request_power },
 	{ "connect", request_connect, .tells = true },
 	{ "qga", request_qga, .keeps = true },
+	{ "pack", request_pack },
+	{ "unpack", request_unpack, .tidies = true },
 };
 
 const struct request *request_find(const char *name)

@@ -31,6 +31,7 @@ struct request {
 	bool command;
 	bool tells; /* when its output ends, by AGENT_CLOSED */
 	bool keeps; /* it sees what is kept (keep.h) */
+	bool tidies; /* when nobody waits for it any more: it is told so, not killed at once */
 };
 const struct request *request_find(const char *name);
 
@@ -77,7 +78,7 @@ void sandbox_become(const struct account *acc);
 void sandbox_close(void);
 
 request_fn request_spawn, request_status, request_ps, request_connect;
-request_fn request_read, request_write, request_stat, request_list;
+request_fn request_read, request_write, request_stat, request_list, request_pack, request_unpack;
 request_fn request_mount, request_unmount, request_set_time, request_set_name, request_grow,
 	request_freeze, request_thaw, request_power;
 request_fn request_session, request_password, request_ssh_key;
