@@ -87,10 +87,46 @@ sub fails {
 	check($got eq $data, 'callback download: ' . length($got));
 }
 
-# non-blocking, by an event loop
+# non-blocking, by an event loop: a volume is filled, then read back
+Sys::Virt::Event::register_default();
+my $looped = Sys::Virt->new(uri => $uri);
 {
-	Sys::Virt::Event::register_default();
-	my $looped = Sys::Virt->new(uri => $uri);
+	volume('nonblocking');
+	my $vol = $looped->get_storage_pool_by_name('s')->get_volume_by_name('nonblocking');
+	my $st = $looped->new_stream(Sys::Virt::Stream::NONBLOCK);
+	my ($at, $done, $waits) = (0, 0, 0);
+	$vol->upload($st, 0, $bytes);
+	$st->add_callback(Sys::Virt::Stream::EVENT_WRITABLE | Sys::Virt::Stream::EVENT_HANGUP, sub {
+		my (undef, $events) = @_;
+		# one piece a turn, of a size that fits no message
+		my $part = substr($data, $at, 300001);
+		my $n = $part eq '' || $events & Sys::Virt::Stream::EVENT_HANGUP ? 0 : $st->send($part, length($part));
+		$waits++ if $n == -2;
+		$at += $n if $n > 0;
+		$done = 1 if $n == 0;
+	});
+	Sys::Virt::Event::run_default() until $done;
+	$st->remove_callback();
+	$st->finish();
+	check($at == $bytes, "non-blocking upload: $at of $bytes, $waits times full");
+	check(substr(content($vol), 0, $bytes) eq $data, 'non-blocking upload');
+
+	# an upload that is left half way leaves the volume whole, and the connection alive
+	$st = $looped->new_stream(Sys::Virt::Stream::NONBLOCK);
+	$vol->upload($st, 0, 0);
+	$at = $done = 0;
+	$st->add_callback(Sys::Virt::Stream::EVENT_WRITABLE, sub {
+		my $n = $st->send('y' x 65536, 65536);
+		$at += $n if $n > 0;
+		$done = 1 if $at >= 1048576;
+	});
+	Sys::Virt::Event::run_default() until $done;
+	$st->remove_callback();
+	$st->abort();
+	check(length(content($vol)) == 4194304, 'an upload that was left');
+	check($looped->is_alive(), 'the connection goes on');
+}
+{
 	my $vol = $looped->get_storage_pool_by_name('s')->get_volume_by_name('blocking');
 	my $st = $looped->new_stream(Sys::Virt::Stream::NONBLOCK);
 	my ($got, $done) = ('', 0);
