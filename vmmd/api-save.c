@@ -3,13 +3,13 @@
 #include "config.h"
 
 #include "vmmd/api.h"
+#include "vmmd/job-past.h"
 #include "vmmd/link.h"
 #include "vmmd/lifecycle-priv.h"
 #include "vmmd/params.h"
 #include "vmmd/save.h"
 
-enum wire_job { JOB_NONE = 0, JOB_UNBOUNDED = 2, JOB_OPERATION_SAVE = 2 };
-enum job_stats_flags { JOB_COMPLETED = 1, JOB_KEEP = 2 };
+enum job_stats_flags { STATS_COMPLETED = 1, STATS_KEEP = 2 };
 
 /* ---- save ---- */
 
@@ -281,15 +281,32 @@ static void on_job_stats(const void *ret, const GError *error, void *opaque)
 	call_reply(opaque, &r);
 }
 
+/* As libvirt has it: told once, unless it is to be kept; of a domain that is off as well. */
+static void job_stats_past(struct call *call, struct domain *dom, bool keep)
+{
+	const GArray *params = NULL;
+	remote_job_stats_ret r = { 0 };
+
+	r.type = (int)job_past_look(dom->job_past, &params);
+	r.params.params_len = params ? params->len : 0;
+	r.params.params_val = params ? (remote_param *)(void *)params->data : NULL;
+	call_reply(call, &r);
+	if (!keep)
+		g_clear_pointer(&dom->job_past, job_past_free);
+}
+
 static void job_stats(struct call *call, const void *argp)
 {
 	const remote_dom_flags_args *args = argp;
+	bool past = args->flags & STATS_COMPLETED;
 	struct domain *dom;
 
-	if (!api_flags(call, args->flags, JOB_COMPLETED | JOB_KEEP))
+	if (!api_flags(call, args->flags, STATS_COMPLETED | STATS_KEEP))
 		return;
-	dom = api_active_of(call, &args->dom);
-	if (dom && save_is_active(dom) && !(args->flags & JOB_COMPLETED))
+	dom = past ? api_domain_of(call, &args->dom) : api_active_of(call, &args->dom);
+	if (dom && past)
+		job_stats_past(call, dom, args->flags & STATS_KEEP);
+	else if (dom && save_is_active(dom))
 		link_save_progress(dom->link, on_job_stats, call);
 	else if (dom)
 		call_reply(call, &(remote_job_stats_ret){ 0 });

@@ -7,6 +7,7 @@
 #include "libvmm/util/error.h"
 #include "vmmd/console-log.h"
 #include "vmmd/graph.h"
+#include "vmmd/job-past.h"
 #include "vmmd/owner.h"
 #include "vmmd/save.h"
 #include "vmmd/settle.h"
@@ -36,6 +37,7 @@ static void domain_free(void *p)
 	g_free(dom->saved_fault);
 	g_free(dom->owner);
 	g_slist_free(dom->writers);
+	job_past_free(dom->job_past);
 	g_free(dom->detail);
 	g_free(dom->name);
 	g_free(dom);

@@ -11,6 +11,7 @@
 #include "vmmd/daemon.h"
 #include "vmmd/state.h"
 
+struct job_past;
 struct link;
 struct lifecycle;
 struct said;
@@ -61,6 +62,7 @@ struct domain {
 	 * Until it is over nothing but an end of the machine is begun.  NULL: idle.
 	 */
 	const char *busy;
+	struct job_past *job_past;	/* since vmmd began; NULL: none */
 	uint64_t balloon_kib;		/* last heard from the guest; 0: nothing heard */
 };
 

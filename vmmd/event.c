@@ -349,6 +349,14 @@ void event_tunable(struct domain *dom, GArray *params)
 	EVENT_SEND(dom, TUNABLE, event_params, &ev);
 }
 
+void event_job(struct domain *dom, GArray *params)
+{
+	remote_event_params ev = { 0, event_domain(dom),
+				   { params->len, (remote_param *)(void *)params->data } };
+
+	EVENT_SEND(dom, JOB_COMPLETED, event_params, &ev);
+}
+
 void event_metadata(struct domain *dom, int type, const char *uri)
 {
 	char *text = (char *)uri;

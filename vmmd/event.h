@@ -77,6 +77,8 @@ void event_block_job(struct domain *dom, const char *path, const char *target, i
 		     int status);
 /* params: of remote_param, named as libvirt's: "cputune.vcpupin0". */
 void event_tunable(struct domain *dom, GArray *params);
+/* A job has ended; params: as libvirt's job statistics. */
+void event_job(struct domain *dom, GArray *params);
 void event_metadata(struct domain *dom, int type, const char *uri);
 /* libvirt's lifecycle of pools. */
 enum pool_event {

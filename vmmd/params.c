@@ -61,6 +61,11 @@ void params_uhyper(GArray *params, uint64_t value, const char *format, ...)
 	PARAMS_ADD(PARAM_UHYPER, ul, value);
 }
 
+void params_bool(GArray *params, bool value, const char *format, ...)
+{
+	PARAMS_ADD(PARAM_BOOL, i, value);
+}
+
 void params_text(GArray *params, const char *value, const char *format, ...)
 {
 	PARAMS_ADD(PARAM_TEXT, s, g_strdup(value ?: ""));

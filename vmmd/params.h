@@ -15,6 +15,7 @@ enum param_type {
 	PARAM_UINT = 2,
 	PARAM_HYPER = 3,
 	PARAM_UHYPER = 4,
+	PARAM_BOOL = 6,
 	PARAM_TEXT = 7
 };
 
@@ -25,6 +26,7 @@ void params_int(GArray *params, int value, const char *format, ...) G_GNUC_PRINT
 void params_uint(GArray *params, unsigned value, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void params_hyper(GArray *params, int64_t value, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void params_uhyper(GArray *params, uint64_t value, const char *format, ...) G_GNUC_PRINTF(3, 4);
+void params_bool(GArray *params, bool value, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void params_text(GArray *params, const char *value, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /* Of any type of number; VMM_ERR_INVALID_ARG if it is none. */

@@ -11,6 +11,7 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/fault.h"
+#include "vmmd/job-past.h"
 #include "vmmd/journal.h"
 #include "vmmd/lifecycle-priv.h"
 
@@ -20,6 +21,7 @@ struct save {
 	struct domain *dom;
 	char *path, *tmp;
 	int64_t intent;
+	int64_t began_us;
 	lifecycle_done *done;
 	void *opaque;
 };
@@ -136,6 +138,7 @@ static void save_fail(struct save *s, const GError *error)
 	g_unlink(s->tmp);
 	if (s->dom->life)
 		s->dom->life->saving = false;
+	job_past_note(s->dom, JOB_OPERATION_SAVE, s->began_us, 0, error);
 	s->done(s->dom, error, s->opaque);
 	save_free(s);
 }
@@ -146,6 +149,14 @@ static bool folder_sync(const char *path)
 	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return fd >= 0 && fsync(fd) == 0;
+}
+
+/* What it takes of the disk. */
+static uint64_t file_bytes(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }
 
 /* The worker stood still for nothing: the guest goes on. */
@@ -175,6 +186,7 @@ static void on_saved(const void *ret, const GError *error, void *opaque)
 	}
 	fault_point("save:renamed");
 	dom->life->saved = true;
+	job_past_note(dom, JOB_OPERATION_SAVE, s->began_us, file_bytes(s->path), NULL);
 	lifecycle_destroy(dom, false, s->done, s->opaque);
 	save_free(s);
 }
@@ -195,6 +207,7 @@ static struct save *save_new(struct domain *dom, const char *path, lifecycle_don
 	struct save *s = g_new0(struct save, 1);
 
 	s->dom = dom;
+	s->began_us = g_get_monotonic_time();
 	s->path = path ? g_strdup(path) : save_managed_path(dom);
 	s->tmp = g_strconcat(s->path, TMP_SUFFIX, NULL);
 	s->done = done;
