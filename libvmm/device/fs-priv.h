@@ -3,8 +3,7 @@
  * What fs.c (life, queues), fs-call.c (requests), fs-name.c, fs-file.c, fs-attr.c
  * (what they ask for) and fs-wait.c (those that are answered later) share.
  *
- * All of it belongs to the device's owner but the sync threads' jobs, which say
- * so.  Nothing is allocated after fs_new().
+ * All of it belongs to the device's owner.  Nothing is allocated after fs_new().
  *
  * A request is copied once into `in`, all but the bytes of a write; those and
  * the bytes of a read go between guest memory and the file directly.  A call
@@ -14,11 +13,11 @@
 #pragma once
 
 #include <linux/fuse.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <sys/uio.h>
 
 #include "libvmm/device/fs.h"
+#include "libvmm/device/syncer.h"
 #include "libvmm/device/virtio.h"
 #include "libvmm/share/share.h"
 #include "libvmm/util/cleanup.h"
@@ -38,8 +37,6 @@ static_assert(sizeof(struct fuse_init_out) == 64, "FUSE 7.23");
 #define FS_IN_BYTES (72u << 10)		/* a value of 64 KiB with its name, and what is about it */
 #define FS_OUT_BYTES (64u << 10)
 #define FS_WAITERS_MAX 128		/* locks that are waited for */
-#define FS_JOBS 64
-#define FS_SYNC_THREADS 2
 
 enum {
 	FS_LATER = -1000,		/* the chain is kept */
@@ -53,18 +50,6 @@ struct fs_waiter {			/* a lock, until it can be had */
 	uint64_t unique, file_id, owner;
 	struct flock lock;
 	int flock_op;			/* 0: a record lock */
-};
-
-enum fs_job_state { FS_JOB_FREE, FS_JOB_READY, FS_JOB_RUNS, FS_JOB_DONE };
-
-struct fs_job {				/* the lock of struct fs protects all of it */
-	enum fs_job_state state;
-	int fd, result;
-	bool data_only, whole_fs;
-	bool forgotten;			/* the guest was reset: nobody waits */
-	uint16_t head;
-	unsigned queue;
-	uint64_t unique;
 };
 
 struct fs {
@@ -83,12 +68,7 @@ struct fs {
 	bool lock_freed;		/* in this turn: waiters are tried at its end */
 	GSource *tick;
 
-	GThread *sync[FS_SYNC_THREADS];
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	struct fs_job jobs[FS_JOBS];
-	bool ending;
-	GSource *done;			/* woken by the sync threads */
+	struct syncer *syncer;
 };
 
 struct fs_call {

@@ -6,8 +6,7 @@
  * one, else every TICK_MS, for the host's programs tell us nothing.  Half of the
  * queue at most is given to such, or nobody could come and unlock.
  *
- * An fsync may take seconds: threads of their own do it, on a descriptor of
- * their own, while the queue goes on.  Their jobs lie in a fixed table.
+ * An fsync may take seconds: threads do it (syncer.h).
  */
 #include "config.h"
 #include "libvmm/device/fs-priv.h"
@@ -163,73 +162,15 @@ int fs_interrupt(struct fs_call *c)
 
 /* ---- fsync ---- */
 
-static int sync_now(int fd, bool data_only, bool whole_fs)
-{
-	int r = whole_fs ? syncfs(fd) : data_only ? fdatasync(fd) : fsync(fd);
-
-	return r < 0 ? -errno : 0;
-}
-
-static struct fs_job *job_in(struct fs *fs, enum fs_job_state state)
-{
-	for (unsigned i = 0; i < FS_JOBS; i++)
-		if (fs->jobs[i].state == state)
-			return &fs->jobs[i];
-	return NULL;
-}
-
-static void *sync_main(void *opaque)
-{
-	struct fs *fs = opaque;
-
-	pthread_mutex_lock(&fs->lock);
-	for (;;) {
-		struct fs_job *j = job_in(fs, FS_JOB_READY);
-
-		if (!j && fs->ending)
-			break;
-		if (!j) {
-			pthread_cond_wait(&fs->cond, &fs->lock);
-			continue;
-		}
-		j->state = FS_JOB_RUNS;
-		pthread_mutex_unlock(&fs->lock);
-		int r = sync_now(j->fd, j->data_only, j->whole_fs);
-		fd_close(&j->fd);
-		pthread_mutex_lock(&fs->lock);
-		j->result = r;
-		j->state = j->forgotten ? FS_JOB_FREE : FS_JOB_DONE;
-		if (!fs->ending)
-			g_source_set_ready_time(fs->done, 0);
-	}
-	pthread_mutex_unlock(&fs->lock);
-	return NULL;
-}
-
 /* Takes fd. */
-static int sync_later(struct fs_call *c, int fd, bool data_only, bool whole_fs)
+static int sync_later(struct fs_call *c, int fd, enum sync_what what)
 {
-	struct fs *fs = c->fs;
-	struct fs_job *j;
+	struct sync_job job = { .fd = fd, .what = what, .head = c->chain->head,
+				.queue = c->queue, .id = c->h.unique };
 
 	if (fd < 0)
 		return fd;
-	pthread_mutex_lock(&fs->lock);
-	j = job_in(fs, FS_JOB_FREE);
-	if (j) {
-		*j = (struct fs_job){
-			.state = FS_JOB_READY, .fd = fd, .data_only = data_only,
-			.whole_fs = whole_fs, .head = c->chain->head, .queue = c->queue,
-			.unique = c->h.unique,
-		};
-		pthread_cond_signal(&fs->cond);
-	}
-	pthread_mutex_unlock(&fs->lock);
-	if (j)
-		return FS_LATER;
-	int r = sync_now(fd, data_only, whole_fs);
-	fd_close(&fd);
-	return r;
+	return syncer_add(c->fs->syncer, &job) ? FS_LATER : job.result;
 }
 
 int fs_fsync(struct fs_call *c)
@@ -237,31 +178,22 @@ int fs_fsync(struct fs_call *c)
 	const struct fuse_fsync_in *in = c->args;
 
 	return sync_later(c, share_file_dup(c->fs->share, c->file),
-			  in->fsync_flags & FUSE_FSYNC_FDATASYNC, false);
+			  in->fsync_flags & FUSE_FSYNC_FDATASYNC ? SYNC_DATA : SYNC_FILE);
 }
 
 int fs_syncfs(struct fs_call *c)
 {
-	return sync_later(c, share_root_dup(c->fs->share), false, true);
+	return sync_later(c, share_root_dup(c->fs->share), SYNC_FS);
 }
 
 /* The results wait while the machine stands: nothing is written to its memory then. */
-static void jobs_answer(struct fs *fs)
+static void jobs_answer(void *opaque)
 {
-	struct fs_job *j, done;
+	struct fs *fs = opaque;
+	struct sync_job job;
 
-	for (;;) {
-		pthread_mutex_lock(&fs->lock);
-		j = fs->vdev.stopped ? NULL : job_in(fs, FS_JOB_DONE);
-		if (j) {
-			done = *j;
-			j->state = FS_JOB_FREE;
-		}
-		pthread_mutex_unlock(&fs->lock);
-		if (!j)
-			return;
-		fs_answer_later(fs, done.queue, done.head, done.unique, done.result);
-	}
+	while (!fs->vdev.stopped && syncer_take(fs->syncer, &job))
+		fs_answer_later(fs, job.queue, job.head, job.id, job.result);
 }
 
 /* ---- life ---- */
@@ -277,18 +209,8 @@ void fs_wait_forget(struct fs *fs)
 	memset(fs->waiters, 0, sizeof(fs->waiters));
 	fs->n_waiters = 0;
 	fs->lock_freed = false;
-	pthread_mutex_lock(&fs->lock);
-	for (unsigned i = 0; i < FS_JOBS; i++) {
-		struct fs_job *j = &fs->jobs[i];
-
-		if (j->state == FS_JOB_READY)
-			fd_close(&j->fd);
-		if (j->state == FS_JOB_RUNS)
-			j->forgotten = true;
-		else
-			j->state = FS_JOB_FREE;
-	}
-	pthread_mutex_unlock(&fs->lock);
+	if (fs->syncer)
+		syncer_forget_all(fs->syncer);
 }
 
 static gboolean on_tick(void *opaque)
@@ -301,15 +223,6 @@ static gboolean on_tick(void *opaque)
 	return G_SOURCE_CONTINUE;
 }
 
-static gboolean on_done(void *opaque)
-{
-	struct fs *fs = opaque;
-
-	g_source_set_ready_time(fs->done, -1);
-	jobs_answer(fs);
-	return G_SOURCE_CONTINUE;
-}
-
 static gboolean source_dispatch(GSource *source, GSourceFunc fn, void *opaque)
 {
 	return fn(opaque);
@@ -317,51 +230,25 @@ static gboolean source_dispatch(GSource *source, GSourceFunc fn, void *opaque)
 
 static GSourceFuncs source_funcs = { .dispatch = source_dispatch };
 
-static GSource *source_new(struct fs *fs, GSourceFunc fn, const char *name)
-{
-	GSource *s = g_source_new(&source_funcs, sizeof(GSource));
-
-	g_source_set_callback(s, fn, fs, NULL);
-	g_source_set_static_name(s, name);
-	g_source_attach(s, fs->vdev.ctx);
-	return s;
-}
-
 bool fs_wait_init(struct fs *fs, GError **error)
 {
-	pthread_mutex_init(&fs->lock, NULL);
-	pthread_cond_init(&fs->cond, NULL);
-	fs->tick = source_new(fs, on_tick, "virtio-fs locks");
-	fs->done = source_new(fs, on_done, "virtio-fs sync");
-	for (unsigned i = 0; i < FS_SYNC_THREADS; i++) {
-		fs->sync[i] = g_thread_try_new("fs/sync", sync_main, fs, error);
-		if (!fs->sync[i])
-			return false;
-	}
-	return true;
+	fs->tick = g_source_new(&source_funcs, sizeof(GSource));
+	g_source_set_callback(fs->tick, on_tick, fs, NULL);
+	g_source_set_static_name(fs->tick, "virtio-fs locks");
+	g_source_attach(fs->tick, fs->vdev.ctx);
+	fs->syncer = syncer_new("fs/sync", fs->vdev.ctx, jobs_answer, fs, error);
+	return fs->syncer != NULL;
 }
 
-static void sources_end(void *opaque)
+static void tick_end(void *opaque)
 {
-	struct fs *fs = opaque;
-
-	if (fs->tick)
-		g_source_destroy(fs->tick);
-	if (fs->done)
-		g_source_destroy(fs->done);
+	g_source_destroy(opaque);
 }
 
-/* The threads end what they have begun. */
 void fs_wait_done(struct fs *fs)
 {
-	owner_call(fs->vdev.ctx, sources_end, fs);
-	pthread_mutex_lock(&fs->lock);
-	fs->ending = true;
-	pthread_cond_broadcast(&fs->cond);
-	pthread_mutex_unlock(&fs->lock);
-	for (unsigned i = 0; i < FS_SYNC_THREADS; i++)
-		if (fs->sync[i])
-			g_thread_join(fs->sync[i]);
+	syncer_stop(fs->syncer);
+	if (fs->tick)
+		owner_call(fs->vdev.ctx, tick_end, fs->tick);
 	g_clear_pointer(&fs->tick, g_source_unref);
-	g_clear_pointer(&fs->done, g_source_unref);
 }

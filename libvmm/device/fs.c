@@ -63,6 +63,7 @@ static void fs_free(struct virtio_device *dev)
 	fs_wait_done(fs);
 	virtio_done(dev);
 	share_free(fs->share);
+	syncer_free(fs->syncer);
 	g_free(fs->in);
 	g_free(fs->out);
 	g_free(fs);

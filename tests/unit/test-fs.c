@@ -22,6 +22,7 @@
 #include "libvmm/share/share.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/owner.h"
+#include "held-sync.h"
 #include "virtio-driver.h"
 
 #define HIPRIO 0
@@ -416,6 +417,22 @@ static void an_fsync_is_answered_by_its_thread(void)
 	g_assert_cmpint(ask(&g, FUSE_SYNCFS, 1, &all, sizeof(all), NULL, 0), ==, 0);
 }
 
+static void an_fsync_holds_up_nobody(void)
+{
+	GUEST(g, FS_CACHE_AUTO);
+	uint64_t node, fh = create(&g, 1, "f", O_RDWR, &node);
+	struct fuse_fsync_in in = { .fh = fh };
+	struct fuse_getattr_in get = { 0 };
+
+	sync_hold();
+	post(&g, FUSE_FSYNC, node, &in, sizeof(in), NULL, 0);
+	sync_expect(1);
+	g_assert_cmpint(ask(&g, FUSE_GETATTR, node, &get, sizeof(get), NULL, 0), ==, 0);
+	sync_release();
+	g_assert_true(driver_wait(g.d, REQUESTS, NULL, &g.len));
+	g_assert_cmpuint(g.len, ==, 16);
+}
+
 static void a_machine_that_stands_gets_its_answers_when_it_goes_on(void)
 {
 	GUEST(g, FS_CACHE_AUTO);
@@ -568,6 +585,7 @@ int main(int argc, char **argv)
 	TEST(a_wait_is_interrupted_and_forgotten_by_a_reset);
 	TEST(waiting_locks_leave_room_in_the_queue);
 	TEST(an_fsync_is_answered_by_its_thread);
+	TEST(an_fsync_holds_up_nobody);
 	TEST(a_machine_that_stands_gets_its_answers_when_it_goes_on);
 	TEST(a_read_only_share_is_one_for_fuse_too);
 	TEST(names_that_lead_out_are_refused);
