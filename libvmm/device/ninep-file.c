@@ -92,22 +92,6 @@ int ninep_clunk(struct ninep *p, struct ninep_msg *m)
 	return r;
 }
 
-int ninep_fsync(struct ninep *p, struct ninep_msg *m)
-{
-	struct ninep_fid *f = open_fid(p, m);
-	bool data_only = m->at < m->end && get_u32(m);	/* older clients leave it out */
-	int fd, r;
-
-	if (m->bad || !f)
-		return m->bad ? -EINVAL : -EBADF;
-	fd = share_file_dup(p->share, f->file);
-	if (fd < 0)
-		return fd;
-	r = (data_only ? fdatasync(fd) : fsync(fd)) < 0 ? -errno : 0;
-	close(fd);
-	return r;
-}
-
 /* ---- bytes ---- */
 
 int ninep_read(struct ninep *p, struct ninep_msg *m)

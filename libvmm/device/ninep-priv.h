@@ -6,13 +6,15 @@
  * handlers take its fields from the copy, one after the other, and put those
  * of the answer into a buffer.  File contents go between guest memory and the
  * file directly.  Each request is answered before the next one is looked at,
- * so there is nothing in flight that a flush or a reset would have to find.
+ * but an fsync, which threads do (syncer.h): a flush answers it at once, and a
+ * new session or a reset forgets it.
  */
 #pragma once
 
 #include <string.h>
 
 #include "libvmm/device/ninep.h"
+#include "libvmm/device/syncer.h"
 #include "libvmm/device/virtio.h"
 #include "libvmm/share/share.h"
 
@@ -34,6 +36,10 @@ enum ninep_type {			/* of the request; an answer is one more */
 	T_MKDIR = 72, T_RENAMEAT = 74, T_UNLINKAT = 76, T_VERSION = 100, T_AUTH = 102,
 	T_ATTACH = 104, T_FLUSH = 108, T_WALK = 110, T_READ = 116, T_WRITE = 118, T_CLUNK = 120,
 	T_REMOVE = 122,
+};
+
+enum {
+	NINEP_LATER = -100000,		/* no errno: the chain is kept */
 };
 
 enum fid_kind {
@@ -78,6 +84,9 @@ struct ninep {
 	uint8_t request[NINEP_MSG_MAX], answer[NINEP_MSG_MAX];
 	struct iovec iov[NINEP_CHAIN_IOV];	/* a chain's */
 	struct iovec data[NINEP_CHAIN_IOV];	/* where of it a file's bytes are */
+
+	struct syncer *syncer;
+	struct iovec later[NINEP_CHAIN_IOV];	/* of a chain that is answered later */
 };
 
 /* One request and its answer.  A field that is not all there sets `bad` and gives zeroes. */
@@ -137,8 +146,13 @@ typedef int ninep_fn(struct ninep *p, struct ninep_msg *m);
 ninep_fn ninep_attach, ninep_walk, ninep_mkdir, ninep_symlink, ninep_mknod, ninep_link,
 	ninep_rename, ninep_renameat, ninep_unlinkat, ninep_remove, ninep_readlink;
 /* ninep-file.c */
-ninep_fn ninep_lopen, ninep_lcreate, ninep_read, ninep_write, ninep_readdir, ninep_fsync,
+ninep_fn ninep_lopen, ninep_lcreate, ninep_read, ninep_write, ninep_readdir,
 	ninep_lock, ninep_getlock, ninep_clunk;
+/* ninep-sync.c */
+ninep_fn ninep_fsync, ninep_flush;
+/* Those that are done get their answer; all others, that they were interrupted. */
+void ninep_sync_answer(void *opaque);
+void ninep_sync_abort(struct ninep *p);
 /* ninep-attr.c */
 ninep_fn ninep_statfs, ninep_getattr, ninep_setattr, ninep_xattrwalk, ninep_xattrcreate;
 /* Of a fid of that kind. */

@@ -30,6 +30,7 @@ static int ninep_version(struct ninep *p, struct ninep_msg *m)
 		return r;
 	if (msize < NINEP_MSIZE_MIN)
 		return -EMSGSIZE;
+	ninep_sync_abort(p);
 	ninep_fids_drop(p);
 	p->msize = MIN(msize, NINEP_MSIZE_MAX);
 	if (strcmp(version, PROTOCOL)) {
@@ -39,14 +40,6 @@ static int ninep_version(struct ninep *p, struct ninep_msg *m)
 	msg_put(m, MIN(msize, NINEP_MSIZE_MAX), 4);
 	msg_put_text(m, ours, strlen(ours));
 	return 0;
-}
-
-/* Whatever it was, it has been answered. */
-static int ninep_flush(struct ninep *p, struct ninep_msg *m)
-{
-	(void)p;
-	get_u16(m);
-	return m->bad ? -EINVAL : 0;
 }
 
 static ninep_fn *const handlers[256] = {
@@ -124,15 +117,16 @@ static uint32_t answer_write(struct ninep *p, struct ninep_msg *m, int r)
 static bool request_serve(struct ninep *p, struct virtqueue_chain *chain)
 {
 	struct ninep_msg m;
-	uint32_t bytes;
+	int r;
 
 	if (!request_read(p, chain, &m)) {
 		virtio_broken(&p->vdev, "a request of %zu bytes with room for %zu",
 			      chain->out_bytes, chain->in_bytes);
 		return false;
 	}
-	bytes = answer_write(p, &m, request_do(p, &m));
-	virtqueue_push(virtio_queue(&p->vdev, 0), chain->head, bytes);
+	r = request_do(p, &m);
+	if (r != NINEP_LATER)
+		virtqueue_push(virtio_queue(&p->vdev, 0), chain->head, answer_write(p, &m, r));
 	return true;
 }
 
@@ -161,8 +155,15 @@ static void ninep_reset(struct virtio_device *dev)
 {
 	struct ninep *p = ninep_of(dev);
 
+	if (p->syncer)
+		syncer_forget_all(p->syncer);
 	ninep_fids_drop(p);
 	p->msize = 0;
+}
+
+static void ninep_start(struct virtio_device *dev)
+{
+	ninep_sync_answer(ninep_of(dev));
 }
 
 /*
@@ -184,9 +185,11 @@ static void ninep_free(struct virtio_device *dev)
 {
 	struct ninep *p = ninep_of(dev);
 
+	syncer_stop(p->syncer);
 	if (p->fids && p->buckets && p->share)
 		owner_call(dev->ctx, drop_on_owner, dev);
 	virtio_done(dev);
+	syncer_free(p->syncer);
 	ninep_fids_done(p);
 	share_free(p->share);
 	g_free(p);
@@ -195,6 +198,7 @@ static void ninep_free(struct virtio_device *dev)
 static const struct virtio_ops ninep_ops = {
 	.reset = ninep_reset,
 	.kick = ninep_kick,
+	.start = ninep_start,
 	.load = ninep_load,
 	.free = ninep_free,
 };
@@ -242,8 +246,10 @@ struct virtio_device *ninep_new(const struct ninep_opts *opts, struct guest_memo
 	p->share = opts->share;
 	ninep_put_le(config, tag_bytes, 2);
 	memcpy(config + 2, opts->tag, tag_bytes);
-	if (!virtio_init(&p->vdev, &vopts, error) || !ninep_fids_init(p, error) ||
-	    !share_begin(p, ctx, error)) {
+	if (virtio_init(&p->vdev, &vopts, error) && ninep_fids_init(p, error) &&
+	    share_begin(p, ctx, error))
+		p->syncer = syncer_new("9p/sync", ctx, ninep_sync_answer, p, error);
+	if (!p->syncer) {
 		ninep_free(&p->vdev);
 		return NULL;
 	}

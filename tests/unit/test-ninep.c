@@ -19,7 +19,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "held-sync.h"
+#include "libvmm/device/device.h"
 #include "libvmm/device/ninep-priv.h"
+#include "libvmm/device/virtio-mmio.h"
 #include "virtio-driver.h"
 
 #define BUFFER (64u << 10)
@@ -661,6 +664,123 @@ static void fids_and_files_end_before_the_host_does(void)
 	client_free(c);
 }
 
+/* ---- what is answered later ---- */
+
+/* An fsync of fid, sent and not waited for: where its answer will be. */
+static uint64_t fsync_post(struct client *c, unsigned fid)
+{
+	static struct put p;
+	uint64_t out = driver_alloc(c->d, 64), in = driver_alloc(c->d, 64);
+	struct driver_buf bufs[] = { { out, 0, false }, { in, 64, true } };
+
+	begin(&p, c, T_FSYNC);
+	put_n(&p, fid, 4);
+	put_n(&p, 0, 4);
+	ninep_put_le(p.bytes, p.n, 4);
+	bufs[0].len = (uint32_t)p.n;
+	memcpy(driver_ptr(c->d, out), p.bytes, p.n);
+	driver_add(c->d, 0, bufs, 2);
+	driver_kick(c->d, 0);
+	return in;
+}
+
+/* The next answer is the one there. */
+static int fsync_answer(struct client *c, uint64_t in, unsigned tag)
+{
+	const uint8_t *at = driver_ptr(c->d, in);
+	uint32_t used;
+
+	g_assert_true(driver_wait(c->d, 0, NULL, &used));
+	g_assert_cmpuint(le(at, 4), ==, used);
+	g_assert_cmpuint(le(at + 5, 2), ==, tag);
+	g_assert_cmpuint(at[4], ==, (used == 7 ? T_FSYNC : T_LERROR) + 1);
+	return used == 7 ? 0 : -(int)le(at + 7, 4);
+}
+
+static void an_fsync_holds_up_nobody(void)
+{
+	struct client *c = mounted(false);
+	unsigned tag;
+	uint64_t in;
+
+	create_as(c, 1, "f");
+	sync_hold();
+	in = fsync_post(c, 1);
+	tag = c->tag;
+	sync_expect(1);
+	g_assert_cmpint(say(c, T(GETATTR), "48", N(0), N(0x7ff)), ==, 0);
+	g_assert_cmpint(clunk(c, 1), ==, 0);	/* it has a descriptor of its own */
+	sync_release();
+	g_assert_cmpint(fsync_answer(c, in, tag), ==, 0);
+	client_free(c);
+}
+
+static void an_fsync_that_is_given_up_is_answered_first(void)
+{
+	struct client *c = mounted(false);
+	unsigned tags[2];
+	uint64_t in[2];
+
+	create_as(c, 1, "f");
+	sync_hold();
+	for (unsigned i = 0; i < 2; i++) {
+		in[i] = fsync_post(c, 1);
+		tags[i] = c->tag;
+		sync_expect((gint)i + 1);
+	}
+	/* not by say(), which takes the next answer for its own */
+	uint8_t flush[9] = { 9, 0, 0, 0, T_FLUSH, 99, 0, (uint8_t)tags[0], 0 };
+	uint64_t out = driver_alloc(c->d, 16), back = driver_alloc(c->d, 16);
+	struct driver_buf bufs[] = { { out, 9, false }, { back, 16, true } };
+
+	memcpy(driver_ptr(c->d, out), flush, sizeof(flush));
+	driver_add(c->d, 0, bufs, 2);
+	driver_kick(c->d, 0);
+	g_assert_cmpint(fsync_answer(c, in[0], tags[0]), ==, -EINTR);
+	g_assert_true(driver_wait(c->d, 0, NULL, NULL));
+	g_assert_cmpuint(((uint8_t *)driver_ptr(c->d, back))[4], ==, T_FLUSH + 1);
+	sync_release();
+	g_assert_cmpint(fsync_answer(c, in[1], tags[1]), ==, 0);
+	g_assert_cmpint(say(c, T(GETATTR), "48", N(0), N(0x7ff)), ==, 0);	/* and no more */
+	client_free(c);
+}
+
+static void a_reset_forgets_an_fsync(void)
+{
+	struct client *c = mounted(false);
+
+	create_as(c, 1, "f");
+	sync_hold();
+	fsync_post(c, 1);
+	sync_expect(1);
+	driver_reset(c->d);
+	sync_release();
+	g_assert_true(driver_init(c->d, 1, 64));
+	g_assert_cmpint(say(c, T(VERSION), "4s", N(32768), "9P2000.L"), ==, 0);
+	client_free(c);
+}
+
+static void a_machine_that_stands_gets_its_fsync_when_it_goes_on(void)
+{
+	struct client *c = mounted(false);
+	struct device *dev = virtio_mmio_device(c->d->mmio);
+	unsigned tag;
+	uint64_t in;
+
+	create_as(c, 1, "f");
+	sync_hold();
+	in = fsync_post(c, 1);
+	tag = c->tag;
+	sync_expect(1);
+	device_stop(dev);
+	sync_release();
+	g_usleep(20000);
+	g_assert_false(driver_used(c->d, 0, NULL, NULL));
+	device_start(dev);
+	g_assert_cmpint(fsync_answer(c, in, tag), ==, 0);
+	client_free(c);
+}
+
 int main(int argc, char **argv)
 {
 	proc_fd = share_proc_open();
@@ -686,5 +806,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/ninep/no-message", what_is_no_request_breaks_the_device);
 	g_test_add_func("/ninep/no-room", an_answer_that_has_no_room_is_an_error);
 	g_test_add_func("/ninep/bounds", fids_and_files_end_before_the_host_does);
+	g_test_add_func("/ninep/fsync", an_fsync_holds_up_nobody);
+	g_test_add_func("/ninep/fsync-flush", an_fsync_that_is_given_up_is_answered_first);
+	g_test_add_func("/ninep/fsync-reset", a_reset_forgets_an_fsync);
+	g_test_add_func("/ninep/fsync-stop", a_machine_that_stands_gets_its_fsync_when_it_goes_on);
 	return g_test_run();
 }
