@@ -4,6 +4,7 @@
 #include "fuzz-driver.h"
 #include "fuzz-jail.h"
 
+#include <dirent.h>
 #include <linux/fuse.h>
 #include <sys/stat.h>
 
@@ -26,7 +27,7 @@ static const char *const texts[] = {
 
 static int proc_fd = -1, here_fd;
 
-static void folder_make(void)
+static void jail_make(void)
 {
 	auto_close int fd = -1;
 
@@ -35,9 +36,37 @@ static void folder_make(void)
 		return;
 	proc_fd = share_proc_open();
 	here_fd = open(".", O_PATH | O_CLOEXEC);
-	g_assert_cmpint(mkdir(SHARED, 0755), ==, 0);
 	fd = open(SECRET, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	g_assert_cmpint(write(fd, "secret", 6), ==, 6);
+}
+
+/* A tree may be deeper than any path, and what is in it may forbid us anything. */
+static void folder_drop(int at, const char *name)
+{
+	auto_close int fd = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int below = -1;
+
+	if (fd < 0) {
+		g_assert_cmpint(unlinkat(at, name, 0), ==, 0);
+		return;
+	}
+	g_assert_cmpint(fchmodat(at, name, 0700, 0), ==, 0);
+	below = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fdopendir(below);
+	g_assert_nonnull(dir);
+	for (struct dirent *e; (e = readdir(dir));)
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			folder_drop(below, e->d_name);
+	closedir(dir);
+	g_assert_cmpint(unlinkat(at, name, AT_REMOVEDIR), ==, 0);
+}
+
+/* One for each input: else the first that forbids all in it would be the last to find anything. */
+static int folder_make(void)
+{
+	jail_make();
+	g_assert_cmpint(mkdir(SHARED, 0755), ==, 0);
+	return open(SHARED, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* What was there is there, and nothing else. */
@@ -162,13 +191,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct driver *d;
 
 	fuzz_quiet();
-	folder_make();
-	d = driver_new(1);
-	sopts.root_fd = open(SHARED, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	sopts.root_fd = folder_make();
 	sopts.proc_fd = proc_fd;
+	d = driver_new(1);
 	opts.share = share_new(&sopts, NULL);
 	if (!opts.share) {		/* no attributes for owners here */
 		driver_free(d);
+		folder_drop(AT_FDCWD, SHARED);
 		return 0;
 	}
 	driver_attach(d, fs_new(&opts, d->mem, NULL, NULL));
@@ -179,6 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_loop(64);
 	driver_free(d);
 	outside_check();
+	folder_drop(AT_FDCWD, SHARED);
 	/* a share's owner works elsewhere, and libFuzzer keeps its corpus here */
 	g_assert_cmpint(fchdir(here_fd), ==, 0);
 	return 0;
