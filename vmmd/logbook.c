@@ -109,16 +109,25 @@ char *logbook_clean(const char *text)
 	return g_string_free(clean, FALSE);
 }
 
+/* Of one width, so that the later one is the greater one as a text, too. */
+static char *time_text(int64_t us)
+{
+	g_autoptr(GDateTime) at = g_date_time_new_from_unix_utc(us / G_USEC_PER_SEC);
+	g_autofree char *text = at ? g_date_time_format(at, "%Y-%m-%dT%H:%M:%S") : NULL;
+
+	/* "~" is behind all of them: a time that no calendar has */
+	return text ? g_strdup_printf("%s.%06dZ", text, (int)(us % G_USEC_PER_SEC)) :
+		      g_strdup(us < 0 ? "" : "~");
+}
+
 static char *line_make(uint64_t number, enum log_level level, const char *event, const char *who,
 		       const char *text)
 {
-	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	g_autofree char *at = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S");
+	g_autofree char *at = time_text(g_get_real_time());
 	g_autofree char *clean_who = logbook_clean(who ?: ""), *clean = logbook_clean(text);
 
-	return g_strdup_printf("%" G_GUINT64_FORMAT "\t%s.%06dZ\t%s\t%s\t%s\t%s\n", number, at,
-			       g_date_time_get_microsecond(now), level_names[level], event,
-			       clean_who, clean);
+	return g_strdup_printf("%" G_GUINT64_FORMAT "\t%s\t%s\t%s\t%s\t%s\n", number, at,
+			       level_names[level], event, clean_who, clean);
 }
 
 static void entry_free(void *p)
@@ -189,6 +198,30 @@ static uint64_t last_number(const char *path)
 	return number;
 }
 
+static bool append(const char *path, const char *line, size_t bytes)
+{
+	auto_close int fd =
+		open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	ssize_t n = fd < 0 ? -1 : write(fd, line, bytes);
+
+	if (n == (ssize_t)bytes)
+		return true;
+	/* the next line would be glued to a piece of this one */
+	if (n > 0 && ftruncate(fd, lseek(fd, 0, SEEK_END) - n) == 0)
+		errno = ENOSPC;
+	return false;
+}
+
+/* What a failure of the power has cut becomes a line, which is none of ours. */
+static void last_line_end(const char *path)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char last = '\n';
+
+	if (fd >= 0 && lseek(fd, -1, SEEK_END) >= 0 && read(fd, &last, 1) == 1 && last != '\n')
+		append(path, "\n", 1);
+}
+
 static uint64_t *number_of(struct logbook *log, const char *book)
 {
 	uint64_t *number = g_hash_table_lookup(log->numbers, book);
@@ -197,19 +230,12 @@ static uint64_t *number_of(struct logbook *log, const char *book)
 		g_autofree char *path = book_path(log, book, false);
 		g_autofree char *older = book_path(log, book, true);
 
+		last_line_end(path);
 		number = g_new(uint64_t, 1);
 		*number = last_number(path) ?: last_number(older);
 		g_hash_table_insert(log->numbers, g_strdup(book), number);
 	}
 	return number;
-}
-
-static bool append(const char *path, const char *line, size_t bytes)
-{
-	auto_close int fd =
-		open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	return fd >= 0 && write(fd, line, bytes) == (ssize_t)bytes;
 }
 
 static void rotate(const struct logbook *log, const char *book, const char *path, size_t bytes)
@@ -229,8 +255,11 @@ static void book_add(struct logbook *log, const char *book, enum log_level level
 	g_autofree char *line = line_make(*number + 1, level, event, who, text);
 
 	rotate(log, book, path, strlen(line));
-	++*number;
-	if (append(path, line, strlen(line)) || log->complained)
+	if (append(path, line, strlen(line))) {
+		++*number;
+		return;
+	}
+	if (log->complained)
 		return;
 	log->complained = true;
 	fprintf(stderr, "vmmd: write '%s': %s\n", path, g_strerror(errno));
@@ -298,44 +327,77 @@ static char *file_text(const char *path, GError **error)
 	return g_steal_pointer(&text);
 }
 
-static void entries_of(char *text, const struct log_query *query, GPtrArray *entries)
+/* As far as a glance tells: a full book has tens of thousands of lines. */
+static bool line_is_wanted(const char *line, const struct log_query *query, const char *since)
+{
+	char *end;
+	uint64_t number = g_ascii_strtoull(line, &end, 10);
+
+	return number > query->after && *end == '\t' && strncmp(end + 1, since, strlen(since)) >= 0;
+}
+
+static void lines_of(char *text, const struct log_query *query, const char *since,
+		     GPtrArray *lines)
 {
 	char *rest = text, *line;
 
-	while ((line = strsep(&rest, "\n"))) {
-		struct log_entry *entry = *line ? entry_parse(line) : NULL;
+	while ((line = strsep(&rest, "\n")))
+		if (line_is_wanted(line, query, since))
+			g_ptr_array_add(lines, line);
+}
 
-		if (!entry)
-			continue;
-		if (entry->number <= query->after || entry->at_us < query->since_us ||
-		    (!query->newest && entries->len >= query->max)) {
-			entry_free(entry);
-			continue;
-		}
-		g_ptr_array_add(entries, entry);
-		if (entries->len > query->max)
-			g_ptr_array_remove_index(entries, 0);
+static void reverse(GPtrArray *a)
+{
+	for (unsigned i = 0; i < a->len / 2; i++) {
+		void *first = a->pdata[i];
+
+		a->pdata[i] = a->pdata[a->len - 1 - i];
+		a->pdata[a->len - 1 - i] = first;
 	}
+}
+
+static GPtrArray *entries_of(GPtrArray *lines, const struct log_query *query)
+{
+	GPtrArray *entries = g_ptr_array_new_with_free_func(entry_free);
+
+	if (query->newest)
+		reverse(lines);
+	for (unsigned i = 0; i < lines->len && entries->len < query->max; i++) {
+		struct log_entry *entry = entry_parse(lines->pdata[i]);
+
+		if (entry)
+			g_ptr_array_add(entries, entry);
+	}
+	if (query->newest)
+		reverse(entries);
+	return entries;
+}
+
+/* May the file before text have what is asked for? */
+static bool older_is_wanted(const char *text, const struct log_query *query)
+{
+	return !query->after || query->after + 1 < g_ascii_strtoull(text, NULL, 10);
 }
 
 GPtrArray *logbook_read(struct logbook *log, const uint8_t *uuid, const struct log_query *query,
 			GError **error)
 {
-	g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func(entry_free);
-	g_autofree char *book = book_name(uuid);
+	g_autofree char *book = book_name(uuid), *since = time_text(query->since_us);
 	g_autofree char *path = book_path(log, book, false), *text = NULL;
 	g_autofree char *path_older = book_path(log, book, true), *older = NULL;
+	g_autoptr(GPtrArray) lines = g_ptr_array_new();
 
 	/* no rotation between the two */
 	g_mutex_lock(&log->lock);
-	older = file_text(path_older, error);
-	text = older ? file_text(path, error) : NULL;
+	text = file_text(path, error);
+	if (text)
+		older = older_is_wanted(text, query) ? file_text(path_older, error) : g_strdup("");
 	g_mutex_unlock(&log->lock);
-	if (!text)
+	if (!older)
 		return NULL;
-	entries_of(older, query, entries);
-	entries_of(text, query, entries);
-	return g_steal_pointer(&entries);
+	lines_of(older, query, since, lines);
+	lines_of(text, query, since, lines);
+	return entries_of(lines, query);
 }
 
 /* ---- of those that are gone ---- */

@@ -3,8 +3,11 @@
 #include "config.h"
 
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <utime.h>
 
 #include "vmmd/said.h"
@@ -138,6 +141,88 @@ static void the_oldest_go_first_and_numbers_go_on(void)
 	folder_done(&f);
 }
 
+/* As long as lines are, and as many as there can be. */
+static struct folder full_book(void)
+{
+	struct folder f = folder_new();
+	static const char *const names[] = { SOMEBODY ".log.1", SOMEBODY ".log" };
+	unsigned number = 1;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = file_of(&f, names[i]);
+		GString *text = g_string_new(NULL);
+
+		while (text->len + 100 < LOGBOOK_BYTES_MAX)
+			g_string_append_printf(text, "%u\t2026-11-22T%02u:%02u:%02u.000000Z\tnote"
+					       "\ttest\tme\tx\n", number, number / 36000,
+					       number / 600 % 60, number / 10 % 60), number++;
+		g_assert_true(g_file_set_contents(path, text->str, (gssize)text->len, NULL));
+		g_string_free(text, TRUE);
+	}
+	return f;
+}
+
+static double seconds_of(const struct folder *f, struct log_query query, unsigned expected)
+{
+	clock_t began = clock();
+
+	for (unsigned i = 0; i < 5; i++) {
+		g_autoptr(GPtrArray) entries = read_all(f, query);
+
+		g_assert_cmpuint(entries->len, ==, expected);
+	}
+	return (double)(clock() - began) / CLOCKS_PER_SEC;
+}
+
+/* vmmd does nothing else meanwhile, and "log --follow" asks twice a second. */
+static void a_few_entries_of_a_full_book_cost_less_than_all(void)
+{
+	struct folder f = full_book();
+	g_autoptr(GPtrArray) all = read_all(&f, (struct log_query){ 0 });
+	uint64_t last = at(all, all->len - 1)->number;
+	int64_t late_us = at(all, all->len - 1)->at_us;
+	double whole = seconds_of(&f, (struct log_query){ 0 }, all->len);
+
+	g_assert_cmpuint(all->len, ==, last);
+	g_assert_cmpfloat(seconds_of(&f, (struct log_query){ .newest = true, .max = 1 }, 1), <,
+			  whole / 4);
+	g_assert_cmpfloat(seconds_of(&f, (struct log_query){ .after = last - 1 }, 1), <,
+			  whole / 4);
+	g_assert_cmpfloat(seconds_of(&f, (struct log_query){ .since_us = late_us + 1 }, 0), <,
+			  whole / 4);
+	g_assert_cmpfloat(seconds_of(&f, (struct log_query){ .max = 10 }, 10), <, whole / 4);
+	folder_done(&f);
+}
+
+/* A signal would be the default of what a full disk is a mere error of. */
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+	limit.rlim_cur = bytes;
+	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+}
+
+static void what_does_not_fit_on_the_disk_spoils_no_other_entry(void)
+{
+	struct folder f = folder_new();
+
+	note(&f, "first");
+	limit_files(100);
+	note(&f, "lost, for the disk is full in the middle of it");
+	limit_files(RLIM_INFINITY);
+	note(&f, "second");
+	g_autoptr(GPtrArray) entries = read_all(&f, (struct log_query){ 0 });
+
+	g_assert_cmpuint(entries->len, ==, 2);
+	g_assert_cmpstr(at(entries, 0)->text, ==, "first");
+	g_assert_cmpstr(at(entries, 1)->text, ==, "second");
+	g_assert_cmpuint(at(entries, 1)->number, ==, 2);
+	folder_done(&f);
+}
+
 static void what_is_asked_for_comes(void)
 {
 	struct folder f = folder_new();
@@ -173,6 +258,9 @@ static void lines_that_are_none_are_passed_over(void)
 	g_assert_cmpuint(at(entries, 0)->number, ==, 7);
 	g_assert_cmpstr(at(entries, 0)->event, ==, "a\\x1b");
 	g_assert_cmpstr(at(entries, 0)->text, ==, "c d");
+	/* the last line was cut, by a power failure say: the next one begins a line all the same */
+	g_assert_cmpuint(entries->len, ==, 2);
+	g_assert_cmpstr(at(entries, 1)->text, ==, "x");
 	folder_done(&f);
 }
 
@@ -231,6 +319,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/logbook/a long text is cut", a_long_text_is_cut);
 	g_test_add_func("/logbook/the oldest go first, and numbers go on",
 			the_oldest_go_first_and_numbers_go_on);
+	g_test_add_func("/logbook/a few entries of a full book cost less than all",
+			a_few_entries_of_a_full_book_cost_less_than_all);
+	g_test_add_func("/logbook/what does not fit on the disk spoils no other entry",
+			what_does_not_fit_on_the_disk_spoils_no_other_entry);
 	g_test_add_func("/logbook/what is asked for comes", what_is_asked_for_comes);
 	g_test_add_func("/logbook/lines that are none are passed over",
 			lines_that_are_none_are_passed_over);
