@@ -30,7 +30,7 @@ struct metrics_server {
 	int fd;
 	guint source;
 	char *path;			/* of a Unix socket; NULL */
-	GPtrArray *clients;		/* struct client */
+	GPtrArray *clients;		/* struct client, the oldest first */
 	char *text[N_FORMATS];
 	size_t text_bytes[N_FORMATS];
 	int64_t made_us[N_FORMATS];	/* monotonic; 0: never */
@@ -69,7 +69,7 @@ static void client_free(void *p)
 
 static void client_end(struct client *c)
 {
-	g_ptr_array_remove_fast(c->server->clients, c);
+	g_ptr_array_remove(c->server->clients, c);
 }
 
 /* A close with bytes unread would be a reset, which may overtake the answer. */
@@ -228,6 +228,20 @@ static gboolean on_late(void *opaque)
 	return G_SOURCE_REMOVE;
 }
 
+/* For the next one: the oldest of those that have not said what they want, else the oldest. */
+static void make_room(struct metrics_server *s)
+{
+	struct client *leaves = s->clients->pdata[0];
+
+	for (unsigned i = s->clients->len; i-- > 0;) {
+		struct client *c = s->clients->pdata[i];
+
+		if (!c->waiting && c->out->len == 0)
+			leaves = c;
+	}
+	client_end(leaves);
+}
+
 static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
 {
 	struct metrics_server *s = opaque;
@@ -236,10 +250,8 @@ static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
 
 	if (peer < 0)
 		return G_SOURCE_CONTINUE;
-	if (s->clients->len >= CLIENTS_MAX) {
-		close(peer);
-		return G_SOURCE_CONTINUE;
-	}
+	if (s->clients->len >= CLIENTS_MAX)
+		make_room(s);
 	c = g_new0(struct client, 1);
 	c->server = s;
 	c->fd = peer;
