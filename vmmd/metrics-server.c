@@ -16,6 +16,7 @@
 #include "libvmm/util/error.h"
 #include "libvmm/util/io.h"
 #include "vmmd/bulk.h"
+#include "vmmd/door.h"
 #include "vmmd/http-head.h"
 #include "vmmd/metrics.h"
 
@@ -28,7 +29,7 @@
 struct metrics_server {
 	struct daemon *daemon;
 	int fd;
-	guint source;
+	struct door *door;
 	char *path;			/* of a Unix socket; NULL */
 	GPtrArray *clients;		/* struct client, the oldest first */
 	char *text[N_FORMATS];
@@ -242,14 +243,11 @@ static void make_room(struct metrics_server *s)
 	client_end(leaves);
 }
 
-static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
+static void on_come(int peer, void *opaque)
 {
 	struct metrics_server *s = opaque;
-	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct client *c;
 
-	if (peer < 0)
-		return G_SOURCE_CONTINUE;
 	if (s->clients->len >= CLIENTS_MAX)
 		make_room(s);
 	c = g_new0(struct client, 1);
@@ -260,7 +258,6 @@ static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
 	c->source = g_unix_fd_add(peer, G_IO_IN, on_readable, c);
 	c->timer = g_timeout_add(CLIENT_MS, on_late, c);
 	g_ptr_array_add(s->clients, c);
-	return G_SOURCE_CONTINUE;
 }
 
 /* ---- where it listens ---- */
@@ -369,7 +366,7 @@ bool metrics_server_open(struct daemon *daemon, const char *text, GError **error
 		metrics_server_free(s);
 		return false;
 	}
-	s->source = g_unix_fd_add(s->fd, G_IO_IN, on_accept, s);
+	s->door = door_new(NULL, s->fd, 1, on_come, s);
 	daemon->metrics = s;
 	return true;
 }
@@ -378,7 +375,7 @@ void metrics_server_free(struct metrics_server *s)
 {
 	if (!s)
 		return;
-	g_clear_handle_id(&s->source, g_source_remove);
+	door_free(s->door);
 	g_ptr_array_unref(s->clients);
 	for (unsigned i = 0; i < N_FORMATS; i++) {
 		if (s->asking[i])

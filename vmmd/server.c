@@ -12,6 +12,7 @@
 #include "libvmm/util/error.h"
 #include "libvmm/util/io.h"
 #include "vmmd/dispatch.h"
+#include "vmmd/door.h"
 #include "vmmd/event.h"
 #include "vmmd/lifecycle.h"
 #include "vmmd/settle.h"
@@ -30,7 +31,7 @@
 struct listener {
 	struct server *server;
 	int fd;
-	guint source;
+	struct door *door;
 	char *path;
 	bool readonly;
 };
@@ -437,14 +438,13 @@ void server_take(struct server *server, int fd, const char *dn, const char *from
 		      g_strdup_printf("%s, from %s", name, from));
 }
 
-static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
+static void on_come(int fd, void *opaque)
 {
 	struct listener *l = opaque;
-	auto_close int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	auto_close int peer = fd;
 
-	if (peer >= 0 && !server_is_full(l->server))
+	if (!server_is_full(l->server))
 		session_accept(l, TAKE_FD(peer));
-	return G_SOURCE_CONTINUE;
 }
 
 /* ---- the server ---- */
@@ -453,7 +453,7 @@ static void listener_free(void *p)
 {
 	struct listener *l = p;
 
-	g_clear_handle_id(&l->source, g_source_remove);
+	door_free(l->door);
 	if (l->fd >= 0)
 		g_unlink(l->path);
 	fd_close(&l->fd);
@@ -495,6 +495,6 @@ bool server_listen(struct server *server, const char *path, mode_t mode, bool re
 	if (l->fd < 0)
 		return false;
 	g_unix_set_fd_nonblocking(l->fd, TRUE, NULL);
-	l->source = g_unix_fd_add(l->fd, G_IO_IN, on_accept, l);
+	l->door = door_new(NULL, l->fd, 1, on_come, l);
 	return true;
 }

@@ -15,13 +15,13 @@
 
 #include <errno.h>
 #include <gio/gio.h>
-#include <glib-unix.h>
 #include <sys/socket.h>
 
 #include "libvmm/rpc/tls.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/owner.h"
+#include "vmmd/door.h"
 #include "vmmd/server.h"
 
 #define HANDSHAKE_MS 10000
@@ -39,7 +39,7 @@ struct tls_server {
 	char *folder, *priority, **allow;
 	gint64 looked_us;
 	GPtrArray *listeners;		/* GSocket */
-	GPtrArray *sources;		/* GSource of each */
+	GPtrArray *doors;		/* struct door of each */
 	GQueue strangers;		/* struct visitor, the oldest first */
 	GPtrArray *clients;		/* struct visitor */
 	gint64 told_us;			/* when the minute began whose refusals are counted */
@@ -203,19 +203,12 @@ static void visitor_new(struct tls_server *tls, int fd)
 	g_queue_push_tail(&tls->strangers, v);
 }
 
-static gboolean on_accept(int listening, GIOCondition condition, void *opaque)
+static void on_come(int fd, void *opaque)
 {
 	struct tls_server *tls = opaque;
 
 	creds_renew(tls);
-	for (unsigned i = 0; i < ACCEPT_TURN; i++) {
-		int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-		if (fd < 0)
-			break;
-		visitor_new(tls, fd);
-	}
-	return G_SOURCE_CONTINUE;
+	visitor_new(tls, fd);
 }
 
 /* ---- listening ---- */
@@ -238,12 +231,10 @@ static void listener_add(struct tls_server *tls, GSocket *s)
 	g_autoptr(GSocketAddress) at = g_socket_get_local_address(s, NULL);
 	g_autofree char *text =
 		at ? g_socket_connectable_to_string(G_SOCKET_CONNECTABLE(at)) : NULL;
-	GSource *source = g_unix_fd_source_new(g_socket_get_fd(s), G_IO_IN);
 
-	g_source_set_callback(source, G_SOURCE_FUNC(on_accept), tls, NULL);
-	g_source_attach(source, tls->ctx);
-	g_ptr_array_add(tls->sources, source);
 	g_ptr_array_add(tls->listeners, s);
+	g_ptr_array_add(tls->doors, door_new(tls->ctx, g_socket_get_fd(s), ACCEPT_TURN, on_come,
+					     tls));
 	g_message("TLS clients are served at %s", text ? text : "?");
 }
 
@@ -292,7 +283,7 @@ struct tls_server *tls_server_new(struct server *server, const struct tls_policy
 	tls->priority = g_strdup(policy->priority);
 	tls->allow = g_strdupv(policy->allow);
 	tls->listeners = g_ptr_array_new_with_free_func(g_object_unref);
-	tls->sources = g_ptr_array_new_with_free_func((GDestroyNotify)g_source_unref);
+	tls->doors = g_ptr_array_new_with_free_func((GDestroyNotify)door_free);
 	tls->clients = g_ptr_array_new_with_free_func(visitor_free);
 	g_queue_init(&tls->strangers);
 	tls->thread = owner_thread_new("vmmd-tls");
@@ -307,8 +298,7 @@ static void server_stop(void *arg)
 {
 	struct tls_server *tls = arg;
 
-	for (unsigned i = 0; i < tls->sources->len; i++)
-		g_source_destroy(tls->sources->pdata[i]);
+	g_ptr_array_set_size(tls->doors, 0);
 	g_ptr_array_set_size(tls->listeners, 0);
 	g_queue_clear_full(&tls->strangers, visitor_free);
 	g_ptr_array_set_size(tls->clients, 0);
@@ -321,7 +311,7 @@ void tls_server_free(struct tls_server *tls)
 	owner_call(tls->ctx, server_stop, tls);
 	owner_thread_free(tls->thread);
 	tls_creds_unref(tls->creds);
-	g_ptr_array_unref(tls->sources);
+	g_ptr_array_unref(tls->doors);
 	g_ptr_array_unref(tls->listeners);
 	g_ptr_array_unref(tls->clients);
 	g_strfreev(tls->allow);
