@@ -89,6 +89,8 @@ void domain_drop(struct domain *dom)
 	struct domain_table *t = dom->daemon->domains;
 
 	console_log_remove(dom);
+	if (dom->owner)
+		owner_changed(dom->daemon);
 	if (dom->id >= 0)
 		g_hash_table_remove(t->by_id, GINT_TO_POINTER(dom->id));
 	g_hash_table_remove(t->by_name, dom->name);

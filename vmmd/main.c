@@ -34,6 +34,7 @@
 #include "vmmd/logbook.h"
 #include "vmmd/metrics-server.h"
 #include "vmmd/network.h"
+#include "vmmd/owner.h"
 #include "vmmd/pool.h"
 #include "vmmd/recover.h"
 #include "vmmd/save.h"
@@ -286,6 +287,7 @@ static void daemon_close(struct daemon *d)
 	g_clear_pointer(&d->domains, domain_table_free);
 	g_clear_pointer(&d->autostart, autostart_free);
 	g_clear_pointer(&d->pools, pools_free);
+	g_clear_pointer(&d->owners, owners_free);
 	g_clear_pointer(&d->graph, graph_free);
 	g_clear_pointer(&d->copies, copies_close);
 	g_clear_pointer(&d->store, store_close);
