@@ -230,6 +230,7 @@ void vsock_def_free(struct vsock_def *v)
 {
 	if (!v)
 		return;
+	g_array_unref(v->proxies);
 	g_free(v->alias);
 	g_free(v);
 }
@@ -260,9 +261,11 @@ struct vsock_def *vsock_def_parse(const xmlNode *node, unsigned flags, GError **
 	g_autoptr(vsock_def) v = g_new0(struct vsock_def, 1);
 	unsigned model = 0;
 
-	if (!xml_expect(node, "model", "cid" DEVICE_CHILDREN, error) ||
+	v->proxies = g_array_new(FALSE, FALSE, sizeof(struct allow_rule));
+	if (!xml_expect(node, "model", "cid vmm:proxy*" DEVICE_CHILDREN, error) ||
 	    !XML_ATTR_ENUM(node, "model", vsock_models, &model, error) ||
 	    !parse_cid(xml_child(node, "cid"), flags, v, error) ||
+	    !proxies_parse(node, v->proxies, error) ||
 	    !device_parse_common(node, flags, &v->alias, NULL, error))
 		return NULL;
 	return g_steal_pointer(&v);
@@ -278,6 +281,7 @@ void vsock_def_format(struct xml_out *out, const struct vsock_def *v, unsigned f
 		xml_putf(out, "address", "%u", v->cid);
 	xml_end(out);
 	alias_format(out, v->alias, flags);
+	proxies_format(out, v->proxies);
 	xml_end(out);
 }
 

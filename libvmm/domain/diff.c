@@ -60,6 +60,7 @@ static const struct {
 	{ "controller", NULL, "type" },
 	{ "timer", NULL, "name" },
 	{ "feature", NULL, "name" },
+	{ "proxy", NULL, "allow" },
 };
 
 static char *key_of(const xmlNode *node)

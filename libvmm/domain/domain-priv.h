@@ -66,6 +66,8 @@ void rng_def_format(struct xml_out *out, const struct rng_def *rng, unsigned fla
 struct vsock_def *vsock_def_parse(const xmlNode *node, unsigned flags, GError **error);
 void vsock_def_format(struct xml_out *out, const struct vsock_def *vsock, unsigned flags);
 void vsock_def_free(struct vsock_def *vsock);
+bool proxies_parse(const xmlNode *vsock, GArray *ret, GError **error);
+void proxies_format(struct xml_out *out, const GArray *rules);
 typedef struct rng_def rng_def;
 void rng_def_free(void *rng);
 

@@ -337,7 +337,7 @@ static bool needs_namespace(const struct domain_def *def)
 		if (iface->restricted || iface->link_bounces)
 			return true;
 	}
-	return def->os.kernel_unpack || def->agent;
+	return def->os.kernel_unpack || def->agent || domain_has_outbound(def);
 }
 
 static void format_vcpu(struct xml_out *out, const struct domain_def *def)

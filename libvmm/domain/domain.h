@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "libvmm/util/allow.h"
 #include "libvmm/util/uuid.h"
 
 #define DOMAIN_XML_MAX_BYTES \
@@ -72,6 +73,7 @@ enum domain_machine { MACHINE_MICROVM, N_DOMAIN_MACHINES };
 /* ABSENT: injected where a kernel starts with an initrd and the agent has a way to the host. */
 enum agent_mode { AGENT_ABSENT, AGENT_INJECT, AGENT_INSTALLED, AGENT_OFF, N_AGENT_MODES };
 
+#define DOMAIN_OUTBOUND_PORT 1080	/* of the guest's loopback, where it gets out */
 #define DOMAIN_AGENT_FILE "vmm-agent"	/* by that name, not a path, the builder asks for it */
 #define DOMAIN_SCRATCH_FILE "scratch"	/* likewise: a file without a name, for a transient disk */
 #define DOMAIN_AGENT_CHANNEL "org.libvmm.agent.0"
@@ -277,6 +279,7 @@ struct balloon_def {
 struct vsock_def {
 	bool auto_cid;			/* vmmd chooses one for each run */
 	uint32_t cid;			/* 0: AUTO, and it does not run */
+	GArray *proxies;		/* of struct allow_rule: where the guest gets out */
 	char *alias;			/* "vsock0" */
 };
 
@@ -362,6 +365,8 @@ typedef struct domain_def domain_def;
 const struct chardev_def *domain_agent_channel(const domain_def *def);
 /* Does the agent come with the guest's initrd? */
 bool domain_agent_injected(const domain_def *def);
+/* Is there a <vmm:proxy>? */
+bool domain_has_outbound(const domain_def *def);
 
 enum domain_parse_flags {
 	DOMAIN_PARSE_VALIDATE = 1, /* also against schemas/domain.rng */

@@ -295,6 +295,8 @@ static const struct hint {
 	{ "vsock/driver", "leave it out" },
 	{ "vsock/source", "its sockets are in the run folder of the domain; leave it out" },
 	{ "vsock/acpi", "leave it out" },
+	{ "vsock/proxy", "write <vmm:proxy>; <domain> then has "
+			 "xmlns:vmm='https://libvmm.org/xmlns/domain/1.0'" },
 	{ "controller/type=pci", NO_PCI },
 	{ "controller/type=*", "disks need none; leave it out" },
 	{ "controller/driver", "leave it out" },
@@ -377,7 +379,8 @@ static const struct place {
 	{ "<rng>", "rate", "" },
 	{ "<rate>, within <rng>", "", "bytes period" },
 	{ "<memballoon>", "stats", "autodeflate freePageReporting" },
-	{ "<vsock>", "cid", "" },
+	{ "<vsock>", "cid vmm:proxy", "" },
+	{ "<vmm:proxy>, within <vsock>", "", "allow" },
 	{ "<cid>, within <vsock>", "", "auto address" },
 	{ "<boot>", "", "order" },
 };

@@ -208,11 +208,17 @@ xmlNode *xml_child(const xmlNode *node, const char *name)
 	return NULL;
 }
 
+/* A declaration of its own makes it no other namespace. */
+static bool same_namespace(const xmlNode *a, const xmlNode *b)
+{
+	return xmlStrEqual(a->ns ? a->ns->href : NULL, b->ns ? b->ns->href : NULL);
+}
+
 xmlNode *xml_next(const xmlNode *node)
 {
 	for (xmlNode *n = node->next; n; n = n->next)
 		if (n->type == XML_ELEMENT_NODE && xmlStrEqual(n->name, node->name) &&
-		    n->ns == node->ns)
+		    same_namespace(n, node))
 			return n;
 	return NULL;
 }

@@ -122,6 +122,7 @@ static const char *const beyond_schema[] = {
 	"serial-three",
 	"cpuset-empty",
 	"forward-many",
+	"proxy-many",
 	"virtio-many",
 	"timer-twice",
 	"title-lines",
