@@ -23,6 +23,7 @@
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/io.h"
+#include "vmmd/worker/helper.h"
 #include "vmmd/worker/sandbox.h"
 
 #define SOCKET_NAME "vsock.sock"
@@ -32,16 +33,12 @@
 
 static bool door_spawn(const char *uuid_text, int end, GError **error)
 {
-	const char *argv[] = { "/proc/self/exe", "vmm-worker", "--vsock-door", uuid_text, NULL };
-	int target = ASKS_FD;
-	g_autoptr(GError) why = NULL;
+	const char *const words[] = { "--vsock-door", uuid_text, NULL };
 
-	/* Without a child to wait for: its parent is init. */
-	if (g_spawn_async_with_pipes_and_fds(NULL, argv, NULL, G_SPAWN_FILE_AND_ARGV_ZERO, NULL,
-					     NULL, -1, -1, STDERR_FILENO, &end, &target, 1, NULL,
-					     NULL, NULL, NULL, &why))
+	if (helper_spawn(words, &end, 1, error))
 		return true;
-	return error_set(error, VMM_ERR_SYSTEM, "start the vsock's door: %s", why->message);
+	g_prefix_error(error, "start the vsock's door: ");
+	return false;
 }
 
 bool vsock_door_start(const char *uuid_text, struct machine_vsock *ret, GError **error)
