@@ -19,6 +19,7 @@
 
 #include "images/agent/child.h"
 #include "images/agent/dns.h"
+#include "images/agent/way.h"
 
 #define ADDRESSES_MAX 8
 #define SERVERS_MAX 3
@@ -164,59 +165,13 @@ static int connect_one(const struct dns_address *to, uint16_t port)
 	return -1;
 }
 
-struct way {
-	int from, to; /* -1: over */
-	size_t start, end;
-	bool ended;
-	uint8_t data[65536];
-};
-
-/* What is to be waited for of this way, of at most one of its ends. */
-static struct pollfd way_wait(const struct way *w)
-{
-	if (w->to < 0)
-		return (struct pollfd){ -1, 0, 0 };
-	return w->start < w->end ? (struct pollfd){ w->to, POLLOUT, 0 } :
-				   (struct pollfd){ w->from, POLLIN, 0 };
-}
-
-static void way_end(struct way *w, bool socket)
-{
-	if (socket)
-		shutdown(w->to, SHUT_WR);
-	else
-		close(w->to);
-	w->to = -1;
-}
-
-static bool way_go(struct way *w, bool to_socket)
-{
-	ssize_t n;
-
-	if (w->start == w->end) {
-		n = read(w->from, w->data, sizeof(w->data));
-		if (n < 0)
-			return errno == EAGAIN || errno == EINTR;
-		w->start = 0;
-		w->end = n;
-		if (n == 0)
-			way_end(w, to_socket);
-		return true;
-	}
-	n = write(w->to, w->data + w->start, w->end - w->start);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
-	w->start += n;
-	return true;
-}
-
 /* both: until the two ways have ended; else what comes from there is the end. */
 static int relay(int fd, bool both)
 {
 	static struct way out, in;
 
-	out = (struct way){ .from = STDIN_FILENO, .to = fd };
-	in = (struct way){ .from = fd, .to = STDOUT_FILENO };
+	way_begin(&out, STDIN_FILENO, fd);
+	way_begin(&in, fd, STDOUT_FILENO);
 	for (int i = 0; i < 2; i++)
 		fcntl(i, F_SETFL, fcntl(i, F_GETFL) | O_NONBLOCK);
 	while ((both && out.to >= 0) || in.to >= 0) {
