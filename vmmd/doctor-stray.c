@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "images/agent/proto.h"
 #include "libvmm/util/cleanup.h"
 #include "vmmd/network.h"
 #include "vmmd/save.h"
@@ -81,7 +82,8 @@ static void look_at_leases(struct round *r, const char *path)
 static bool is_ours(const char *folder, const char *name)
 {
 	static const char *const names[] = {
-		"control.sock", "status", "pid", "said", "handed", SUPERVISOR_AUTODESTROY, NULL,
+		"control.sock", "status", "pid", "said", "handed", SUPERVISOR_AUTODESTROY,
+		"vsock.sock_" G_STRINGIFY(AGENT_OUTBOUND_VSOCK_PORT), NULL,
 	};
 	g_autofree char *path = g_build_filename(folder, name, NULL);
 	struct stat st;

@@ -51,6 +51,9 @@ struct agent {
 	int cgroup; /* -1: this kernel has no cgroup2 */
 	int64_t started_ms, next_look_ms;
 	bool asked_modules;
+	uint16_t outbound_port; /* 0: there is no way out */
+	pid_t outbound_pid;	/* 0: it does not run */
+	int64_t outbound_at_ms; /* not before */
 	uint64_t first_root; /* device of the initramfs in which it was born; 0: in none */
 	struct kept kept[KEPT_MAX];
 	unsigned n_kept;
@@ -83,6 +86,15 @@ void link_send_json(struct link *l, uint8_t type, uint32_t channel, struct json_
 
 /* In the environment of an agent that is born in an initramfs: the device of that. */
 #define AGENT_FIRST_ROOT "VMM_AGENT_ROOT"
+
+/* There, too: the port of the loopback that leads out; none if the host has no proxy. */
+#define AGENT_OUTBOUND "VMM_AGENT_OUTBOUND"
+
+/* Programs of the guest to the host's proxy, until it is killed; path: see main.c; NULL. */
+int outbound_run(uint16_t port, const char *path);
+/* That as a child of the agent, when the guest has its root, and again when it has ended. */
+void outbound_watch(struct agent *a);
+void outbound_reaped(struct agent *a, pid_t pid);
 
 /* Finds and opens what connects to the host. */
 void transport_look(struct agent *a);

@@ -30,6 +30,7 @@
 #define SELF "/.libvmm/agent"
 #define MOUNT_POINT "/.libvmm/mnt"
 #define REAL_INIT "/.libvmm/init"	/* a link to the real one */
+#define OUTBOUND "/.libvmm/outbound"	/* the port of the way out, if there is one */
 
 static void need(int r, const char *what)
 {
@@ -81,11 +82,25 @@ static void keep(char *self_name)
 	}
 }
 
+static bool outbound_read(char *ret, size_t bytes)
+{
+	int fd = open(OUTBOUND, O_RDONLY | O_CLOEXEC);
+	size_t at = snprintf(ret, bytes, AGENT_OUTBOUND "=");
+	ssize_t n = fd < 0 ? -1 : read(fd, ret + at, bytes - at - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (n > 0)
+		ret[at + n] = 0;
+	return n > 0;
+}
+
 static void serve(char *self_name)
 {
 	static char name[] = "@vmm-agent";
-	char root[64] = AGENT_FIRST_ROOT "=0";
-	char *const argv[] = { name, NULL }, *const envp[] = { root, NULL };
+	char root[64] = AGENT_FIRST_ROOT "=0", out[64] = "";
+	char *const argv[] = { name, NULL };
+	char *const envp[] = { root, outbound_read(out, sizeof(out)) ? out : NULL, NULL };
 	int self = open(SELF, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,11 +23,15 @@
 
 static const char usage[] =
 	"Usage: vmm-agent [--listen SOCKET | --stdio] [--stay]\n"
+	"       vmm-agent --outbound PORT [--to SOCKET]\n"
 	"The host's hand inside a guest: without options it serves vsock port 5655885 and the\n"
 	"virtio port " AGENT_PORT_NAME ".\n"
 	"  --listen SOCKET  serve a Unix socket instead\n"
 	"  --stdio          serve one connection on standard input and output\n"
-	"  --stay           commands see this process's root, not that of process 1\n";
+	"  --stay           commands see this process's root, not that of process 1\n"
+	"  --outbound PORT  no agent, but the way out: who connects to PORT of the loopback is at\n"
+	"                   the host's SOCKS 5 proxy, as the domain's <vmm:proxy> allow\n"
+	"  --to SOCKET      at this Unix socket instead of the host's\n";
 
 void agent_log(const char *format, ...)
 {
@@ -83,7 +88,7 @@ static void on_signal(void *opaque, short revents)
 			a->stop = true;
 	}
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		channel_reaped(a, pid, status);
+		outbound_reaped(a, pid), channel_reaped(a, pid, status);
 }
 
 static void sweep(struct agent *a)
@@ -112,6 +117,7 @@ static void turn(struct agent *a, bool once)
 	a->timeout_ms = -1;
 	agent_watch(a, a->signals, POLLIN, on_signal, a);
 	transport_watch(a);
+	outbound_watch(a);
 	keep_watch(a);
 	for (struct channel *ch = a->channels; ch; ch = ch->next)
 		channel_watch(ch);
@@ -178,17 +184,38 @@ static int serve(struct agent *a, bool once)
 	return 0;
 }
 
+/* 0: it is none. */
+static uint16_t port_of(const char *text)
+{
+	char *end;
+	unsigned long port = strtoul(text, &end, 10);
+
+	return *end || port > 65535 ? 0 : (uint16_t)port;
+}
+
+static int outbound_main(const char *port, const char *to)
+{
+	if (!port || !port_of(port) ||
+	    (to && strlen(to) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	return outbound_run(port_of(port), to);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "listen", required_argument, NULL, 'l' },
 		{ "stdio", no_argument, NULL, 'i' },
 		{ "stay", no_argument, NULL, 's' },
+		{ "outbound", required_argument, NULL, 'o' },
+		{ "to", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	struct agent *a = calloc(1, sizeof(*a));
-	const char *path = NULL;
+	const char *path = NULL, *outbound = NULL, *to = NULL;
 	bool stdio = false;
 	int o;
 
@@ -210,6 +237,12 @@ int main(int argc, char **argv)
 		case 's':
 			a->stay = true;
 			break;
+		case 'o':
+			outbound = optarg;
+			break;
+		case 't':
+			to = optarg;
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			return 0;
@@ -218,7 +251,11 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
+	if (outbound || to)
+		return outbound_main(outbound, to);
 	a->guest = !path && !stdio;
+	if (a->guest && getenv(AGENT_OUTBOUND))
+		a->outbound_port = port_of(getenv(AGENT_OUTBOUND));
 	prepare(a);
 	if (path && !transport_listen(a, path)) {
 		fprintf(stderr, "vmm-agent: cannot listen at '%s': %s\n", path, strerror(errno));

@@ -4,6 +4,7 @@
 
 #define AGENT_PROTOCOL_VERSION 1
 #define AGENT_VSOCK_PORT 5655885 /* "VMM" */
+#define AGENT_OUTBOUND_VSOCK_PORT 5655886 /* of the host: the outbound proxy, SOCKS 5 */
 #define AGENT_PORT_NAME "org.libvmm.agent.0"
 
 #define AGENT_HEADER 5	     /* type, length of the rest (little-endian) */

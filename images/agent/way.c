@@ -5,6 +5,7 @@
 #include "images/agent/way.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,4 +58,49 @@ bool way_go(struct way *w, bool to_socket)
 		return later();
 	w->start += n;
 	return true;
+}
+
+/* ---- both ---- */
+
+struct join *join_new(int a, int b)
+{
+	struct join *j = malloc(sizeof(*j));
+
+	if (!j) {
+		close(a);
+		close(b);
+		return NULL;
+	}
+	for (int i = 0; i < 2; i++) {
+		j->ends[i] = i ? b : a;
+		way_begin(&j->ways[i], i ? b : a, i ? a : b);
+	}
+	return j;
+}
+
+void join_wait(const struct join *j, struct pollfd ret[2])
+{
+	for (int i = 0; i < 2; i++)
+		ret[i] = way_wait(&j->ways[i]);
+}
+
+enum join_result join_go(struct join *j, const struct pollfd polled[2])
+{
+	for (int i = 0; i < 2; i++) {
+		if (polled[i].revents && !way_go(&j->ways[i], true))
+			return JOIN_BROKEN;
+	}
+	return j->ways[0].to < 0 && j->ways[1].to < 0 ? JOIN_OVER : JOIN_GOES;
+}
+
+void join_free(struct join *j, bool broken)
+{
+	const struct linger now = { .l_onoff = 1, .l_linger = 0 };
+
+	for (int i = 0; i < 2; i++) {
+		if (broken)
+			setsockopt(j->ends[i], SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+		close(j->ends[i]);
+	}
+	free(j);
 }

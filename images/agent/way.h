@@ -28,3 +28,19 @@ struct pollfd way_wait(const struct way *w);
  * else by closing it.  false: the connection is broken.
  */
 bool way_go(struct way *w, bool to_socket);
+
+/* Two sockets and both ways between them. */
+struct join {
+	int ends[2];
+	struct way ways[2];
+};
+
+enum join_result { JOIN_GOES, JOIN_OVER, JOIN_BROKEN };
+
+/* The sockets become the join's.  NULL: no memory, they are closed. */
+struct join *join_new(int a, int b);
+void join_wait(const struct join *j, struct pollfd ret[2]);
+/* By what came of join_wait(). */
+enum join_result join_go(struct join *j, const struct pollfd polled[2]);
+/* broken: who is at a TCP end sees a reset, not the end of what there is. */
+void join_free(struct join *j, bool broken);

@@ -41,15 +41,25 @@ static void add_entry(GByteArray *a, unsigned mode, const char *name, uint64_t b
 	pad4(a);
 }
 
-static GByteArray *head_new(const char *init, uint64_t agent_bytes)
+/* A file or a link, its bytes and what fills them up. */
+static void add_text(GByteArray *a, unsigned mode, const char *name, const char *text)
+{
+	add_entry(a, mode, name, strlen(text));
+	g_byte_array_append(a, (const uint8_t *)text, (guint)strlen(text));
+	pad4(a);
+}
+
+static GByteArray *head_new(const struct boot_agent_opts *opts, uint64_t agent_bytes)
 {
 	GByteArray *a = g_byte_array_new();
+	char port[8];
 
 	add_entry(a, S_IFDIR | 0700, FOLDER, 0);
 	add_entry(a, S_IFDIR | 0700, FOLDER "/mnt", 0);
-	add_entry(a, S_IFLNK | 0777, FOLDER "/init", strlen(init));
-	g_byte_array_append(a, (const uint8_t *)init, (guint)strlen(init));
-	pad4(a);
+	add_text(a, S_IFLNK | 0777, FOLDER "/init", opts->init);
+	g_snprintf(port, sizeof(port), "%u", opts->outbound_port);
+	if (opts->outbound_port)
+		add_text(a, S_IFREG | 0600, FOLDER "/outbound", port);
 	add_entry(a, S_IFREG | 0700, FOLDER "/agent", agent_bytes);
 	return a;
 }
@@ -112,7 +122,7 @@ bool boot_agent_measure(struct boot_load *l, struct boot_agent *ret, GError **er
 		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 				 "the guest's agent has %" PRIu64 " MiB, which no agent has",
 				 ret->file.size >> 20);
-	ret->head = head_new(opts->init, ret->file.size);
+	ret->head = head_new(opts, ret->file.size);
 	ret->tail = tail_new(ret->file.size);
 	ret->bytes = ret->head->len + ret->file.size + ret->tail->len;
 	return true;

@@ -17,6 +17,7 @@
 struct boot_agent_opts {
 	int fd;
 	const char *init;		/* whom it becomes */
+	unsigned outbound_port;		/* of the guest's loopback, leads out; 0: none */
 };
 
 struct boot_opts {

@@ -709,6 +709,7 @@ static bool build_agent(struct machine *m, const struct domain_def *def,
 	cmdline = g_steal_pointer(&m->cmdline);
 	m->cmdline = boot_agent_cmdline(cmdline ? cmdline : "", &m->agent_init);
 	m->agent.init = m->agent_init;
+	m->agent.outbound_port = domain_has_outbound(def) ? DOMAIN_OUTBOUND_PORT : 0;
 	return true;
 }
 

@@ -223,7 +223,7 @@ static void the_agent_stands_behind_the_initrd(void)
 
 	for (unsigned n = 0; n < 5; n++) {
 		auto_close int program = file_of("agent", n);
-		const struct boot_agent_opts agent = { program, "/sbin/real" };
+		const struct boot_agent_opts agent = { program, "/sbin/real", n < 4 ? 0 : 1080 };
 		struct boot_opts opts = { .kernel_fd = kernel,
 					  .initrd_fd = initrd,
 					  .agent = &agent };
@@ -239,9 +239,11 @@ static void the_agent_stands_behind_the_initrd(void)
 			g_autofree char *said =
 				cpio_says(at + 16, r.initrd_bytes - 16,
 					  "readlink .libvmm/init; stat -c %a-%s .libvmm/agent; "
-					  "ls -d .libvmm/mnt; cat .libvmm/agent");
+					  "ls -d .libvmm/mnt; cat .libvmm/agent; "
+					  "cat .libvmm/outbound 2>/dev/null");
 			g_autofree char *expected = g_strdup_printf(
-				"/sbin/real\n700-%u\n.libvmm/mnt\n%.*s", n, (int)n, "agent");
+				"/sbin/real\n700-%u\n.libvmm/mnt\n%.*s%s", n, (int)n, "agent",
+				n < 4 ? "" : "1080");
 			g_assert_cmpstr(said, ==, expected);
 		}
 		guest_memory_clear(mem);

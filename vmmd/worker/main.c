@@ -9,6 +9,7 @@
 
 #include "libvmm/util/error.h"
 #include "vmmd/worker/image-tool.h"
+#include "vmmd/worker/outbound.h"
 #include "vmmd/worker/vsock-door.h"
 #include "vmmd/worker/worker.h"
 
@@ -61,6 +62,8 @@ int main(int argc, char **argv)
 		return image_tool_run(argc - 2, argv + 2);
 	if (argc == 3 && g_str_equal(argv[1], "--vsock-door"))
 		return vsock_door_run();
+	if (argc > 2 && g_str_equal(argv[1], "--outbound"))
+		return outbound_run(argc - 2, argv + 2);
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error)) {
 		fprintf(stderr, "vmm-worker: %s\n", error->message);

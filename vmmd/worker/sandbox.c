@@ -21,6 +21,7 @@
 #include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -38,6 +39,7 @@
 /* any folder that exists: a tmpfs covers it in our namespace only */
 #define JAIL_DIR "/tmp"
 #define RESOLV_CONF "/etc/resolv.conf"
+#define HOSTS "/etc/hosts"
 #define FOLDER "/folder"
 #define FILES_MAX 65536
 #define FILES_SHARES 262144
@@ -62,13 +64,22 @@ static bool user_namespace_enter(void)
 	       file_write("/proc/self/gid_map", gid_map);
 }
 
-static void resolv_conf_bind(void)
+static void file_bind(const char *path, const char *otherwise)
+{
+	g_autofree char *here = g_strconcat(JAIL_DIR, path, NULL);
+	auto_close int fd = open(here, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+
+	if (fd < 0 || mount(path, here, NULL, MS_BIND, NULL) < 0)
+		g_info("%s: %s: %s", otherwise, path, g_strerror(errno));
+}
+
+static void names_bind(bool hosts)
 {
 	if (mkdir(JAIL_DIR "/etc", 0755) < 0)
 		return;
-	auto_close int fd = open(JAIL_DIR RESOLV_CONF, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-	if (fd < 0 || mount(RESOLV_CONF, JAIL_DIR RESOLV_CONF, NULL, MS_BIND, NULL) < 0)
-		g_info("guests will have no name server: %s: %s", RESOLV_CONF, g_strerror(errno));
+	file_bind(RESOLV_CONF, "guests will have no name server");
+	if (hosts)
+		file_bind(HOSTS, "names are those of name servers only");
 }
 
 /*
@@ -94,7 +105,7 @@ static bool folder_bind(GError **error)
 }
 
 /* An empty tmpfs becomes our root; the host's tree is detached, not merely hidden. */
-static bool root_empty(bool keep_folder, GError **error)
+static bool root_empty(const struct sandbox_opts *o, GError **error)
 {
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return error_errno(error, errno, "sandbox: make mounts private%s",
@@ -102,15 +113,15 @@ static bool root_empty(bool keep_folder, GError **error)
 	if (mount("vmm-worker", JAIL_DIR, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		  "size=64k,mode=0755") < 0)
 		return error_errno(error, errno, "sandbox: mount an empty root");
-	resolv_conf_bind();
-	if (keep_folder && !folder_bind(error))
+	names_bind(o->names);
+	if (o->keep_folder && !folder_bind(error))
 		return false;
 	if (chdir(JAIL_DIR) < 0 || !root_swap())
 		return error_errno(error, errno, "sandbox: change the root");
 	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		  NULL) < 0)
 		return error_errno(error, errno, "sandbox: make the empty root read-only");
-	if (keep_folder && chdir(FOLDER) < 0)
+	if (o->keep_folder && chdir(FOLDER) < 0)
 		return error_errno(error, errno, "sandbox: enter the working folder");
 	return true;
 }
@@ -135,7 +146,7 @@ static bool namespaces_enter(const struct sandbox_opts *o, GError **error)
 	/* while there is a /proc, and in a mount namespace where we may clone it */
 	if (o->share_proc_fd)
 		*o->share_proc_fd = share_proc_open();
-	return root_empty(o->keep_folder, error);
+	return root_empty(o, error);
 }
 
 /* Without namespaces nobody has opened it yet. */
@@ -270,6 +281,23 @@ static const int door_allowed[] = {
 	SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
 
+/* Sockets and what finds names: resolv.conf and hosts are read, servers are asked. */
+static const int outbound_allowed[] = {
+	SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(shutdown), SCMP_SYS(close),
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg),
+	SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg), SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(fcntl),
+	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(futex), SCMP_SYS(restart_syscall),
+	SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep), SCMP_SYS(sched_yield),
+	SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(lseek), SCMP_SYS(pread64),
+	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
+	SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(getrandom),
+	SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
+	SCMP_SYS(getegid), SCMP_SYS(uname), SCMP_SYS(sched_getaffinity), SCMP_SYS(sysinfo),
+	SCMP_SYS(tgkill), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sigaltstack), SCMP_SYS(exit), SCMP_SYS(exit_group),
+};
+
 /* Never executable memory: injected code has nowhere to be. */
 static int filter_add_memory(scmp_filter_ctx f)
 {
@@ -323,12 +351,16 @@ static bool filter_load(const int *calls, size_t n, int (*more)(scmp_filter_ctx)
 	return r ? error_errno(error, r, "sandbox: load the seccomp filter") : true;
 }
 
+static int filter_add_reading(scmp_filter_ctx f)
+{
+	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+				SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT, O_RDONLY));
+}
+
 /* libslirp reads resolv.conf again when it changes. */
 static int filter_add_alone(scmp_filter_ctx f)
 {
-	return filter_add_conditions(f) ?:
-	       seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
-				SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT, O_RDONLY));
+	return filter_add_conditions(f) ?: filter_add_reading(f);
 }
 
 static int filter_add_shares(scmp_filter_ctx f)
@@ -345,6 +377,15 @@ static int door_add_conditions(scmp_filter_ctx f)
 	return filter_add_socket(f, AF_UNIX);
 }
 
+/* How much there is of an answer is asked by an ioctl. */
+static int outbound_add_conditions(scmp_filter_ctx f)
+{
+	return filter_add_socket(f, AF_INET) ?: filter_add_socket(f, AF_INET6) ?:
+	       filter_add_reading(f) ?:
+	       seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				SCMP_A1(SCMP_CMP_EQ, FIONREAD));
+}
+
 bool sandbox_lock(bool shares, GError **error)
 {
 	return filter_load(allowed, ARRAY_SIZE(allowed),
@@ -354,4 +395,10 @@ bool sandbox_lock(bool shares, GError **error)
 bool sandbox_lock_door(GError **error)
 {
 	return filter_load(door_allowed, ARRAY_SIZE(door_allowed), door_add_conditions, error);
+}
+
+bool sandbox_lock_outbound(GError **error)
+{
+	return filter_load(outbound_allowed, ARRAY_SIZE(outbound_allowed),
+			   outbound_add_conditions, error);
 }

@@ -9,6 +9,7 @@
 struct sandbox_opts {
 	uid_t uid, gid;		/* to become when we are root; 0: stay */
 	bool host_network;	/* user-mode networking connects from here */
+	bool names;		/* names are found by files, too: /etc/hosts */
 	bool keep_folder;	/* the working folder stays what it is, and all that is there */
 	/* libvmm/share/share.h: share_proc_open()'s; NULL: there are no shared folders */
 	int *share_proc_fd;
@@ -31,3 +32,5 @@ bool sandbox_enter(const struct sandbox_opts *opts, GError **error);
 bool sandbox_lock(bool shares, GError **error);
 /* The same of a vsock's door: it receives, connects to Unix sockets and sends, no more. */
 bool sandbox_lock_door(GError **error);
+/* Of an outbound proxy: TCP and names, no file is written, no thread is begun. */
+bool sandbox_lock_outbound(GError **error);
