@@ -799,6 +799,8 @@ bool vmm_domain_resize_console(vmm_domain *dom, const char *device, unsigned col
 bool vmm_stream_write(vmm_stream *stream, const void *data, size_t bytes, GError **error);
 /* Of a sparse upload: so many zeroes, which take no room. */
 bool vmm_stream_write_hole(vmm_stream *stream, uint64_t bytes, GError **error);
+/* Of a vsock's port: no more is written, though more may be read; the guest sees the end. */
+bool vmm_stream_write_end(vmm_stream *stream, GError **error);
 /* Bytes that have not left yet. */
 size_t vmm_stream_queued(vmm_stream *stream);
 /* Say that no more is written, wait until all has arrived. */

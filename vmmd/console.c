@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "libvmm/rpc/vmm.h"
@@ -31,6 +32,8 @@ struct console {
 	guint in_source, out_source;
 	GByteArray *input;		/* from the client, not yet taken by the worker */
 	bool client_paused;
+	bool relayed;			/* a connection, whose ways end each by itself */
+	bool input_ended;		/* of that: by the client */
 	/* Of one that types: a domain may be gone before its streams. */
 	struct daemon *daemon;
 	uint8_t uuid[UUID_BYTES];
@@ -100,6 +103,7 @@ static void console_no_more(struct console *c)
 	rpc_stream_eof(session_conn(c->stream.session), &c->stream.hdr);
 	g_clear_handle_id(&c->out_source, g_source_remove);
 	fd_close(&c->fd);
+	console_watch(c);		/* nobody takes what the client was paused for */
 }
 
 static gboolean on_readable(int fd, GIOCondition condition, void *opaque)
@@ -165,6 +169,8 @@ static void console_watch(struct console *c)
 
 	if (c->fd < 0 || !input_write(c))
 		g_byte_array_set_size(c->input, 0);
+	if (c->fd >= 0 && c->input_ended && c->input->len == 0)
+		shutdown(c->fd, SHUT_WR);
 	if (c->input->len > 0 && !c->out_source)
 		c->out_source = g_unix_fd_add(c->fd, G_IO_OUT, on_writable, c);
 	much = c->input->len > INPUT_MAX;
@@ -181,8 +187,9 @@ static void console_data(struct stream *stream, const void *data, size_t bytes)
 {
 	struct console *c = container_of(stream, struct console, stream);
 
-	if (c->fd < 0)
+	if (c->fd < 0 || c->input_ended)
 		return;
+	c->input_ended = c->relayed && bytes == 0;
 	g_byte_array_append(c->input, data, (guint)bytes);
 	console_watch(c);
 }
@@ -296,6 +303,7 @@ void console_relay(struct session *session, const struct frame_header *hdr, int 
 	c->stream.ops = &console_ops;
 	c->stream.hdr = *hdr;
 	c->fd = fd;
+	c->relayed = true;
 	c->input = g_byte_array_new();
 	g_unix_set_fd_nonblocking(fd, TRUE, NULL);
 	session_add_stream(session, &c->stream);

@@ -22,7 +22,6 @@
 #define SSH_PORT 22
 #define PIECE 32768
 #define QUEUED_MAX 262144
-#define QUIET_MS 1000 /* after our input has ended: an answer may still come */
 
 /* ---- mount, umount ---- */
 
@@ -68,8 +67,7 @@ static bool cmd_umount(struct shell *sh, struct command_args *args, GError **err
 struct pipe {
 	vmm_stream *stream;
 	GMainContext *context;
-	bool ended, input_ended;
-	gint64 heard_us;
+	bool ended;
 	GError *error;
 };
 
@@ -77,7 +75,6 @@ static void on_data(vmm_stream *stream, const void *data, size_t bytes, void *op
 {
 	struct pipe *p = opaque;
 
-	p->heard_us = g_get_monotonic_time();
 	p->ended = !tty_write(STDOUT_FILENO, data, bytes);
 }
 
@@ -102,36 +99,35 @@ static gboolean on_input(int fd, GIOCondition condition, void *opaque)
 	n = read(fd, data, sizeof(data));
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return G_SOURCE_CONTINUE;
-	p->heard_us = g_get_monotonic_time();
 	if (n > 0 && vmm_stream_write(p->stream, data, (size_t)n, NULL))
 		return G_SOURCE_CONTINUE;
-	p->input_ended = true;
+	vmm_stream_write_end(p->stream, NULL); /* the answer may still come */
 	return G_SOURCE_REMOVE;
 }
 
-static gboolean on_tick(void *opaque)
+static gboolean on_interrupt(int fd, GIOCondition condition, void *opaque)
 {
 	struct pipe *p = opaque;
 
-	if (p->input_ended && g_get_monotonic_time() - p->heard_us > QUIET_MS * 1000)
-		p->ended = true;
-	return G_SOURCE_CONTINUE;
+	p->ended = true;
+	p->error = g_error_new(VMM_ERROR, VMM_ERR_ABORTED, "interrupted");
+	return G_SOURCE_REMOVE;
 }
 
-static bool pipe_run(struct pipe *p, GError **error)
+static bool pipe_run(struct shell *sh, struct pipe *p, GError **error)
 {
 	g_autoptr(GSource) input =
 		g_unix_fd_source_new(STDIN_FILENO, G_IO_IN | G_IO_HUP | G_IO_ERR);
-	g_autoptr(GSource) tick = g_timeout_source_new(QUIET_MS / 4);
+	g_autoptr(GSource) interrupt = g_unix_fd_source_new(sh->interrupt_fd, G_IO_IN);
 
 	g_source_set_callback(input, G_SOURCE_FUNC(on_input), p, NULL);
-	g_source_set_callback(tick, on_tick, p, NULL);
+	g_source_set_callback(interrupt, G_SOURCE_FUNC(on_interrupt), p, NULL);
 	g_source_attach(input, p->context);
-	g_source_attach(tick, p->context);
+	g_source_attach(interrupt, p->context);
 	while (!p->ended)
 		g_main_context_iteration(p->context, TRUE);
 	g_source_destroy(input);
-	g_source_destroy(tick);
+	g_source_destroy(interrupt);
 	vmm_stream_free(p->stream);
 	if (p->error)
 		g_propagate_error(error, g_steal_pointer(&p->error));
@@ -171,7 +167,7 @@ static bool cmd_vsock_connect(struct shell *sh, struct command_args *args, GErro
 	if (!dom)
 		return false;
 	p.stream = vmm_domain_open_vsock(dom, (unsigned)port, context, &ops, &p, &why);
-	if (p.stream && pipe_run(&p, &why))
+	if (p.stream && pipe_run(sh, &p, &why))
 		return true;
 	if (!p.stream && args_given(args, "or-tcp") &&
 	    g_error_matches(why, VMM_ERROR, VMM_ERR_OPERATION_FAILED))
@@ -296,7 +292,7 @@ const struct command commands_reach[] = {
 	  "guest's loopback, by its agent. The host key is remembered by the domain's uuid." },
 	{ "vsock-connect", AGENT_GROUP, "join the standard streams with a port of a guest",
 	  options_vsock_connect, 0, cmd_vsock_connect,
-	  "For ProxyCommand and the like. A second of silence after the end of its input ends "
-	  "it." },
+	  "For ProxyCommand and the like. The end of its input is the guest's to see, and the "
+	  "guest's end is its own." },
 	{ 0 },
 };

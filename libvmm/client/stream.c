@@ -195,6 +195,11 @@ bool vmm_stream_write_hole(vmm_stream *stream, uint64_t bytes, GError **error)
 	return rpc_stream_write_hole(stream->stream, bytes, error);
 }
 
+bool vmm_stream_write_end(vmm_stream *stream, GError **error)
+{
+	return rpc_stream_write_end(stream->stream, error);
+}
+
 size_t vmm_stream_queued(vmm_stream *stream)
 {
 	return rpc_stream_queued(stream->stream);

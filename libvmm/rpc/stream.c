@@ -320,7 +320,7 @@ static void stream_replied(const struct frame_header *hdr, void *opaque)
 
 struct outgoing {
 	struct rpc_stream *s;
-	GBytes *bytes;			/* NULL: a hole */
+	GBytes *bytes;			/* NULL: a hole; none: the end */
 	uint64_t hole;
 };
 
@@ -331,9 +331,13 @@ static void stream_send(void *arg)
 	size_t bytes = 0;
 	const void *data = o->bytes ? g_bytes_get_data(o->bytes, &bytes) : NULL;
 
-	if (stream_is_known(s) && !s->finishing && data)
+	const bool goes_on = stream_is_known(s) && !s->finishing;
+
+	if (goes_on && bytes)
 		rpc_stream_data(s->client->conn, &s->hdr, data, bytes);
-	else if (stream_is_known(s) && !s->finishing && !o->bytes)
+	else if (goes_on && o->bytes)
+		rpc_stream_eof(s->client->conn, &s->hdr);
+	else if (goes_on)
 		rpc_stream_hole(s->client->conn, &s->hdr, o->hole);
 	if (stream_is_known(s) && rpc_conn_queued(s->client->conn))
 		s->in_conn += bytes;
@@ -425,12 +429,17 @@ static bool write_post(struct rpc_stream *s, GBytes *data, uint64_t hole, GError
 
 bool rpc_stream_write(struct rpc_stream *s, const void *data, size_t bytes, GError **error)
 {
-	return write_post(s, g_bytes_new(data, bytes), 0, error);
+	return bytes == 0 || write_post(s, g_bytes_new(data, bytes), 0, error);
 }
 
 bool rpc_stream_write_hole(struct rpc_stream *s, uint64_t bytes, GError **error)
 {
 	return write_post(s, NULL, bytes, error);
+}
+
+bool rpc_stream_write_end(struct rpc_stream *s, GError **error)
+{
+	return write_post(s, g_bytes_new(NULL, 0), 0, error);
 }
 
 size_t rpc_stream_queued(struct rpc_stream *s)

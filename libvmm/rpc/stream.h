@@ -26,6 +26,8 @@ struct rpc_stream *rpc_stream_open(struct rpc_client *client, const struct rpc_c
 bool rpc_stream_write(struct rpc_stream *s, const void *data, size_t bytes, GError **error);
 /* Zeroes; of a stream that was opened so. */
 bool rpc_stream_write_hole(struct rpc_stream *s, uint64_t bytes, GError **error);
+/* The writer's end, as an empty packet is the peer's. */
+bool rpc_stream_write_end(struct rpc_stream *s, GError **error);
 size_t rpc_stream_queued(struct rpc_stream *s);
 /* Say that no more is written, wait for the answer; true also if the stream had ended well. */
 bool rpc_stream_close(struct rpc_stream *s, GError **error);

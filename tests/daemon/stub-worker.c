@@ -29,6 +29,7 @@
 #include <glib-unix.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -226,13 +227,25 @@ static void log_begin(struct stub *s, struct rpc_message *msg, uint64_t bytes)
 	recorder_boot(s->recorder, CONLOG_STARTED);
 }
 
-/* "CONNECT PORT": the agent at any but 7, whatever comes back at that, nobody at 9. */
+/* What serves in a guest goes with its machine; g_spawn() reaps by a process in between. */
+static void end_with_us(gpointer unused)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/*
+ * "CONNECT PORT": the agent at any but 6, where nothing is read and the end comes soon, 7, where
+ * whatever comes comes back, 8, where the answer takes its time, and 9, where nobody is.
+ */
 static gboolean on_vsock(int fd, GIOCondition condition, void *opaque)
 {
 	static const char ok[] = "OK 1\n";
 	char *agent[] = { (char *)g_getenv("VMM_AGENT"), (char *)"--stdio", (char *)"--stay",
 			  NULL };
 	char *cat[] = { (char *)"cat", NULL };
+	char *slow[] = { (char *)"sh", (char *)"-c", (char *)"n=$(wc -c); sleep 2; echo got $n",
+			 NULL };
+	char *deaf[] = { (char *)"sleep", (char *)"1", NULL };
 	struct stub *s = opaque;
 	auto_close int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 	char line[32] = "";
@@ -248,8 +261,12 @@ static gboolean on_vsock(int fd, GIOCondition condition, void *opaque)
 	if (told_to(s, "stub:agentless"))
 		TAKE_FD(peer);
 	else
-		g_spawn_async_with_fds(NULL, g_str_equal(line, "CONNECT 7\n") ? cat : agent, NULL,
-				       G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, peer, peer, -1, NULL);
+		g_spawn_async_with_fds(NULL,
+				       g_str_equal(line, "CONNECT 6\n") ? deaf :
+				       g_str_equal(line, "CONNECT 7\n") ? cat :
+				       g_str_equal(line, "CONNECT 8\n") ? slow : agent, NULL,
+				       G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, end_with_us,
+				       NULL, NULL, peer, peer, -1, NULL);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -342,8 +359,8 @@ static int agent_new(struct stub *s, GError **error)
 	}
 	if (told_to(s, "stub:agentless"))
 		return pair[0];		/* the other end stays open, and silent */
-	if (!g_spawn_async_with_fds(NULL, argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, pair[1],
-				    pair[1], -1, error))
+	if (!g_spawn_async_with_fds(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, end_with_us, NULL,
+				    NULL, pair[1], pair[1], -1, error))
 		fd_close(&pair[0]);
 	close(pair[1]);
 	return pair[0];
