@@ -25,6 +25,7 @@
 #define MESSAGE_COST_US (G_USEC_PER_SEC / 100)
 #define MESSAGES_AHEAD_US (300 * MESSAGE_COST_US)
 #define REST_MS 100
+#define HAS_ENDED "the machine has ended meanwhile"
 #define TAP_QUEUES_MAX FRAME_FDS_MAX
 #define NO_ANSWER "the domain's worker does not answer; 'destroy' ends it all the same"
 
@@ -349,12 +350,15 @@ union result {
 	remote_none none;
 };
 
-/* What its user can do about it. */
-static const GError *told_plainly(const GError *error, GError **ret)
+/* What its user can do about it, or what it means: a socket's words are for nobody. */
+static const GError *told_plainly(const struct rpc_conn *conn, const GError *error, GError **ret)
 {
-	if (!g_error_matches(error, VMM_ERROR, VMM_ERR_TIMEOUT))
+	if (g_error_matches(error, VMM_ERROR, VMM_ERR_TIMEOUT))
+		error_set(ret, VMM_ERR_TIMEOUT, NO_ANSWER);
+	else if (error && !rpc_conn_is_open(conn))
+		error_set(ret, VMM_ERR_OPERATION_FAILED, HAS_ENDED);
+	else
 		return error;
-	error_set(ret, VMM_ERR_TIMEOUT, NO_ANSWER);
 	return *ret;
 }
 
@@ -365,7 +369,7 @@ static void on_reply(struct rpc_conn *conn, struct rpc_message *reply, const GEr
 	g_autoptr(GError) bad = NULL;
 	union result ret = { 0 };
 
-	error = told_plainly(error, &bad);
+	error = told_plainly(conn, error, &bad);
 	if (!error && !rpc_message_decode(reply, p->proc, &ret, &bad))
 		error = bad;
 	p->done(error ? NULL : &ret, error, p->opaque);
@@ -380,7 +384,7 @@ static void on_fd_reply(struct rpc_conn *conn, struct rpc_message *reply, const 
 	g_autoptr(GError) bad = NULL;
 	union result ret = { 0 };
 
-	error = told_plainly(error, &bad);
+	error = told_plainly(conn, error, &bad);
 	if (!error && reply->n_fds != 1) {
 		error_set(&bad, VMM_ERR_RPC, "the worker sent %u descriptors instead of one",
 			  reply->n_fds);

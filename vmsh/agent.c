@@ -17,6 +17,7 @@
 #include "images/agent/object.h"
 #include "images/agent/wire.h"
 #include "libvmm/util/error.h"
+#include "vmsh/machine-end.h"
 
 #define RETRY_MS 250
 #define IGNORED_MS 5000
@@ -24,10 +25,13 @@
 struct agent {
 	struct shell *sh;
 	char *name; /* the domain's */
+	vmm_domain *dom;
 	GMainContext *context;
 	vmm_stream *stream;
 	struct wire_reader in;
 	bool greeted, closed, ended;
+	bool gone;	  /* it has hung up */
+	bool machine_off; /* and why */
 	uint32_t channel; /* 0: no request is open */
 	const struct agent_ops *ops;
 	void *opaque;
@@ -203,6 +207,7 @@ static void on_closed(vmm_stream *stream, const GError *error, void *opaque)
 	struct agent *a = opaque;
 
 	a->closed = true;
+	a->gone = !error && !a->error;
 	if (error)
 		agent_stop(a, g_error_copy(error));
 	else
@@ -288,6 +293,7 @@ static struct agent *try_open(struct shell *sh, vmm_domain *dom, unsigned timeou
 
 	a->sh = sh;
 	a->name = g_strdup(vmm_domain_name(dom));
+	a->dom = vmm_domain_ref(dom);
 	a->context = g_main_context_new();
 	a->in.lost = true;
 	a->stream = vmm_domain_open_agent(dom, a->context, &ops, a, error);
@@ -339,8 +345,26 @@ void agent_close(struct agent *a)
 	g_clear_error(&a->error);
 	if (a->context)
 		g_main_context_unref(a->context);
+	vmm_domain_unref(a->dom);
 	g_free(a->name);
 	g_free(a);
+}
+
+static void explain_end(struct agent *a)
+{
+	const char *end = machine_end(a->sh, a->dom);
+
+	if (!end)
+		return;
+	a->machine_off = true;
+	g_clear_error(&a->error);
+	a->error = g_error_new(VMM_ERROR, VMM_ERR_OPERATION_FAILED,
+			       "the machine of '%s' %s while the command ran", a->name, end);
+}
+
+bool agent_machine_off(const struct agent *a)
+{
+	return a->machine_off;
 }
 
 bool agent_run(struct agent *a, struct json_object *request, const struct agent_ops *ops,
@@ -362,6 +386,8 @@ bool agent_run(struct agent *a, struct json_object *request, const struct agent_
 	}
 	iterate(a, &never, 0);
 	a->ops = NULL;
+	if (a->gone && a->error)
+		explain_end(a);
 	if (a->error) {
 		g_propagate_error(error, g_steal_pointer(&a->error));
 		return false;

@@ -34,6 +34,8 @@ bool agent_run(struct agent *a, struct json_object *request, const struct agent_
 /* One that is answered by its reply: the caller's object. */
 struct json_object *agent_ask(struct agent *a, struct json_object *request, GError **error);
 
+/* A request has failed by that. */
+bool agent_machine_off(const struct agent *a);
 /* ^C is not this conversation's alone: it is left for the others to see. */
 void agent_share_interrupt(struct agent *a);
 GMainContext *agent_context(struct agent *a);

@@ -75,8 +75,11 @@ static bool run_here(struct shell *sh, struct agent *a, struct json_object *requ
 {
 	int status;
 
-	if (!agent_exec(a, request, opts, &status, error))
+	if (!agent_exec(a, request, opts, &status, error)) {
+		if (agent_machine_off(a))
+			sh->status = STATUS_MACHINE_OFF;
 		return false;
+	}
 	sh->status = status;
 	return status == 0;
 }
@@ -163,7 +166,8 @@ static const struct option_def options_shell[] = {
 const struct command commands_exec[] = {
 	{ "exec", AGENT_GROUP, "run a command inside a guest", options_exec, 0, cmd_exec,
 	  "Its standard streams are ours, and so is its exit status: 128 and the signal's number "
-	  "when it was ended by one. Signals and ^C are passed on.\n"
+	  "when it was ended by one, 254 when the machine went off while it ran. Signals and ^C "
+	  "are passed on.\n"
 	  "It runs in a sandbox inside the guest: a read-only system, a /tmp of its own, no "
 	  "network, no capabilities. --raw does without.\n"
 	  "With --all each line is told with its guest's name, then who ended how; the exit status "

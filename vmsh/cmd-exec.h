@@ -2,6 +2,8 @@
 /* What commands that run something in a guest share. */
 #pragma once
 
+#define STATUS_MACHINE_OFF 254 /* of a command whose machine went off while it ran */
+
 #include <json-c/json.h>
 
 #include "vmsh/agent.h"

@@ -35,7 +35,8 @@ struct part { /* one guest's; its thread's */
 	struct target *target;
 	GString *lines[2]; /* of output and of errors, not ended yet */
 	struct agent_end end;
-	bool ended; /* by itself: end says how */
+	bool ended;	  /* by itself: end says how */
+	bool machine_off; /* it ended by that */
 	double seconds;
 };
 
@@ -96,7 +97,9 @@ static bool run_part(struct part *p, GError **error)
 	agent_share_interrupt(a);
 	o = exec_request(args, !args_given(args, "raw"));
 	json_object_object_add(o, "network", json_object_new_boolean(args_given(args, "network")));
-	return agent_run(a, o, &ops, p, &p->end, error);
+	bool ok = agent_run(a, o, &ops, p, &p->end, error);
+	p->machine_off = agent_machine_off(a);
+	return ok;
 }
 
 static void run_one(void *data, void *user)
@@ -131,7 +134,7 @@ static const struct column columns[] = {
 static int status_of(const struct part *p)
 {
 	if (!p->ended)
-		return STATUS_NOT_RUN;
+		return p->machine_off ? STATUS_MACHINE_OFF : STATUS_NOT_RUN;
 	return p->end.signal ? SIGNALLED + p->end.signal : p->end.code;
 }
 
