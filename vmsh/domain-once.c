@@ -88,23 +88,15 @@ static void change_device(xmlNode *n)
 
 static void change_devices(xmlNode *devices, const struct domain_once *once)
 {
-	xmlNode *vsock, *cid, *card;
+	xmlNode *card, *more = NULL;
 
 	for (xmlNode *n = devices->children, *next; n; n = next) {
 		next = n->next;
 		change_device(n);
 	}
-	vsock = xmlNewChild(devices, NULL, X("vsock"), NULL);
-	xmlSetProp(vsock, X("model"), X("virtio"));
-	cid = xmlNewChild(vsock, NULL, X("cid"), NULL);
-	xmlSetProp(cid, X("auto"), X("yes"));
-	if (once->devices && *once->devices) {
-		xmlNode *more = NULL;
-
-		xmlParseInNodeContext(devices, once->devices, (int)strlen(once->devices), 0, &more);
-		if (more)
-			xmlAddChildList(devices, more);
-	}
+	xmlParseInNodeContext(devices, once->devices, (int)strlen(once->devices), 0, &more);
+	if (more)
+		xmlAddChildList(devices, more);
 	if (!once->net)
 		return;
 	card = xmlNewChild(devices, NULL, X("interface"), NULL);

@@ -11,7 +11,7 @@ struct domain_once {
 	uint64_t memory_bytes;	/* 0: as the domain has it */
 	uint64_t cpus;		/* 0: likewise */
 	bool net;		/* a card of its own; those of the domain never */
-	const char *devices;	/* XML of more; NULL: none */
+	const char *devices;	/* XML of more, of which a vsock */
 };
 
 /*

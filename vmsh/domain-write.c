@@ -13,6 +13,7 @@
 
 #define DISKS_MAX 26
 #define CPUS_MAX 255
+#define VMM_NS "https://libvmm.org/xmlns/domain/1.0"
 
 static char *absolute(const char *path)
 {
@@ -262,11 +263,29 @@ static bool append_net(GString *s, const struct command_args *args, bool net, GE
 	return true;
 }
 
+char *domain_write_vsock(const struct command_args *args)
+{
+	g_autoptr(GString) s = g_string_new("    <vsock model='virtio'>\n"
+					    "      <cid auto='yes'/>\n");
+	const GPtrArray *places = args_words(args, "allow");
+
+	for (unsigned i = 0; i < places->len; i++) {
+		g_autofree char *line = g_markup_printf_escaped(
+			"      <vmm:proxy xmlns:vmm='" VMM_NS "' allow='%s'/>\n",
+			words_text(places, i));
+
+		g_string_append(s, line);
+	}
+	g_string_append(s, "    </vsock>\n");
+	return g_string_free(g_steal_pointer(&s), FALSE);
+}
+
 char *domain_write(const struct command_args *args, const struct domain_words *w, GError **error)
 {
 	const uint64_t memory = args_size(args, "memory", 1 << 20, 256 << 20);
 	g_autoptr(GString) s = g_string_new("<domain type='kvm'>\n");
 	g_autofree char *line = g_markup_printf_escaped("  <name>%s</name>\n", w->name);
+	g_autofree char *vsock = domain_write_vsock(args);
 
 	if (w->cpus < 1 || w->cpus > CPUS_MAX) {
 		usage_error(error, "1 to %d processors", CPUS_MAX);
@@ -285,8 +304,7 @@ char *domain_write(const struct command_args *args, const struct domain_words *w
 			   "    <rng model='virtio'>\n"
 			   "      <backend model='random'>/dev/urandom</backend>\n    </rng>\n");
 	if (w->vsock)
-		g_string_append(s, "    <vsock model='virtio'>\n      <cid auto='yes'/>\n"
-				   "    </vsock>\n");
+		g_string_append(s, vsock);
 	g_string_append(s, "  </devices>\n</domain>\n");
 	return g_string_free(g_steal_pointer(&s), FALSE);
 }

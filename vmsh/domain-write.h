@@ -24,7 +24,10 @@
 	{ .name = "share", .kind = OPT_STRING, .flags = OPT_MANY, .complete = COMPLETE_DIR, \
 	  .value = "DIR[:TAG][:ro|rw]", \
 	  .help = "a folder of the host, which the guest mounts as a virtiofs by its TAG, the " \
-		  "folder's name if not given; it changes nothing there without :rw" }
+		  "folder's name if not given; it changes nothing there without :rw" }, \
+	{ .name = "allow", .kind = OPT_STRING, .flags = OPT_MANY, .value = "HOST:PORT", \
+	  .help = "a place that the guest's programs may reach without a network, by the SOCKS 5 " \
+		  "proxy at port 1080 of its loopback: NAME, *.NAME, an address, a prefix" }
 
 struct domain_words {		/* what the commands themselves say */
 	const char *name;
@@ -39,6 +42,8 @@ struct domain_words {		/* what the commands themselves say */
 
 char *domain_write(const struct command_args *args, const struct domain_words *words,
 		   GError **error);
+/* The vsock, and where all --allow let the guest out. */
+char *domain_write_vsock(const struct command_args *args);
 /* The devices of all --share; and the tag of one. */
 char *domain_write_shares(const struct command_args *args, GError **error);
 char *domain_write_tag(const char *text, bool *ret_writable);

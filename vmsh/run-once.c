@@ -144,9 +144,11 @@ static char *from_xml(struct shell *sh, const struct command_args *args, const c
 		      bool net, GError **error)
 {
 	g_autofree char *shares = domain_write_shares(args, error);
+	g_autofree char *vsock = domain_write_vsock(args);
+	g_autofree char *devices = g_strconcat(vsock, shares, NULL);
 	const struct domain_once once = {
 		.name = name,
-		.devices = shares,
+		.devices = devices,
 		.memory_bytes = args_size(args, "memory", 1 << 20, 0),
 		.cpus = args_number(args, "cpus", 0),
 		.net = net,

@@ -107,6 +107,9 @@ bool cmd_run(struct shell *sh, struct command_args *args, GError **error)
 
 	if (run_is_once(args))
 		return run_once(sh, args, error);
+	if (args_words(args, "allow")->len > 0)
+		return usage_error(error, "--allow needs a command behind --, or create-domain: a "
+				   "machine on the terminal has no vsock");
 	if (!args_given(args, "kernel"))
 		return usage_error(error, "run: FILE is missing: --kernel FILE for a machine on "
 				   "this terminal; or a COMMAND for one that runs it, and is gone");
