@@ -128,7 +128,7 @@ uint32_t fs_fopen_flags(const struct fs *fs);
 
 /* --- fs-wait.c --- */
 
-bool fs_wait_init(struct fs *fs, GError **error);
+void fs_wait_init(struct fs *fs);
 void fs_wait_done(struct fs *fs);
 /* Nothing that waits is answered any more. */
 void fs_wait_forget(struct fs *fs);

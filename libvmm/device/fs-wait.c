@@ -230,14 +230,13 @@ static gboolean source_dispatch(GSource *source, GSourceFunc fn, void *opaque)
 
 static GSourceFuncs source_funcs = { .dispatch = source_dispatch };
 
-bool fs_wait_init(struct fs *fs, GError **error)
+void fs_wait_init(struct fs *fs)
 {
 	fs->tick = g_source_new(&source_funcs, sizeof(GSource));
 	g_source_set_callback(fs->tick, on_tick, fs, NULL);
 	g_source_set_static_name(fs->tick, "virtio-fs locks");
 	g_source_attach(fs->tick, fs->vdev.ctx);
-	fs->syncer = syncer_new("fs/sync", fs->vdev.ctx, jobs_answer, fs, error);
-	return fs->syncer != NULL;
+	fs->syncer = syncer_new("fs/sync", fs->vdev.ctx, jobs_answer, fs);
 }
 
 static void tick_end(void *opaque)

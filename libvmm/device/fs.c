@@ -126,10 +126,10 @@ struct virtio_device *fs_new(const struct fs_opts *opts, struct guest_memory *me
 	fs->in = g_malloc(FS_IN_BYTES + 1);
 	fs->out = g_malloc(FS_OUT_BYTES);
 	fs->share = opts->share;
-	if (!virtio_init(&fs->vdev, &vopts, error) || !enter(fs, error) ||
-	    !fs_wait_init(fs, error)) {
+	if (!virtio_init(&fs->vdev, &vopts, error) || !enter(fs, error)) {
 		fs_free(&fs->vdev);
 		return NULL;
 	}
+	fs_wait_init(fs);
 	return &fs->vdev;
 }

@@ -246,13 +246,12 @@ struct virtio_device *ninep_new(const struct ninep_opts *opts, struct guest_memo
 	p->share = opts->share;
 	ninep_put_le(config, tag_bytes, 2);
 	memcpy(config + 2, opts->tag, tag_bytes);
-	if (virtio_init(&p->vdev, &vopts, error) && ninep_fids_init(p, error) &&
-	    share_begin(p, ctx, error))
-		p->syncer = syncer_new("9p/sync", ctx, ninep_sync_answer, p, error);
-	if (!p->syncer) {
+	if (!virtio_init(&p->vdev, &vopts, error) || !ninep_fids_init(p, error) ||
+	    !share_begin(p, ctx, error)) {
 		ninep_free(&p->vdev);
 		return NULL;
 	}
+	p->syncer = syncer_new("9p/sync", ctx, ninep_sync_answer, p);
 	return &p->vdev;
 }
 

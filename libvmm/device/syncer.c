@@ -21,10 +21,11 @@ struct slot {
 };
 
 struct syncer {
+	const char *name;
 	GMainContext *ctx;
 	void (*ready)(void *opaque);
 	void *opaque;
-	GThread *threads[THREADS];
+	GThread *threads[THREADS];	/* from the first job on */
 	GSource *done;			/* woken by the threads */
 	pthread_mutex_t lock;		/* protects what follows */
 	pthread_cond_t cond;
@@ -84,12 +85,21 @@ static void *sync_main(void *opaque)
 	return NULL;
 }
 
+/* One is enough to go on. */
+static bool threads_begin(struct syncer *s)
+{
+	for (unsigned i = 0; i < THREADS && !s->threads[i]; i++)
+		s->threads[i] = g_thread_try_new(s->name, sync_main, s, NULL);
+	return s->threads[0];
+}
+
 bool syncer_add(struct syncer *s, struct sync_job *job)
 {
+	const bool threads = threads_begin(s);
 	struct slot *slot;
 
 	pthread_mutex_lock(&s->lock);
-	slot = slot_in(s, SLOT_FREE);
+	slot = threads && !s->ending ? slot_in(s, SLOT_FREE) : NULL;
 	if (slot) {
 		*slot = (struct slot){ .state = SLOT_READY, .job = *job };
 		pthread_cond_signal(&s->cond);
@@ -173,10 +183,11 @@ static gboolean source_dispatch(GSource *source, GSourceFunc fn, void *opaque)
 static GSourceFuncs source_funcs = { .dispatch = source_dispatch };
 
 struct syncer *syncer_new(const char *name, GMainContext *ctx, void (*ready)(void *opaque),
-			  void *opaque, GError **error)
+			  void *opaque)
 {
 	struct syncer *s = g_new0(struct syncer, 1);
 
+	s->name = name;
 	s->ctx = ctx;
 	s->ready = ready;
 	s->opaque = opaque;
@@ -186,14 +197,6 @@ struct syncer *syncer_new(const char *name, GMainContext *ctx, void (*ready)(voi
 	g_source_set_callback(s->done, on_done, s, NULL);
 	g_source_set_static_name(s->done, name);
 	g_source_attach(s->done, ctx);
-	for (unsigned i = 0; i < THREADS; i++) {
-		s->threads[i] = g_thread_try_new(name, sync_main, s, error);
-		if (!s->threads[i]) {
-			syncer_stop(s);
-			syncer_free(s);
-			return NULL;
-		}
-	}
 	return s;
 }
 

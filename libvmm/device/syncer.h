@@ -27,15 +27,15 @@ struct sync_job {
 
 struct syncer;
 
-/* ready: something can be taken; it is called in ctx. */
+/* ready: something can be taken; it is called in ctx.  name: a constant, the threads'. */
 struct syncer *syncer_new(const char *name, GMainContext *ctx, void (*ready)(void *opaque),
-			  void *opaque, GError **error);
+			  void *opaque);
 /* The threads end what they have begun; nothing is ready any more.  NULL: does nothing. */
 void syncer_stop(struct syncer *s);
 /* Stopped, and its owner calls no more. */
 void syncer_free(struct syncer *s);
 
-/* False: the table is full, it is done already, and job->result says how. */
+/* False: the table is full, or there is no thread: it is done already, job->result says how. */
 bool syncer_add(struct syncer *s, struct sync_job *job);
 /* One that is done. */
 bool syncer_take(struct syncer *s, struct sync_job *ret);
