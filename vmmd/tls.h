@@ -2,6 +2,9 @@
 /*
  * Clients from other hosts.  Who has a certificate of the authority, and is on
  * the list if there is one, may do what a member of the socket's group may.
+ *
+ * TLS itself is done by the process vmm-tls (vmmd/tls/).  When that dies its
+ * connections end, and there is a new one a moment later.
  */
 #pragma once
 
@@ -18,6 +21,7 @@ struct tls_policy {
 	char **allow;		/* globs of distinguished names; NULL: all */
 };
 
+/* policy stays the caller's, and as it is.  Waits until the ports are open. */
 struct tls_server *tls_server_new(struct server *server, const struct tls_policy *policy,
 				  GError **error);
 /* Ends all connections. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <gnutls/x509.h>
+#include <stdlib.h>
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
@@ -83,6 +84,25 @@ bool tls_creds_changed(const struct tls_creds *c)
 		if (file_stamp(c->paths[i]) != c->stamps[i])
 			return true;
 	return false;
+}
+
+char **tls_creds_folders(const struct tls_creds *c)
+{
+	g_autoptr(GStrvBuilder) list = g_strv_builder_new();
+
+	for (unsigned i = 0; i < N_TLS_FILES; i++) {
+		g_autofree char *full = g_canonicalize_filename(c->paths[i], NULL);
+		g_autofree char *folder = g_path_get_dirname(full);
+		char *real = realpath(full, NULL);
+		g_autofree char *there = real ? g_path_get_dirname(real) : NULL;
+
+		if (g_file_test(folder, G_FILE_TEST_IS_DIR))
+			g_strv_builder_add(list, folder);
+		if (there && !g_str_equal(there, folder))
+			g_strv_builder_add(list, there);
+		free(real);
+	}
+	return g_strv_builder_end(list);
 }
 
 /* ---- what ---- */

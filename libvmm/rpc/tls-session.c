@@ -3,7 +3,7 @@
 #include "config.h"
 #include "libvmm/rpc/tls-priv.h"
 
-#include <gio/gio.h>
+#include <glib.h>
 #include <gnutls/x509.h>
 #include <string.h>
 

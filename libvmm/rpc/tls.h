@@ -35,6 +35,8 @@ struct tls_creds *tls_creds_ref(struct tls_creds *creds);
 void tls_creds_unref(struct tls_creds *creds);
 /* A file is another one than was read. */
 bool tls_creds_changed(const struct tls_creds *creds);
+/* In which folders the files are, and those that they are links to; g_strfreev(). */
+char **tls_creds_folders(const struct tls_creds *creds);
 
 /* Owner: the thread that iterates its context. */
 struct tls_pipe;

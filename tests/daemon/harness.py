@@ -29,7 +29,7 @@ class Daemon:
         self.log = open(self.dir + "/log", "w+b")
         self.env = dict(os.environ, VMM_STATE_DIR=self.dir + "/state", VMM_RUN_DIR=self.dir + "/run",
                         VMM_WORKER=BUILD + "/tests/daemon/stub-worker", VMM_SCHEMA_DIR=SOURCE + "/schemas",
-                        VMM_AGENT=BUILD + "/images/agent/vmm-agent")
+                        VMM_TLS=BUILD + "/vmmd/vmm-tls", VMM_AGENT=BUILD + "/images/agent/vmm-agent")
         self.env.update(env)
         self.prefix = []                  # what makes it somebody else's
         self.words = ["-v"]

@@ -11,6 +11,7 @@ struct sandbox_opts {
 	bool host_network;	/* user-mode networking connects from here */
 	bool names;		/* names are found by files, too: /etc/hosts */
 	bool keep_folder;	/* the working folder stays what it is, and all that is there */
+	char **keep_read;	/* these folders, absolute, stay where they are, read-only; NULL */
 	/* libvmm/share/share.h: share_proc_open()'s; NULL: there are no shared folders */
 	int *share_proc_fd;
 };
@@ -34,3 +35,5 @@ bool sandbox_lock(bool shares, GError **error);
 bool sandbox_lock_door(GError **error);
 /* Of an outbound proxy: TCP and names, no file is written, no thread is begun. */
 bool sandbox_lock_outbound(GError **error);
+/* Of the TLS port: connections that come, reading what is in the jail, one more socket for each. */
+bool sandbox_lock_tls(GError **error);
