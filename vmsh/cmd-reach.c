@@ -178,7 +178,7 @@ static bool cmd_vsock_connect(struct shell *sh, struct command_args *args, GErro
 
 /* ---- ssh ---- */
 
-/* What ssh gives to a shell: quoted for that, and % doubled for ssh itself. */
+/* What ssh gives to a shell behind an "exec": quoted for that, and % doubled for ssh itself. */
 static void append_word(GString *s, const char *word)
 {
 	g_autofree char *quoted = g_shell_quote(word);
@@ -192,7 +192,7 @@ static char *proxy_command(struct shell *sh, const vmm_domain *dom)
 {
 	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
 	const char *uri = rc_uri(sh, sh->uri);
-	GString *s = g_string_new("exec");
+	GString *s = g_string_new(NULL);
 
 	append_word(s, self ? self : "vmsh");
 	if (uri) {
