@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
-#include <gnutls/x509.h>
 #include <stdlib.h>
 
 #include "libvmm/util/cleanup.h"
@@ -14,25 +13,6 @@
 #define PKI "/etc/pki"
 #define PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define FILE_BYTES_MAX (1 << 20)
-
-/*
- * Whoever links us loads GnuTLS, few use it: its start (a megabyte, some
- * milliseconds) waits for the first who does.
- */
-__attribute__((visibility("default"))) int _gnutls_global_init_skip(void);
-GNUTLS_SKIP_GLOBAL_INIT
-
-static bool library_begin(GError **error)
-{
-	static gsize begun;
-	int r;
-
-	if (!g_once_init_enter(&begun))
-		return true;
-	r = gnutls_global_init();
-	g_once_init_leave(&begun, 1);
-	return r >= 0 || error_set(error, VMM_ERR_INTERNAL, "TLS: %s", gnutls_strerror(r));
-}
 
 /* ---- where ---- */
 
@@ -135,7 +115,7 @@ static bool file_read(struct tls_creds *c, enum tls_file f, gnutls_datum_t *ret,
 static void datum_clear(gnutls_datum_t *d)
 {
 	if (d->data)
-		gnutls_memset(d->data, 0, d->size);
+		tls_lib.memset(d->data, 0, d->size);
 	g_clear_pointer(&d->data, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(gnutls_datum_t, datum_clear)
@@ -143,7 +123,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(gnutls_datum_t, datum_clear)
 static bool file_is_bad(const struct tls_creds *c, enum tls_file f, int err, GError **error)
 {
 	return error_set(error, VMM_ERR_INVALID_ARG, "TLS: the %s '%s' is of no use: %s", what[f],
-			 c->paths[f], err < 0 ? gnutls_strerror(err) : "there is nothing in it");
+			 c->paths[f], err < 0 ? tls_lib.strerror(err) : "there is nothing in it");
 }
 
 struct crts {
@@ -154,8 +134,8 @@ struct crts {
 static void crts_clear(struct crts *crts)
 {
 	for (unsigned i = 0; i < crts->n; i++)
-		gnutls_x509_crt_deinit(crts->list[i]);
-	gnutls_free(crts->list);
+		tls_lib.x509_crt_deinit(crts->list[i]);
+	(*tls_lib.free)(crts->list);
 }
 typedef struct crts crts;
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(crts, crts_clear)
@@ -163,7 +143,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(crts, crts_clear)
 static bool crts_import(const struct tls_creds *c, enum tls_file f, const gnutls_datum_t *pem,
 			crts *ret, GError **error)
 {
-	int r = gnutls_x509_crt_list_import2(&ret->list, &ret->n, pem, GNUTLS_X509_FMT_PEM, 0);
+	int r = tls_lib.x509_crt_list_import2(&ret->list, &ret->n, pem, GNUTLS_X509_FMT_PEM, 0);
 
 	return r < 0 || ret->n == 0 ? file_is_bad(c, f, r, error) : true;
 }
@@ -180,17 +160,17 @@ static bool own_check(const struct tls_creds *c, const gnutls_datum_t *ca_pem,
 	if (!crts_import(c, TLS_FILE_CA, ca_pem, &ca, error) ||
 	    !crts_import(c, TLS_FILE_CERT, own_pem, &own, error))
 		return false;
-	r = gnutls_x509_crt_list_verify(own.list, (int)own.n, ca.list, (int)ca.n, NULL, 0, 0,
+	r = tls_lib.x509_crt_list_verify(own.list, (int)own.n, ca.list, (int)ca.n, NULL, 0, 0,
 					&status);
 	if (r < 0)
 		return file_is_bad(c, TLS_FILE_CERT, r, error);
 	if (status == 0)
 		return true;
-	gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0);
+	tls_lib.certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0);
 	error_set(error, VMM_ERR_INVALID_ARG, "TLS: the own certificate '%s' would be refused by "
 		  "all who trust '%s': %s", c->paths[TLS_FILE_CERT], c->paths[TLS_FILE_CA],
 		  text.data ? g_strchomp((char *)text.data) : "it can't be verified");
-	gnutls_free(text.data);
+	(*tls_lib.free)(text.data);
 	return false;
 }
 
@@ -203,7 +183,7 @@ static bool crl_load(struct tls_creds *c, GError **error)
 		return true;
 	if (!file_read(c, TLS_FILE_CRL, &pem, error))
 		return false;
-	r = gnutls_certificate_set_x509_crl_mem(c->x509, &pem, GNUTLS_X509_FMT_PEM);
+	r = tls_lib.certificate_set_x509_crl_mem(c->x509, &pem, GNUTLS_X509_FMT_PEM);
 	return r < 0 ? file_is_bad(c, TLS_FILE_CRL, r, error) : true;
 }
 
@@ -215,10 +195,10 @@ static bool files_load(struct tls_creds *c, GError **error)
 	if (!file_read(c, TLS_FILE_CA, &ca, error) || !file_read(c, TLS_FILE_CERT, &cert, error) ||
 	    !file_read(c, TLS_FILE_KEY, &key, error) || !own_check(c, &ca, &cert, error))
 		return false;
-	r = gnutls_certificate_set_x509_trust_mem(c->x509, &ca, GNUTLS_X509_FMT_PEM);
+	r = tls_lib.certificate_set_x509_trust_mem(c->x509, &ca, GNUTLS_X509_FMT_PEM);
 	if (r <= 0)
 		return file_is_bad(c, TLS_FILE_CA, r, error);
-	r = gnutls_certificate_set_x509_key_mem(c->x509, &cert, &key, GNUTLS_X509_FMT_PEM);
+	r = tls_lib.certificate_set_x509_key_mem(c->x509, &cert, &key, GNUTLS_X509_FMT_PEM);
 	if (r == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
 		return error_set(error, VMM_ERR_INVALID_ARG, "TLS: '%s' is not the key of '%s'",
 				 c->paths[TLS_FILE_KEY], c->paths[TLS_FILE_CERT]);
@@ -230,15 +210,15 @@ static bool creds_fill(struct tls_creds *c, const char *priority, GError **error
 	const char *at = NULL;
 	int r;
 
-	if (!library_begin(error))
+	if (!tls_lib_load(error))
 		return false;
-	r = gnutls_priority_init(&c->priority, priority ? priority : PRIORITY, &at);
+	r = tls_lib.priority_init(&c->priority, priority ? priority : PRIORITY, &at);
 	if (r < 0)
 		return error_set(error, VMM_ERR_INVALID_ARG, "TLS priority '%s': %s near '%s'",
-				 priority, gnutls_strerror(r), at ? at : "");
-	r = gnutls_certificate_allocate_credentials(&c->x509);
+				 priority, tls_lib.strerror(r), at ? at : "");
+	r = tls_lib.certificate_allocate_credentials(&c->x509);
 	if (r < 0)
-		return error_set(error, VMM_ERR_INTERNAL, "TLS: %s", gnutls_strerror(r));
+		return error_set(error, VMM_ERR_INTERNAL, "TLS: %s", tls_lib.strerror(r));
 	return files_load(c, error);
 }
 
@@ -268,8 +248,8 @@ void tls_creds_unref(struct tls_creds *c)
 	for (unsigned i = 0; i < N_TLS_FILES; i++)
 		g_free(c->paths[i]);
 	if (c->x509)
-		gnutls_certificate_free_credentials(c->x509);
+		tls_lib.certificate_free_credentials(c->x509);
 	if (c->priority)
-		gnutls_priority_deinit(c->priority);
+		tls_lib.priority_deinit(c->priority);
 	g_free(c);
 }

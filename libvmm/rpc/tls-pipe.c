@@ -89,7 +89,7 @@ static void pipe_release(struct tls_pipe *p)
 {
 	g_source_destroy(p->source);
 	g_source_unref(p->source);
-	gnutls_deinit(p->session);
+	tls_lib.deinit(p->session);
 	tls_creds_unref(p->creds);
 	fd_close(&p->net);
 	fd_close(&p->plain);
@@ -123,7 +123,7 @@ static unsigned net_events(const struct tls_pipe *p)
 	if (p->ended)
 		return 0;
 	if (p->stage == STAGE_HANDSHAKE)
-		return gnutls_record_get_direction(p->session) ? G_IO_OUT : G_IO_IN;
+		return tls_lib.record_get_direction(p->session) ? G_IO_OUT : G_IO_IN;
 	return (chunk_is_empty(&p->down) && !p->down_eof ? G_IO_IN : 0) |
 	       (p->up_blocked ? G_IO_OUT : 0);
 }
@@ -153,7 +153,7 @@ static bool pipe_is_ready(const struct tls_pipe *p)
 	/* The client speaks first, and nothing wakes it to. */
 	if (p->ended || p->stage == STAGE_HANDSHAKE)
 		return !p->ended && !p->begun;
-	return (chunk_is_empty(&p->down) && gnutls_record_check_pending(p->session) > 0) ||
+	return (chunk_is_empty(&p->down) && tls_lib.record_check_pending(p->session) > 0) ||
 	       (!chunk_is_empty(&p->up) && !p->up_blocked && p->plain >= 0);
 }
 
@@ -175,7 +175,7 @@ static bool handshake_done(struct tls_pipe *p, GError **error)
 		return true;
 	}
 	if (p->ops->permit && !p->ops->permit(p, p->peer ? p->peer : "", p->opaque)) {
-		gnutls_alert_send(p->session, GNUTLS_AL_FATAL, GNUTLS_A_ACCESS_DENIED);
+		tls_lib.alert_send(p->session, GNUTLS_AL_FATAL, GNUTLS_A_ACCESS_DENIED);
 		return error_set(error, VMM_ERR_AUTH_FAILED,
 				 "'%s' is not on the list of those who may connect",
 				 p->peer ? p->peer : "?");
@@ -192,17 +192,17 @@ static bool handshake(struct tls_pipe *p, GError **error)
 
 	p->begun = true;
 	for (unsigned i = 0; i < HANDSHAKE_TURN; i++) {
-		r = gnutls_handshake(p->session);
+		r = tls_lib.handshake(p->session);
 		if (r >= 0)
 			return handshake_done(p, error);
 		if (r == GNUTLS_E_AGAIN)
 			return true;
-		if (gnutls_error_is_fatal(r))
+		if (tls_lib.error_is_fatal(r))
 			break;
 	}
-	if (!gnutls_error_is_fatal(r))
+	if (!tls_lib.error_is_fatal(r))
 		return error_set(error, VMM_ERR_RPC, "TLS: too many warnings");
-	gnutls_alert_send_appropriate(p->session, r);
+	tls_lib.alert_send_appropriate(p->session, r);
 	return tls_session_failed(p->session, p->creds, p->host, r, error);
 }
 
@@ -215,13 +215,13 @@ static bool is_hangup(int r)
 static bool word_take(struct tls_pipe *p, GError **error)
 {
 	uint8_t word = 0;
-	ssize_t r = gnutls_record_recv(p->session, &word, 1);
+	ssize_t r = tls_lib.record_recv(p->session, &word, 1);
 
 	if (r == 1 && word == ACCEPTED) {
 		p->stage = STAGE_OPEN;
 		return true;
 	}
-	if (r < 0 && !gnutls_error_is_fatal((int)r))
+	if (r < 0 && !tls_lib.error_is_fatal((int)r))
 		return true;
 	if (r < 0 && !is_hangup((int)r))
 		return tls_session_failed(p->session, p->creds, p->host, (int)r, error);
@@ -236,7 +236,7 @@ static bool word_take(struct tls_pipe *p, GError **error)
 
 static bool down_fill(struct tls_pipe *p, GError **error)
 {
-	ssize_t r = gnutls_record_recv(p->session, p->down.data, CHUNK_BYTES);
+	ssize_t r = tls_lib.record_recv(p->session, p->down.data, CHUNK_BYTES);
 
 	p->down.from = p->down.to = 0;
 	if (r > 0)
@@ -245,7 +245,7 @@ static bool down_fill(struct tls_pipe *p, GError **error)
 		p->down_eof = true;
 	else if (r == GNUTLS_E_REHANDSHAKE)
 		return error_set(error, VMM_ERR_RPC, "TLS: the peer wants a second handshake");
-	else if (gnutls_error_is_fatal((int)r))
+	else if (tls_lib.error_is_fatal((int)r))
 		return tls_session_failed(p->session, p->creds, p->host, (int)r, error);
 	return true;
 }
@@ -311,14 +311,14 @@ static void up_sent(struct tls_pipe *p, size_t n)
 static bool up_drain(struct tls_pipe *p, GError **error)
 {
 	/* After GNUTLS_E_AGAIN it wants the same bytes again, which these are. */
-	ssize_t r = gnutls_record_send(p->session, p->up.data + p->up.from, up_piece(p));
+	ssize_t r = tls_lib.record_send(p->session, p->up.data + p->up.from, up_piece(p));
 
 	p->up_blocked = r == GNUTLS_E_AGAIN;
 	if (r > 0)
 		up_sent(p, (size_t)r);
-	else if (gnutls_error_is_fatal((int)r))
+	else if (tls_lib.error_is_fatal((int)r))
 		return error_set(error, VMM_ERR_RPC, "connection lost: %s",
-				 gnutls_strerror((int)r));
+				 tls_lib.strerror((int)r));
 	return true;
 }
 
@@ -363,7 +363,7 @@ static void pipe_end(struct tls_pipe *p, const GError *error)
 {
 	p->ended = true;
 	if (p->stage == STAGE_OPEN && !error)
-		gnutls_bye(p->session, GNUTLS_SHUT_WR);
+		tls_lib.bye(p->session, GNUTLS_SHUT_WR);
 	pipe_update(p);
 	fd_close(&p->net);
 	fd_close(&p->plain);

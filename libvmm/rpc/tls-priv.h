@@ -2,8 +2,7 @@
 /* Between tls-creds.c (files), tls-session.c (GnuTLS) and tls-pipe.c (bytes). */
 #pragma once
 
-#include <gnutls/gnutls.h>
-
+#include "libvmm/rpc/tls-lib.h"
 #include "libvmm/rpc/tls.h"
 
 enum tls_file { TLS_FILE_CA, TLS_FILE_CRL, TLS_FILE_CERT, TLS_FILE_KEY, N_TLS_FILES };

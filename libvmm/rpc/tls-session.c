@@ -4,7 +4,6 @@
 #include "libvmm/rpc/tls-priv.h"
 
 #include <glib.h>
-#include <gnutls/x509.h>
 #include <string.h>
 
 #include "libvmm/util/error.h"
@@ -17,18 +16,18 @@ const char *tls_peer_name(const char *host)
 char *tls_session_peer(gnutls_session_t session)
 {
 	unsigned n = 0;
-	const gnutls_datum_t *der = gnutls_certificate_get_peers(session, &n);
+	const gnutls_datum_t *der = tls_lib.certificate_get_peers(session, &n);
 	gnutls_x509_crt_t crt;
 	gnutls_datum_t dn = { 0 };
 	char *text = NULL;
 
-	if (!der || n == 0 || gnutls_x509_crt_init(&crt) < 0)
+	if (!der || n == 0 || tls_lib.x509_crt_init(&crt) < 0)
 		return NULL;
-	if (gnutls_x509_crt_import(crt, der, GNUTLS_X509_FMT_DER) >= 0 &&
-	    gnutls_x509_crt_get_dn2(crt, &dn) >= 0)
+	if (tls_lib.x509_crt_import(crt, der, GNUTLS_X509_FMT_DER) >= 0 &&
+	    tls_lib.x509_crt_get_dn2(crt, &dn) >= 0)
 		text = g_utf8_make_valid((char *)dn.data, dn.size);
-	gnutls_free(dn.data);
-	gnutls_x509_crt_deinit(crt);
+	(*tls_lib.free)(dn.data);
+	tls_lib.x509_crt_deinit(crt);
 	return text;
 }
 
@@ -38,15 +37,15 @@ static bool certificate_failed(gnutls_session_t session, const struct tls_creds 
 	g_autofree char *dn = tls_session_peer(session);
 	gnutls_datum_t text = { 0 };
 
-	gnutls_certificate_verification_status_print(
-		gnutls_session_get_verify_cert_status(session), GNUTLS_CRT_X509, &text, 0);
+	tls_lib.certificate_verification_status_print(
+		tls_lib.session_get_verify_cert_status(session), GNUTLS_CRT_X509, &text, 0);
 	error_set(error, VMM_ERR_AUTH_FAILED,
 		  "the certificate of %s, which is for '%s', is not accepted: %s "
 		  "(checked with '%s')",
 		  tls_peer_name(host), dn ? dn : "?",
 		  text.data ? g_strchomp((char *)text.data) : "it can't be verified",
 		  creds->paths[TLS_FILE_CA]);
-	gnutls_free(text.data);
+	(*tls_lib.free)(text.data);
 	return false;
 }
 
@@ -59,7 +58,7 @@ bool tls_session_failed(gnutls_session_t session, const struct tls_creds *creds,
 	case GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR:
 		return certificate_failed(session, creds, host, error);
 	case GNUTLS_E_FATAL_ALERT_RECEIVED:
-		alert = gnutls_alert_get_name(gnutls_alert_get(session));
+		alert = tls_lib.alert_get_name(tls_lib.alert_get(session));
 		return error_set(error, VMM_ERR_AUTH_FAILED,
 				 "%s refuses TLS with the certificate '%s': %s", peer,
 				 creds->paths[TLS_FILE_CERT], alert ? alert : "unknown alert");
@@ -67,10 +66,10 @@ bool tls_session_failed(gnutls_session_t session, const struct tls_creds *creds,
 	case GNUTLS_E_UNEXPECTED_PACKET:
 	case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
 		return error_set(error, VMM_ERR_RPC, "%s does not speak TLS, or no version of "
-				 "it that is good enough: %s", peer, gnutls_strerror(err));
+				 "it that is good enough: %s", peer, tls_lib.strerror(err));
 	default:
 		return error_set(error, VMM_ERR_RPC, "TLS with %s: %s", peer,
-				 gnutls_strerror(err));
+				 tls_lib.strerror(err));
 	}
 }
 
@@ -87,7 +86,7 @@ static void session_expect(gnutls_session_t session, bool server, const char *ho
 		expect[n++] = (gnutls_typed_vdata_st){ .type = GNUTLS_DT_DNS_HOSTNAME,
 						       .data = (unsigned char *)host };
 	if (server || host)
-		gnutls_session_set_verify_cert2(session, expect, n, 0);
+		tls_lib.session_set_verify_cert2(session, expect, n, 0);
 }
 
 gnutls_session_t tls_session_new(const struct tls_creds *creds, const char *host, int fd,
@@ -96,15 +95,15 @@ gnutls_session_t tls_session_new(const struct tls_creds *creds, const char *host
 	bool server = creds->side == TLS_SERVER;
 	gnutls_session_t session;
 
-	gnutls_init(&session, (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK |
+	tls_lib.init(&session, (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK |
 			      GNUTLS_NO_SIGNAL);
-	gnutls_priority_set(session, creds->priority);
-	gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, creds->x509);
-	gnutls_transport_set_int(session, fd);
+	tls_lib.priority_set(session, creds->priority);
+	tls_lib.credentials_set(session, GNUTLS_CRD_CERTIFICATE, creds->x509);
+	tls_lib.transport_set_int2(session, fd, fd);
 	if (server)
-		gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
+		tls_lib.certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
 	if (host && !g_hostname_is_ip_address(host))
-		gnutls_server_name_set(session, GNUTLS_NAME_DNS, host, strlen(host));
+		tls_lib.server_name_set(session, GNUTLS_NAME_DNS, host, strlen(host));
 	session_expect(session, server, host, expect);
 	return session;
 }
