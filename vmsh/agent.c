@@ -19,7 +19,8 @@
 #include "libvmm/util/error.h"
 #include "vmsh/machine-end.h"
 
-#define RETRY_MS 250
+#define RETRY_MIN_MS 10 /* a guest may be up in a few hundred */
+#define RETRY_MAX_MS 250
 #define IGNORED_MS 5000
 
 struct agent {
@@ -308,20 +309,25 @@ static struct agent *try_open(struct shell *sh, vmm_domain *dom, unsigned timeou
 	return g_steal_pointer(&a);
 }
 
-/* A guest that boots refuses until its agent is there; other errors don't go away. */
+/*
+ * A guest that boots refuses until its agent is there; other errors don't go
+ * away.  It is asked again after a tenth of the time that has passed.
+ */
 struct agent *agent_open(struct shell *sh, vmm_domain *dom, unsigned timeout_ms, GError **error)
 {
-	gint64 until = g_get_monotonic_time() + timeout_ms * INT64_C(1000);
+	const gint64 begun = g_get_monotonic_time();
+	const gint64 until = begun + timeout_ms * INT64_C(1000);
 
 	for (;;) {
 		g_autoptr(GError) why = NULL;
-		gint64 left_ms = (until - g_get_monotonic_time()) / 1000;
+		gint64 now = g_get_monotonic_time(), left_ms = (until - now) / 1000;
+		gint64 pause_ms = CLAMP((now - begun) / 10000, RETRY_MIN_MS, RETRY_MAX_MS);
 		struct agent *a = try_open(sh, dom, (unsigned)MAX(left_ms, 1), &why);
 
 		if (a)
 			return a;
-		if (!strstr(why->message, "not responding") || left_ms <= RETRY_MS ||
-		    !shell_sleep(sh, RETRY_MS)) {
+		if (!strstr(why->message, "not responding") || left_ms <= pause_ms ||
+		    !shell_sleep(sh, (unsigned)pause_ms)) {
 			g_propagate_error(error, g_steal_pointer(&why));
 			return NULL;
 		}

@@ -20,13 +20,14 @@
 
 #include "images/agent/child.h"
 
+#define AT_ONCE_MS 20 /* the host waits, and a look costs little */
 #define OFTEN_MS 200
 #define SELDOM_MS 2000
-#define EARLY_MS 120000 /* after the agent's start */
+#define BOOT_MS 5000 /* after the agent's start */
+#define EARLY_MS 120000
 #define MODULES_MS 1500
 #define HOME_MS 30000
 #define HOME_DISKLESS_MS 500
-#define HOME_LOOK_MS 50
 
 static void on_connection(struct agent *a, int listener)
 {
@@ -210,6 +211,13 @@ static bool is_at_home(struct agent *a, int64_t now)
 	return true;
 }
 
+static int64_t pause_ms(const struct agent *a, int64_t now)
+{
+	if (a->vsock < 0 && now < a->started_ms + BOOT_MS)
+		return AT_ONCE_MS;
+	return now < a->started_ms + EARLY_MS ? OFTEN_MS : SELDOM_MS;
+}
+
 void transport_look(struct agent *a)
 {
 	int64_t now = agent_now_ms();
@@ -218,14 +226,14 @@ void transport_look(struct agent *a)
 		return;
 	if (!is_at_home(a, now)) {
 		look_for_port(a); /* Linux throws away what comes to a port that nobody has open */
-		a->next_look_ms = now + HOME_LOOK_MS;
+		a->next_look_ms = now + AT_ONCE_MS;
 		return;
 	}
 	if (a->vsock < 0)
 		look_for_vsock(a);
 	look_for_port(a);
 	ask_for_modules(a);
-	a->next_look_ms = now + (now < a->started_ms + EARLY_MS ? OFTEN_MS : SELDOM_MS);
+	a->next_look_ms = now + pause_ms(a, now);
 }
 
 void transport_watch(struct agent *a)
