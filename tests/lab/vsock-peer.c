@@ -10,14 +10,15 @@
  *	vsock-peer cid .			the guest's own
  *	vsock-peer run ADDRESS COMMAND		by the server's shell
  *
- * ADDRESS: vsock:CID:PORT (any CID to serve), unix:PATH, or hybrid:PATH:PORT, a
- * Unix socket where "CONNECT PORT" is said first.
+ * ADDRESS: vsock:CID:PORT (any CID to serve), unix:PATH, hybrid:PATH:PORT, a
+ * Unix socket where "CONNECT PORT" is said first, or for comparison tcp:IPV4:PORT.
  *
  * A connection's first byte says what it is for: 'e' all comes back, 'u' bytes of
  * the pattern until their end, then their number goes back; 'd' and a number:
  * so many bytes of the pattern come; 'x': a shell.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -44,19 +45,30 @@ static void die(const char *what)
 	exit(1);
 }
 
+static int join(int fd, const void *address, socklen_t bytes, bool serve)
+{
+	return serve ? bind(fd, address, bytes) : connect(fd, address, bytes);
+}
+
 static int socket_at(const char *address, bool serve)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	struct sockaddr_vm vm = { .svm_family = AF_VSOCK };
+	struct sockaddr_in in = { .sin_family = AF_INET };
 	unsigned cid, port = 0;
+	char host[16];
 	int fd, r;
 
 	if (sscanf(address, "vsock:%u:%u", &cid, &port) == 2) {
 		vm.svm_cid = serve ? VMADDR_CID_ANY : cid;
 		vm.svm_port = port;
 		fd = socket(AF_VSOCK, SOCK_STREAM, 0);
-		r = serve ? bind(fd, (struct sockaddr *)&vm, sizeof(vm))
-			  : connect(fd, (struct sockaddr *)&vm, sizeof(vm));
+		r = join(fd, &vm, sizeof(vm), serve);
+	} else if (sscanf(address, "tcp:%15[^:]:%u", host, &port) == 2) {
+		in.sin_port = htons((uint16_t)port);
+		in.sin_addr.s_addr = inet_addr(host);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		r = join(fd, &in, sizeof(in), serve);
 	} else {
 		if (sscanf(address, "hybrid:%107[^:]:%u", un.sun_path, &port) != 2 &&
 		    sscanf(address, "unix:%107s", un.sun_path) != 1)
@@ -64,8 +76,7 @@ static int socket_at(const char *address, bool serve)
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
 		if (serve)
 			unlink(un.sun_path);
-		r = serve ? bind(fd, (struct sockaddr *)&un, sizeof(un))
-			  : connect(fd, (struct sockaddr *)&un, sizeof(un));
+		r = join(fd, &un, sizeof(un), serve);
 	}
 	if (r < 0 || (serve && listen(fd, 4096) < 0)) {
 		close(fd);
