@@ -9,10 +9,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "images/agent/channel.h"
@@ -78,8 +81,31 @@ int cgroup_make(struct agent *a, unsigned id)
 	path_of(path, id, "");
 	if (a->cgroup < 0 || (mkdirat(a->cgroup, path, 0755) < 0 && errno != EEXIST))
 		return -1;
-	path_of(path, id, "/cgroup.procs");
-	return openat(a->cgroup, path, O_WRONLY | O_CLOEXEC);
+	return openat(a->cgroup, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void enter(int cgroup)
+{
+	int fd = openat(cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		agent_log("a command's cgroup can't be entered: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+pid_t cgroup_fork(int cgroup)
+{
+	const struct clone_args args = { .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD,
+					 .cgroup = (uint64_t)cgroup };
+	pid_t pid = cgroup < 0 ? -1 : (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid >= 0)
+		return pid;
+	pid = fork();
+	if (pid == 0 && cgroup >= 0)
+		enter(cgroup);
+	return pid;
 }
 
 bool cgroup_write(struct agent *a, unsigned id, const char *file, const char *text)

@@ -181,9 +181,9 @@ static void start(struct channel *ch, const struct request *r, struct json_objec
 	int cgroup = r->command ? cgroup_make(a, ch->id) : -1;
 
 	if (make_streams(ch, ends))
-		ch->pid = fork();
+		ch->pid = cgroup_fork(cgroup);
 	if (ch->pid == 0)
-		child_main(a, r, request, ends, cgroup);
+		child_main(a, r, request, ends);
 	int error = errno;
 	for (int i = 0; i < 4; i++)
 		close_fd(&ends[i]);

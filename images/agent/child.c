@@ -179,12 +179,10 @@ bool child_thaw(struct agent *a)
 }
 
 void child_main(struct agent *a, const struct request *r, struct json_object *request,
-		const int fds[4], int cgroup)
+		const int fds[4])
 {
 	sigset_t none;
 
-	if (cgroup >= 0 && write(cgroup, "0", 1) != 1)
-		agent_log("a command's cgroup can't be entered: %s", strerror(errno));
 	this_agent = a;
 	take_fds(a, fds, r->keeps);
 	setsid();

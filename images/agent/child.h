@@ -37,8 +37,7 @@ const struct request *request_find(const char *name);
 
 /* In the child, which it ends. */
 __attribute__((noreturn)) void child_main(struct agent *a, const struct request *r,
-					  struct json_object *request, const int fds[4],
-					  int cgroup);
+					  struct json_object *request, const int fds[4]);
 __attribute__((noreturn, format(printf, 2, 3))) void child_fail(int error, const char *format, ...);
 void child_reply(struct json_object *o); /* takes it */
 /* The agent as it was when the child was made. */
