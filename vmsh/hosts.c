@@ -36,6 +36,7 @@ struct member {
 	GByteArray *said[N_ENDS];
 	int status;
 	bool misfit;			/* no table, or of another shape */
+	bool endless;			/* it has said more than we keep */
 };
 
 static void member_free(void *opaque)
@@ -111,8 +112,10 @@ static void member_read(struct member *m, unsigned end)
 		g_byte_array_append(m->said[end], buffer, (unsigned)n);
 		return;
 	}
-	if (n > 0)
+	if (n > 0) {
+		m->endless = true;
 		kill(m->pid, SIGTERM);
+	}
 	fd_close(&m->fds[end]);
 }
 
@@ -162,18 +165,31 @@ static char *said_text(const struct member *m, unsigned end)
 	return said->len > 0 ? g_strndup((char *)said->data, said->len) : g_strdup("");
 }
 
+/* What is wrong with an answer, if the member itself could not say. */
+static char *trouble_of(const struct member *m)
+{
+	if (m->misfit)
+		return g_strdup("its answer has other columns than those of the hosts before it");
+	if (m->endless)
+		return g_strdup_printf("its answer is longer than %u MiB", SAID_BYTES_MAX >> 20);
+	if (WIFSIGNALED(m->status))
+		return WTERMSIG(m->status) == SIGTERM || WTERMSIG(m->status) == SIGINT ?
+			       g_strdup("interrupted") :
+			       g_strdup_printf("its answer is lost: vmsh was killed by signal %d",
+					       WTERMSIG(m->status));
+	return g_strdup("");
+}
+
 static void tell_trouble(const struct shell *sh, const struct member *m)
 {
-	g_autofree char *said = said_text(m, ERR);
+	g_autofree char *said = said_text(m, ERR), *trouble = trouble_of(m);
 	g_autoptr(GError) error = NULL;
 	char *text = g_strstrip(said);
 
 	if (g_str_has_prefix(text, "error: "))
 		text += strlen("error: ");
-	if (m->misfit)
-		text = (char *)"its answer has other columns than those of the hosts before it";
-	if (!*text && WIFSIGNALED(m->status))
-		text = (char *)"interrupted";
+	if (m->misfit || !*text)
+		text = trouble;
 	if (!*text)
 		return;
 	error = g_error_new(VMM_ERROR, VMM_ERR_OPERATION_FAILED, "%s: %s", m->host, text);
@@ -185,9 +201,12 @@ static void tell_text(const struct member *m)
 	g_autofree char *said = said_text(m, OUT);
 	g_auto(GStrv) lines = g_strsplit(said, "\n", 0);
 
-	for (unsigned i = 0; lines[i]; i++)
+	for (unsigned i = 0; lines[i]; i++) {
+		g_autofree char *harmless = text_harmless(lines[i]);
+
 		if (*lines[i] || lines[i + 1])
-			printf("%s: %s\n", m->host, lines[i]);
+			printf("%s: %s\n", m->host, harmless);
+	}
 }
 
 static bool is_table(const struct member *m)
