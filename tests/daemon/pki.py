@@ -44,9 +44,9 @@ class Pki:
                                      "expiration_days = 3"]), "--outfile", self.path(name + ".pem"))
 
     def issue(self, folder, kind, cn, names=(), ca="ca", expired=False, purpose=None, trust="ca"):
-        """A folder with cacert.pem, KINDcert.pem and KINDkey.pem; its path."""
+        """A folder with cacert.pem, KINDcert.pem and KINDkey.pem; its path.  cn None: a certificate without a name."""
         os.makedirs(self.path(folder), exist_ok=True)
-        lines = [f"cn = {cn}", "organization = libvmm", "signing_key", "encryption_key", purpose or f"tls_www_{kind}"]
+        lines = [*([f"cn = {cn}", "organization = libvmm"] if cn else []), "signing_key", "encryption_key", purpose or f"tls_www_{kind}"]
         lines += [("ip_address = " if n[0].isdigit() or ":" in n else "dns_name = ") + n for n in names]
         if expired:
             lines += ['activation_date = "2020-01-01 00:00:00"', 'expiration_date = "2020-01-02 00:00:00"']

@@ -106,7 +106,9 @@ static void on_open(struct tls_pipe *pipe, void *opaque)
 		ours = ends[0];
 		theirs = ends[1];
 	}
-	if (ours < 0 || !tls_words_send(TLS_WORDS_FD, TLS_WORD_CLIENT, dn ?: "", v->from, theirs)) {
+	if (ours < 0 || !tls_words_send(TLS_WORDS_FD, TLS_WORD_CLIENT,
+					  dn && *dn ? dn : "a certificate without a name", v->from,
+					  theirs)) {
 		visitor_tell(v, "no room for it");
 		visitor_leave(v);
 		return;
