@@ -106,7 +106,9 @@ bool said_may(struct said_budget *b, unsigned *ret_left_out)
 {
 	gint64 now = g_get_monotonic_time();
 
-	b->paid_us = MAX(b->paid_us, now - LINES_AHEAD_US) + LINE_COST_US;
+	/* 0: nothing has been said yet; soon after a boot that is later than what is ahead */
+	b->paid_us = (b->paid_us ? MAX(b->paid_us, now - LINES_AHEAD_US) : now - LINES_AHEAD_US) +
+		     LINE_COST_US;
 	if (b->paid_us > now) {
 		b->paid_us -= LINE_COST_US;
 		b->left_out++;
