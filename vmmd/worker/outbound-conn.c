@@ -18,7 +18,7 @@
 
 #include "libvmm/util/cleanup.h"
 
-#define GREET_MS 10000	/* for a client to say what it wants */
+#define GREET_MS 15000	/* for a client to say what it wants */
 #define REACH_MS 20000	/* from then on, to find the name and to connect */
 #define ADDRESS_MS 6000	/* for each address but the last */
 
@@ -286,11 +286,10 @@ bool conn_go(const struct outbound *o, struct conn *c, const struct pollfd polle
 {
 	if (c->stage == CONN_JOINED)
 		return joined_go(c, polled);
-	if (c->stage != CONN_GREETS && polled[0].revents)
-		return false;
-	if (outbound_now_ms() >= c->until_ms)
+	if (polled[0].revents)
+		return c->stage == CONN_GREETS && on_greets(o, c);
+	/* What has come counts, however late we are: the host may be busy. */
+	if (outbound_now_ms() >= c->until_ms && !polled[1].revents)
 		return c->stage != CONN_GREETS && client_refuse(c, SOCKS_NO_HOST);
-	if (c->stage == CONN_GREETS)
-		return !polled[0].revents || on_greets(o, c);
 	return c->stage != CONN_CONNECTS || on_connects(c, polled[1].revents);
 }

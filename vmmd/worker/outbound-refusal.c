@@ -20,13 +20,16 @@ struct refusals {
 		guint hash;
 		int64_t at_ms;	/* 0: none */
 	} told[TOLD_MAX];
-	int64_t paid_ms;
+	int64_t paid_ms;	/* as if lines had been told until then; may be before the boot */
 	unsigned left_out;
 };
 
 struct refusals *refusals_new(void)
 {
-	return g_new0(struct refusals, 1);
+	struct refusals *r = g_new0(struct refusals, 1);
+
+	r->paid_ms = outbound_now_ms() - AHEAD_MS;
+	return r;
 }
 
 /* Else a place for it: that of the oldest. */
