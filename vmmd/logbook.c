@@ -20,12 +20,13 @@
 
 #define DAEMON_BOOK "vmmd"
 #define N_FIELDS 6
+#define NUMBERS_MAX 256
 #define TAIL_BYTES 8192			/* holds a whole line */
 
 struct logbook {
 	GMutex lock;			/* of all below, and of the files' rotation */
 	char *folder;
-	GHashTable *numbers;		/* book's name -> guint64: of its last entry */
+	GHashTable *numbers;		/* book's name -> guint64: of its last entry; not all */
 	bool complained;
 };
 
@@ -231,6 +232,9 @@ static uint64_t *number_of(struct logbook *log, const char *book)
 		g_autofree char *older = book_path(log, book, true);
 
 		last_line_end(path);
+		/* Ten thousand books are not written to all the time: the files know, too. */
+		if (g_hash_table_size(log->numbers) == NUMBERS_MAX)
+			g_hash_table_remove_all(log->numbers);
 		number = g_new(uint64_t, 1);
 		*number = last_number(path) ?: last_number(older);
 		g_hash_table_insert(log->numbers, g_strdup(book), number);

@@ -319,7 +319,7 @@ static void check_features(const struct flight *f)
 	if (!g_file_get_contents("/proc/cpuinfo", &text, NULL, NULL))
 		return;
 	words = g_strsplit_set(text, " \t\n", -1);
-	for (unsigned i = 0; i < f->def->cpu.features->len; i++) {
+	for (unsigned i = 0; f->def->cpu.features && i < f->def->cpu.features->len; i++) {
 		const struct cpu_feature_def *c = f->def->cpu.features->pdata[i];
 		g_autofree char *plain = g_strdelimit(g_strdup(cpuinfo_name(c->name)), "-", '_');
 

@@ -32,11 +32,6 @@ static const struct timer_rule {
 
 static_assert(ARRAY_SIZE(timer_rules) == N_TIMER_NAMES, "a name for each");
 
-void clock_def_init(struct clock_def *clock)
-{
-	clock->timers = g_ptr_array_new_with_free_func(g_free);
-}
-
 void clock_def_done(struct clock_def *clock)
 {
 	g_clear_pointer(&clock->timers, g_ptr_array_unref);
@@ -72,10 +67,12 @@ static bool parse_timer(const xmlNode *node, struct clock_def *clock, GError **e
 	    !XML_ATTR_ENUM(node, "tickpolicy", tick_names, &t.tickpolicy, error) ||
 	    !check_timer(node, &t, error))
 		return false;
-	for (unsigned i = 0; i < clock->timers->len; i++)
+	for (unsigned i = 0; clock->timers && i < clock->timers->len; i++)
 		if (((struct timer_def *)clock->timers->pdata[i])->name == t.name)
 			return xml_error(node, VMM_ERR_XML, error, "timer '%s' is there twice",
 					 name);
+	if (!clock->timers)
+		clock->timers = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(clock->timers, g_memdup2(&t, sizeof(t)));
 	return true;
 }
@@ -145,7 +142,7 @@ void clock_def_format(struct xml_out *out, const struct clock_def *clock)
 		xml_put(out, "basis", basis_names[clock->basis_localtime]);
 	}
 	xml_put(out, "timezone", clock->timezone);
-	for (unsigned i = 0; i < clock->timers->len; i++) {
+	for (unsigned i = 0; clock->timers && i < clock->timers->len; i++) {
 		const struct timer_def *t = clock->timers->pdata[i];
 
 		xml_begin(out, "timer");

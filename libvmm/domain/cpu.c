@@ -30,7 +30,6 @@ static void feature_free(void *opaque)
 void cpu_def_init(struct cpu_def *cpu)
 {
 	cpu->mode = CPU_HOST_PASSTHROUGH;
-	cpu->features = g_ptr_array_new_with_free_func(feature_free);
 }
 
 void cpu_def_done(struct cpu_def *cpu)
@@ -60,7 +59,7 @@ static bool parse_topology(const xmlNode *node, struct cpu_def *cpu, GError **er
 
 static bool feature_known(const struct cpu_def *cpu, const char *name)
 {
-	for (unsigned i = 0; i < cpu->features->len; i++)
+	for (unsigned i = 0; cpu->features && i < cpu->features->len; i++)
 		if (!strcmp(((struct cpu_feature_def *)cpu->features->pdata[i])->name, name))
 			return true;
 	return false;
@@ -82,6 +81,8 @@ static bool parse_feature(const xmlNode *node, struct cpu_def *cpu, GError **err
 					 "'%s' is not a CPU feature's name", name);
 	if (feature_known(cpu, name))
 		return xml_error(node, VMM_ERR_XML, error, "feature '%s' is there twice", name);
+	if (!cpu->features)
+		cpu->features = g_ptr_array_new_with_free_func(feature_free);
 	if (cpu->features->len == FEATURES_MAX)
 		return xml_error(node, VMM_ERR_XML, error, "more than %d features", FEATURES_MAX);
 	f = g_new0(struct cpu_feature_def, 1);
@@ -136,7 +137,7 @@ void cpu_def_format(struct xml_out *out, const struct cpu_def *cpu)
 	xml_put(out, "migratable", tristate_onoff[cpu->migratable]);
 	format_topology(out, cpu);
 	xml_leaf_attr(out, "cache", "mode", cache_names[cpu->cache]);
-	for (unsigned i = 0; i < cpu->features->len; i++) {
+	for (unsigned i = 0; cpu->features && i < cpu->features->len; i++) {
 		const struct cpu_feature_def *f = cpu->features->pdata[i];
 
 		xml_begin(out, "feature");

@@ -88,7 +88,6 @@ void cpu_def_done(struct cpu_def *cpu);
 
 bool clock_def_parse(const xmlNode *node, struct clock_def *ret, GError **error);
 void clock_def_format(struct xml_out *out, const struct clock_def *clock);
-void clock_def_init(struct clock_def *clock);
 void clock_def_done(struct clock_def *clock);
 
 bool identity_parse(const xmlNode *domain, struct domain_def *def, GError **error);

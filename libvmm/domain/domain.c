@@ -28,7 +28,6 @@ domain_def *domain_def_new(const char *name)
 	def->vcpus = def->vcpus_max = 1;
 	def->on_reboot = ACTION_RESTART;
 	cpu_def_init(&def->cpu);
-	clock_def_init(&def->clock);
 	def->disks = g_ptr_array_new_with_free_func(disk_def_free);
 	def->filesystems = g_ptr_array_new_with_free_func(filesystem_def_free);
 	def->ifaces = g_ptr_array_new_with_free_func(iface_def_free);

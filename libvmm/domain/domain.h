@@ -63,7 +63,7 @@ struct cpu_def {
 	enum tristate migratable;	/* kept; never OFF */
 	/* Product is vcpus_max.  All 0 when there is no <topology>: N sockets of one core. */
 	unsigned sockets, dies, cores, threads;
-	GPtrArray *features;		/* of struct cpu_feature_def; no name twice */
+	GPtrArray *features;		/* of struct cpu_feature_def; no name twice; NULL: none */
 };
 
 /* ---- boot, clock, life ---- */
@@ -105,7 +105,7 @@ struct clock_def {
 	int64_t adjustment_s;		/* VARIABLE: seconds from its basis */
 	bool basis_localtime;		/* VARIABLE: from local time, not UTC */
 	char *timezone;			/* TIMEZONE: "Europe/Berlin" */
-	GPtrArray *timers;		/* of struct timer_def; no name twice */
+	GPtrArray *timers;		/* of struct timer_def; no name twice; NULL: none */
 };
 
 /* The wire's numbers (set-lifecycle-action, worker_action). */

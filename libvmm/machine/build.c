@@ -108,8 +108,8 @@ static enum cpu_feature_policy policy_of(enum cpu_policy policy)
 
 static bool build_vcpus(struct machine *m, const struct domain_def *def, GError **error)
 {
-	g_autofree struct cpu_feature *features =
-		g_new0(struct cpu_feature, def->cpu.features->len);
+	const unsigned n_features = def->cpu.features ? def->cpu.features->len : 0;
+	g_autofree struct cpu_feature *features = g_new0(struct cpu_feature, n_features);
 	struct cpu_opts cpu = {
 		.n_vcpus = def->vcpus,
 		.sockets = def->cpu.sockets,
@@ -117,7 +117,7 @@ static bool build_vcpus(struct machine *m, const struct domain_def *def, GError 
 		.cores = def->cpu.cores,
 		.threads = def->cpu.threads,
 		.features = features,
-		.n_features = def->cpu.features->len,
+		.n_features = n_features,
 	};
 	struct vcpus_opts opts = {
 		.name = def->name,
