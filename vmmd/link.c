@@ -356,7 +356,7 @@ static const GError *told_plainly(const struct rpc_conn *conn, const GError *err
 	if (g_error_matches(error, VMM_ERROR, VMM_ERR_TIMEOUT))
 		error_set(ret, VMM_ERR_TIMEOUT, NO_ANSWER);
 	else if (error && !rpc_conn_is_open(conn))
-		error_set(ret, VMM_ERR_OPERATION_FAILED, HAS_ENDED);
+		error_set(ret, VMM_ERR_RPC, HAS_ENDED);	/* a start has its own words for it */
 	else
 		return error;
 	return *ret;
