@@ -57,7 +57,7 @@ static GPtrArray *argv_new(const char *program, const struct tls_policy *policy)
 	return argv;
 }
 
-/* Without a child to wait for: its parent is init. */
+/* Without a child to wait for: its parent is init.  -1: its stderr is ours. */
 static bool spawn(struct tls_server *tls, GError **error)
 {
 	const char *program = g_getenv("VMM_TLS") ?: PKGLIBEXECDIR "/vmm-tls";
@@ -69,7 +69,7 @@ static bool spawn(struct tls_server *tls, GError **error)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return error_errno(error, errno, "make a pair of sockets");
 	g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv->pdata, NULL, 0,
-					 child_set_up, NULL, -1, -1, STDERR_FILENO, &ends[1],
+					 child_set_up, NULL, -1, -1, -1, &ends[1],
 					 &target, 1, NULL, NULL, NULL, NULL, &why);
 	close(ends[1]);
 	tls->fd = ends[0];
