@@ -94,8 +94,8 @@ static void enter(int cgroup)
 
 /*
  * Not by CLONE_INTO_CGROUP, which would spare a wait for the kernel's grace
- * period: since cgroup.kill counts (Linux 6.14 and stable ones before it) such
- * a child is at times taken for one that was to be killed, and is.
+ * period: while other cgroups were killed, Linux 6.18 was seen to kill such a
+ * child now and then, in cgroup_post_fork().
  */
 pid_t cgroup_fork(int cgroup)
 {

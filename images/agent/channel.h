@@ -51,7 +51,7 @@ bool channel_kill(struct channel *ch, int signal);
 void cgroup_open(struct agent *a);
 void cgroup_close(struct agent *a);
 int cgroup_make(struct agent *a, unsigned id); /* its folder, or -1 */
-/* A child that is in it from the first: to move one there takes a grace period of the kernel's. */
+/* A child that enters it before it does anything else. */
 pid_t cgroup_fork(int cgroup);
 bool cgroup_write(struct agent *a, unsigned id, const char *file, const char *text);
 void cgroup_remove(struct agent *a, unsigned id);
