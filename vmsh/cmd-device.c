@@ -13,7 +13,6 @@
 
 /* ---- lists ---- */
 
-
 static char *asked_xml(vmm_domain *dom, struct command_args *args, GError **error)
 {
 	return vmm_domain_xml(dom, args_given(args, "inactive") ? VMM_XML_INACTIVE : 0, error);

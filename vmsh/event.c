@@ -128,7 +128,7 @@ static void print_plain(struct watch *w, const struct vmm_event *event)
 	g_autofree char *line = NULL;
 
 	line = g_strdup_printf("event '%s' for %s '%s'%s", vmm_event_name(event->id),
-			       kinds[w->whose].noun, subject_name(event), rest);
+			       kinds[w->whose].noun, subject_name(event) ?: "-", rest);
 	harmless = text_harmless(line);
 	if (args_given(w->args, "timestamp"))
 		printf("%s: ", stamp);
