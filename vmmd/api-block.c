@@ -24,12 +24,32 @@ static struct disk_def *disk_of(struct call *call, const struct domain *dom, con
 
 /* ---- limits ---- */
 
-static bool param_take(const remote_param *p, uint64_t *values, bool *given, GError **error)
+#define GROUP_NAME "group_name"
+
+/* What a call asks for. */
+struct wish {
+	uint64_t values[N_IOTUNES];
+	bool given[N_IOTUNES];
+	const char *group;	/* NULL: as it is; "": none */
+};
+
+static bool group_take(const remote_param *p, struct wish *w, GError **error)
 {
+	if (p->value.type != PARAM_TEXT)
+		return error_set(error, VMM_ERR_INVALID_ARG,
+				 "invalid argument: parameter '%s' is not a text", p->field);
+	w->group = p->value.remote_value_u.s;
+	return !*w->group || iotune_group_check(w->group, error);
+}
+
+static bool param_take(const remote_param *p, struct wish *w, GError **error)
+{
+	if (g_str_equal(p->field, GROUP_NAME))
+		return group_take(p, w, error);
 	for (unsigned i = 0; i < N_IOTUNES; i++)
 		if (g_str_equal(p->field, iotune_names[i])) {
-			given[i] = true;
-			return param_number(p, &values[i], error);
+			w->given[i] = true;
+			return param_number(p, &w->values[i], error);
 		}
 	return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
 			 "unsupported configuration: '%s' is not a limit that disks have here",
@@ -60,29 +80,54 @@ static void limits_merge(uint64_t *to, const uint64_t *from, const bool *given)
 	}
 }
 
+/* Whose limits hold for what is not given: those of the group that it comes into. */
+static const struct disk_def *limits_from(const domain_def *def, const struct disk_def *d,
+					  const char *group)
+{
+	for (unsigned i = 0; group && i < def->disks->len; i++) {
+		const struct disk_def *other = def->disks->pdata[i];
+
+		if (g_strcmp0(d->iotune_group, group) && !g_strcmp0(other->iotune_group, group))
+			return other;
+	}
+	return d;
+}
+
+static bool wish_apply(const struct wish *w, domain_def *def, struct disk_def *d, GError **error)
+{
+	g_autofree char *group = g_strdup(w->group ?: d->iotune_group);
+	uint64_t all[N_IOTUNES];
+
+	if (group && !*group)
+		g_clear_pointer(&group, g_free);
+	memcpy(all, disk_iotune(limits_from(def, d, group)), sizeof(all));
+	limits_merge(all, w->values, w->given);
+	if (!iotune_check(all, error))
+		return false;
+	domain_def_set_iotune(def, d, all, group);
+	return !w->group || !*w->group || d->iotune_group ||
+	       error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
+			 "unsupported configuration: disk '%s' can't be in group '%s', which has "
+			 "no limits: give one, too, such as total_iops_sec", d->target, w->group);
+}
+
 /* With the disk's limits as they would be; NULL: the call has its answer. */
 static domain_def *tuned(struct call *call, struct domain *dom, const domain_def *def,
 			 const remote_dom_text_params_flags_args *args)
 {
 	g_autoptr(domain_def) to = disk_of(call, dom, def, args->text) ? domain_def_copy(def) :
 									 NULL;
-	uint64_t values[N_IOTUNES] = { 0 }, all[N_IOTUNES];
-	bool given[N_IOTUNES] = { false };
 	g_autoptr(GError) error = NULL;
-	struct disk_def *d;
+	struct wish wish = { 0 };
 
 	if (!to)
 		return NULL;
-	d = disk_live_find(to, args->text);
 	for (unsigned i = 0; i < args->params.params_len && !error; i++)
-		param_take(&args->params.params_val[i], values, given, &error);
-	memcpy(all, disk_iotune(d), sizeof(all));
-	limits_merge(all, values, given);
-	if (error || !iotune_check(all, &error)) {
+		param_take(&args->params.params_val[i], &wish, &error);
+	if (error || !wish_apply(&wish, to, disk_live_find(to, args->text), &error)) {
 		call_fail(call, error);
 		return NULL;
 	}
-	disk_set_iotune(d, all);
 	return g_steal_pointer(&to);
 }
 
@@ -101,30 +146,42 @@ static void set_io_tune(struct call *call, const void *argp)
 	live_change_call(dom, g_steal_pointer(&live), g_steal_pointer(&saved), call);
 }
 
+static GArray *limits_list(const struct disk_def *d, bool texts)
+{
+	GArray *params = params_new();
+
+	for (unsigned i = 0; i < N_IOTUNES; i++) {
+		params_uhyper(params, disk_iotune(d)[i], "%s", iotune_names[i]);
+		if (i == IOTUNE_SIZE && texts)
+			params_text(params, d->iotune_group, GROUP_NAME);
+	}
+	return params;
+}
+
 static void get_io_tune(struct call *call, const void *argp)
 {
 	const remote_get_io_tune_args *args = argp;
 	struct domain *dom = api_domain_of(call, &args->dom);
-	remote_param wire[N_IOTUNES];
+	bool texts = args->flags & PARAM_STRINGS;
+	g_autoptr(GArray) params = NULL;
 	const struct disk_def *d;
 	unsigned affect, n;
 
-	if (!dom || !api_flags(call, args->flags, API_LIVE | API_CONFIG | 4) ||
-	    !api_affect(call, dom, args->flags & ~4u, &affect))
+	if (!dom || !api_flags(call, args->flags, API_LIVE | API_CONFIG | PARAM_STRINGS) ||
+	    !api_affect(call, dom, args->flags & ~PARAM_STRINGS, &affect))
 		return;
 	if (args->nparams <= 0) {
-		call_reply(call, &(remote_params_ret){ .nparams = N_IOTUNES });
+		call_reply(call, &(remote_params_ret){ .nparams = N_IOTUNES + texts });
 		return;
 	}
 	d = disk_of(call, dom, affect & API_LIVE ? dom->live : dom->saved,
 		    args->disk ? *args->disk : "");
 	if (!d)
 		return;
-	n = MIN((unsigned)args->nparams, N_IOTUNES);
-	for (unsigned i = 0; i < n; i++)
-		wire[i] = (remote_param){ (char *)iotune_names[i],
-					  { .type = 4, .remote_value_u.ul = disk_iotune(d)[i] } };
-	call_reply(call, &(remote_params_ret){ .params = { n, wire }, .nparams = (int)n });
+	params = limits_list(d, texts);
+	n = MIN((unsigned)args->nparams, params->len);
+	call_reply(call, &(remote_params_ret){ .params = { n, (remote_param *)params->data },
+					       .nparams = (int)n });
 }
 
 /* ---- size ---- */

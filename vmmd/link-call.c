@@ -136,14 +136,18 @@ void link_disk_resize(struct link *l, const char *target, uint64_t bytes, link_d
 		      LINK_VOID_RESULT);
 }
 
-void link_set_iotune(struct link *l, const char *target, const uint64_t *values, const char *xml,
-		     link_done *done, void *opaque)
+void link_set_iotunes(struct link *l, const GPtrArray *disks, const char *xml, link_done *done,
+		      void *opaque)
 {
-	worker_iotune_args args = {
-		.target = (char *)target, .xml = (char *)xml,
-		.values = { N_IOTUNES, (uint64_t *)values },
-	};
+	g_autofree worker_iotune *wire = g_new(worker_iotune, disks->len);
+	worker_iotune_args args = { .disks = { disks->len, wire }, .xml = (char *)xml };
 
+	for (unsigned i = 0; i < disks->len; i++) {
+		const struct disk_def *d = disks->pdata[i];
+
+		wire[i] = (worker_iotune){ d->target, d->iotune_group ?: (char *)"",
+					   { N_IOTUNES, (uint64_t *)disk_iotune(d) } };
+	}
 	call_plain(l, WORKER_PROC_SET_IOTUNE, (xdrproc_t)xdr_worker_iotune_args, &args,
 		  CALL_TIMEOUT_MS, LINK_VOID_RESULT);
 }

@@ -76,9 +76,9 @@ void link_set_actions(struct link *link, const worker_actions *actions, link_don
  */
 void link_switch_heads(struct link *link, const worker_heads_args *args, const int *fds,
 		       link_done *done, void *opaque);
-/* values: N_IOTUNES of them. */
-void link_set_iotune(struct link *link, const char *target, const uint64_t *values,
-		     const char *xml, link_done *done, void *opaque);
+/* The limits of all these; struct disk_def. */
+void link_set_iotunes(struct link *link, const GPtrArray *disks, const char *xml, link_done *done,
+		      void *opaque);
 void link_set_link(struct link *link, unsigned index, bool up, const char *xml, link_done *done,
 		   void *opaque);
 void link_set_xml(struct link *link, const char *xml, link_done *done, void *opaque);

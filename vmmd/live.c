@@ -17,7 +17,7 @@
 
 struct step {
 	enum now_part part;
-	unsigned index;			/* of the interface or disk */
+	unsigned index;			/* of the interface */
 	/* NOW_PORTS: one port; host 0: all ports are, their order is what is left */
 	struct iface_port port;
 	bool remove;
@@ -70,6 +70,14 @@ static bool same_actions(const domain_def *a, const domain_def *b)
 {
 	return a->on_poweroff == b->on_poweroff && a->on_reboot == b->on_reboot &&
 	       a->on_crash == b->on_crash;
+}
+
+static bool same_iotunes(const domain_def *a, const domain_def *b)
+{
+	for (unsigned i = 0; i < a->disks->len; i++)
+		if (!disk_same_iotune(a->disks->pdata[i], b->disks->pdata[i]))
+			return false;
+	return true;
 }
 
 static bool has_port(const GArray *ports, const struct iface_port *p)
@@ -134,10 +142,8 @@ static void steps_find(struct live_job *j)
 		step_add(j, NOW_LIMITS, 0);
 	if (!same_actions(a, b))
 		step_add(j, NOW_ACTIONS, 0);
-	for (unsigned i = 0; i < a->disks->len; i++)
-		if (memcmp(disk_iotune(a->disks->pdata[i]), disk_iotune(b->disks->pdata[i]),
-			   sizeof(uint64_t[N_IOTUNES])))
-			step_add(j, NOW_IOTUNE, i);
+	if (!same_iotunes(a, b))
+		step_add(j, NOW_IOTUNE, 0);
 	steps_add_ifaces(j);
 	if (a->balloon.stats_period_s != b->balloon.stats_period_s)
 		step_add(j, NOW_STATS, 0);
@@ -266,9 +272,7 @@ static bool step_begin(struct live_job *j, struct domain *dom, GError **error)
 		return true;
 	case NOW_IOTUNE:
 		xml = xml_after(j, dom);
-		link_set_iotune(dom->link,
-				((struct disk_def *)to->disks->pdata[s->index])->target,
-				disk_iotune(to->disks->pdata[s->index]), xml, on_step, j);
+		link_set_iotunes(dom->link, to->disks, xml, on_step, j);
 		return true;
 	case NOW_PORTS:
 		if (s->port.host)

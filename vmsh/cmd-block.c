@@ -412,6 +412,8 @@ static const struct option_def options_blkdeviotune[] = {
 	OPTION_LIMIT("size-iops-sec", OPT_SIZE, "a larger request counts as several of this size"),
 	OPTION_LENGTH("total-bytes"), OPTION_LENGTH("read-bytes"), OPTION_LENGTH("write-bytes"),
 	OPTION_LENGTH("total-iops"), OPTION_LENGTH("read-iops"), OPTION_LENGTH("write-iops"),
+	{ .name = "group-name", .kind = OPT_STRING, .value = "NAME",
+	  .help = "share the limits with the disks of this group; '': with none" },
 	OPTIONS_AFFECT, { 0 },
 };
 
@@ -429,7 +431,9 @@ const struct command commands_block[] = {
 	{ "blockresize", GROUP, "make a disk larger", options_blockresize, 0, cmd_blockresize },
 	{ "blkdeviotune", GROUP, "show or set the limits of a disk", options_blkdeviotune,
 	  COMMAND_JSON, cmd_blkdeviotune, "A limit of 0 is none. A total goes without limits of "
-	  "reading and writing." },
+	  "reading and writing. The disks of a group do together what the limits allow, one alone "
+	  "all of it; what is set for one of them is set for all. Without a limit there is no "
+	  "group." },
 	{ "domblkerror", GROUP, "show which disks have failed", options_domblkerror, COMMAND_JSON,
 	  cmd_domblkerror },
 	{ 0 },

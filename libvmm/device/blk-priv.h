@@ -6,6 +6,7 @@
 
 #include "libvmm/block/block.h"
 #include "libvmm/device/blk.h"
+#include "libvmm/device/throttle.h"
 #include "libvmm/device/virtio.h"
 #include "libvmm/util/cleanup.h"
 
@@ -39,19 +40,15 @@ struct blk_queue {
 	bool notify;			/* something was pushed in this turn */
 };
 
-struct blk_bucket {
-	double rate, depth, level;
-	double burst_rate, burst_level;		/* 0: the burst has no rate of its own */
+struct blk_line {
+	struct blk_slot *first, *last;
+	bool asked;				/* the first has; and then: */
+	int64_t begin_us;
 };
 
-struct blk_throttle {
-	bool on;
-	struct blk_bucket buckets[2][3];	/* bytes, operations; total, read, write */
-	uint64_t op_bytes;
-	int64_t leaked_us;
-	struct {
-		struct blk_slot *first, *last;
-	} lines[2];				/* reads, writes */
+struct blk_waits {
+	struct throttle *throttle;		/* NULL: no limits */
+	struct blk_line lines[N_THROTTLE_LINES];
 	GSource *timer;
 };
 
@@ -75,7 +72,7 @@ struct blk {
 	_Atomic int waiting_error;	/* why; 0: none waits */
 	GSource *room;			/* looks for space now and then, while they wait for it */
 	uint64_t room_wanted;
-	struct blk_throttle throttle;
+	struct blk_waits waits;
 	GSource *settle;
 	unsigned queue_size;
 	unsigned n_queues;

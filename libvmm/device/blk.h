@@ -11,6 +11,7 @@
 
 struct block;
 struct guest_memory;
+struct throttle;
 struct virtio_device;
 
 #define BLK_SERIAL_BYTES 20
@@ -23,18 +24,6 @@ enum blk_policy {
 	/* STOP when the host's disk (or the image's owner's share of it) is full, else REPORT */
 	BLK_POLICY_ENOSPACE,
 	BLK_POLICY_IGNORE,	/* the guest is told that all is well */
-};
-
-/* What a disk may do in a second; burst: for burst_s seconds, before it is held to the rate. */
-struct blk_limit {
-	uint64_t rate;		/* 0: no limit */
-	uint64_t burst, burst_s;
-};
-
-/* Of bytes, then of requests: all, reads, writes. */
-struct blk_limits {
-	struct blk_limit limits[6];
-	uint64_t op_bytes;	/* a request counts as one for each so many bytes; 0: as one */
 };
 
 enum blk_zeroes {
@@ -81,8 +70,8 @@ struct blk_stats {
 
 void blk_stats(struct virtio_device *dev, struct blk_stats *ret);
 
-/* Owner. */
-void blk_set_limits(struct virtio_device *dev, const struct blk_limits *limits);
+/* Owner.  Takes the throttle; NULL: no limits. */
+void blk_set_throttle(struct virtio_device *dev, struct throttle *t);
 
 /* The errno for which requests wait until the machine goes on; 0: none do.  Any thread. */
 int blk_waiting_error(struct virtio_device *dev);

@@ -56,6 +56,7 @@ void disk_def_free(void *opaque)
 	g_free(d->serial);
 	g_free(d->alias);
 	g_free(d->iotune);
+	g_free(d->iotune_group);
 	g_free(d);
 }
 
@@ -282,5 +283,13 @@ bool disk_def_check_pair(const struct disk_def *a, const struct disk_def *b, GEr
 			"line %u: disk '%s' is the image '%s', as is disk '%s' on line %u: make "
 			"both <readonly/> or <shareable/>",
 			b->line, b->target, b->path, a->target, a->line);
+	if (b->iotune_group && !g_strcmp0(a->iotune_group, b->iotune_group) &&
+	    !disk_same_iotune(a, b))
+		return error_set(
+			error, VMM_ERR_CONFIG_UNSUPPORTED,
+			"line %u: disk '%s' shares its limits as group '%s' with disk '%s' on line "
+			"%u, but they differ: write the same <iotune> in both ('blkdeviotune' sets "
+			"those of a whole group)",
+			b->line, b->target, b->iotune_group, a->target, a->line);
 	return true;
 }

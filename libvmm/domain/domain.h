@@ -144,6 +144,8 @@ enum disk_policy {
 enum { IOTUNE_MAX = 6, IOTUNE_SIZE = 12, IOTUNE_LENGTH = 13, N_IOTUNES = 19 };
 extern const char *const iotune_names[N_IOTUNES + 1];
 bool iotune_check(const uint64_t values[N_IOTUNES], GError **error);
+#define IOTUNE_GROUP_MAX_BYTES 128u
+bool iotune_group_check(const char *name, GError **error);
 
 struct disk_def {
 	enum disk_type type;		/* what the source is: a file or a block device */
@@ -157,6 +159,7 @@ struct disk_def {
 	enum disk_policy rerror_policy;	/* of reads; DEFAULT: as error_policy; never ENOSPACE */
 	unsigned queues;		/* 0: the machine's choice */
 	uint64_t *iotune;		/* NULL: no limit; disk_iotune() */
+	char *iotune_group;		/* whose disks share them: all have the same; NULL: none */
 	bool readonly, shareable;
 	bool transient;			/* what is written is forgotten when the machine ends */
 	bool no_backing;		/* <backingStore/>: the image is the end of its chain */
@@ -168,7 +171,9 @@ struct disk_def {
 };
 
 const uint64_t *disk_iotune(const struct disk_def *d);	/* N_IOTUNES of them */
-void disk_set_iotune(struct disk_def *d, const uint64_t values[N_IOTUNES]);
+/* group: NULL, none; without a limit there is none either. */
+void disk_set_iotune(struct disk_def *d, const uint64_t values[N_IOTUNES], const char *group);
+bool disk_same_iotune(const struct disk_def *a, const struct disk_def *b);
 
 /* ---- folders of the host ---- */
 
@@ -413,6 +418,9 @@ bool domain_def_remove_device(domain_def *def, const char *xml, GError **error);
 bool domain_def_remove_alias(domain_def *def, const char *alias, GError **error);
 /* The element that such a text is; NULL: it is no XML. */
 char *domain_device_element(const char *xml, GError **error);
+/* The limits of a disk, and of all of the group that it is in then. */
+void domain_def_set_iotune(domain_def *def, struct disk_def *d, const uint64_t values[N_IOTUNES],
+			   const char *group);
 /* One port of <portForward>'s ranges, what they exclude left out. */
 struct iface_port {
 	bool udp;

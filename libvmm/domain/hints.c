@@ -178,7 +178,6 @@ static const struct hint {
 	{ "disk/sgio", "leave it out" },
 	{ "disk/rawio", "leave it out" },
 	{ "disk/throttlefilters", "use <iotune>" },
-	{ "iotune/group_name", "give each disk limits of its own" },
 	{ "transient/shareBacking", "an image of <transient/> is always shared: leave it out" },
 	{ "disk/encryption", "encrypt below the image, with dm-crypt on the host" },
 	{ "disk/auth", "use type='file' or type='block'" },
@@ -372,7 +371,7 @@ static const struct place {
 	{ "<target>", "", "dev bus" },
 	{ "<iotune>, within <disk>",
 	  "total_bytes_sec read_bytes_sec write_bytes_sec total_iops_sec read_iops_sec "
-	  "write_iops_sec", "" },
+	  "write_iops_sec group_name", "" },
 	{ "<interface>", "mac mtu link portForward", "" },
 	{ "<portForward>, within <interface>", "range", "proto" },
 	{ "<range>, within <portForward>", "", "start end to exclude" },

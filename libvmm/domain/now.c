@@ -45,6 +45,11 @@ static void actions_take(domain_def *to, const domain_def *from)
 	to->on_crash = from->on_crash;
 }
 
+static void iotune_take(struct disk_def *to, const struct disk_def *from)
+{
+	disk_set_iotune(to, disk_iotune(from), from->iotune_group);
+}
+
 void domain_def_put_now(domain_def *def, const domain_def *from, enum now_part part,
 			unsigned index)
 {
@@ -72,7 +77,8 @@ void domain_def_put_now(domain_def *def, const domain_def *from, enum now_part p
 		iface_take_ports(def->ifaces->pdata[index], from->ifaces->pdata[index]);
 		return;
 	case NOW_IOTUNE:
-		disk_set_iotune(def->disks->pdata[index], disk_iotune(from->disks->pdata[index]));
+		for (unsigned i = 0; i < def->disks->len; i++)
+			iotune_take(def->disks->pdata[i], from->disks->pdata[i]);
 		return;
 	case N_NOW_PARTS:
 		break;
@@ -100,14 +106,21 @@ static void iface_take(struct iface_def *to, const GPtrArray *from)
 	}
 }
 
+/* A disk that `from` has not goes with its group. */
 static void disk_take(struct disk_def *to, const GPtrArray *from)
 {
+	const struct disk_def *same = NULL, *mate = NULL;
+
 	for (unsigned i = 0; i < from->len; i++) {
 		const struct disk_def *is = from->pdata[i];
 
 		if (g_strcmp0(to->target, is->target) == 0)
-			disk_set_iotune(to, disk_iotune(is));
+			same = is;
+		if (to->iotune_group && g_strcmp0(to->iotune_group, is->iotune_group) == 0)
+			mate = is;
 	}
+	if (same || mate)
+		iotune_take(to, same ?: mate);
 }
 
 void domain_def_take_now(domain_def *def, const domain_def *from)

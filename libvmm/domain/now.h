@@ -15,11 +15,11 @@ enum now_part {
 	NOW_STATS,			/* the balloon's period of statistics */
 	NOW_LINK,			/* of an interface; up or down */
 	NOW_PORTS,			/* likewise; forwards */
-	NOW_IOTUNE,			/* of a disk */
+	NOW_IOTUNE,			/* of all disks: some may share them */
 	N_NOW_PARTS
 };
 
-/* One part; index: of the interface or disk in both of them, which have the same devices. */
+/* One part; index: of the interface in both of them, which have the same devices. */
 void domain_def_put_now(domain_def *def, const domain_def *from, enum now_part part,
 			unsigned index);
 /* All of them; devices are the same by <mac> and target, whatever their order. */

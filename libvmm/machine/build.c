@@ -411,13 +411,15 @@ static enum blk_zeroes zeroes_of(const struct disk_def *def)
 	return def->detect_zeroes >= DISK_ZEROES_ON ? BLK_ZEROES_ON : BLK_ZEROES_OFF;
 }
 
-static struct blk_limits limits_of(const uint64_t *iotune)
+static struct machine_limits limits_of(const struct disk_def *def)
 {
-	struct blk_limits l = { .op_bytes = iotune[IOTUNE_SIZE] };
+	const uint64_t *v = disk_iotune(def);
+	struct machine_limits l = { def->target, def->iotune_group ?: "",
+				    .limits.op_bytes = v[IOTUNE_SIZE] };
 
-	for (unsigned i = 0; i < ARRAY_SIZE(l.limits); i++)
-		l.limits[i] = (struct blk_limit){ iotune[i], iotune[IOTUNE_MAX + i],
-						  iotune[IOTUNE_LENGTH + i] };
+	for (unsigned i = 0; i < ARRAY_SIZE(l.limits.limits); i++)
+		l.limits.limits[i] = (struct blk_limit){ v[i], v[IOTUNE_MAX + i],
+							 v[IOTUNE_LENGTH + i] };
 	return l;
 }
 
@@ -427,6 +429,8 @@ static void disk_free(void *p)
 
 	owner_thread_free(d->thread);
 	machine_wake_free(d->wake);
+	throttle_unref(d->throttle);
+	g_free(d->limits_group);
 	g_free(d->job_text);
 	g_free(d->target);
 	g_free(d->path);
@@ -441,6 +445,7 @@ static struct machine_disk *disk_new(struct machine *m, const struct disk_def *d
 	d->m = m;
 	d->target = g_strdup(def->target);
 	d->path = g_strdup(def->path);
+	d->limits_group = g_strdup("");
 	d->wake = machine_wake_new(m, machine_on_disk_error, d);
 	d->thread = owner_thread_new(thread);
 	g_ptr_array_add(m->disks, d);
@@ -489,7 +494,7 @@ static bool build_disk(struct machine *m, const struct disk_def *def,
 		.on_error = machine_disk_failed,
 		.on_room = machine_disk_has_room,
 	};
-	const struct blk_limits limits = limits_of(disk_iotune(def));
+	const struct machine_limits limits = limits_of(def);
 	struct block *b = def->transient ? scratch_open(host, &image, error)
 					 : block_open(&image, error);
 	struct machine_disk *d;
@@ -503,7 +508,7 @@ static bool build_disk(struct machine *m, const struct disk_def *def,
 	opts.opaque = d;
 	d->dev = blk_new(b, &opts, m->mem, owner_thread_context(d->thread), error);
 	if (d->dev)
-		machine_set_limits(m, d->target, &limits, NULL);
+		machine_set_limits(m, &limits, 1, NULL);
 	return virtio_add(m, d->dev, error);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The disks of a machine at work: other heads.
+ * The disks of a machine at work: other heads, other limits.
  *
  * What concerns several disks goes in steps.  A step runs on all their threads
  * at once; when each has ended, the main loop begins the next.  It never waits
@@ -220,29 +220,62 @@ void machine_switch_heads(struct machine *m, const struct machine_head *heads, u
 
 /* ---- limits ---- */
 
-struct limits_set {
+struct throttle_set {
 	struct machine_disk *disk;
-	struct blk_limits limits;
+	struct throttle *throttle;
 };
 
-static void limits_set(void *arg)
+static void throttle_set(void *arg)
 {
-	g_autofree struct limits_set *l = arg;
+	g_autofree struct throttle_set *s = arg;
 
-	blk_set_limits(l->disk->dev, &l->limits);
+	blk_set_throttle(s->disk->dev, s->throttle);
 }
 
-bool machine_set_limits(struct machine *m, const char *target, const struct blk_limits *limits,
+static bool same_limits(const struct machine_disk *d, const struct machine_limits *l)
+{
+	return g_str_equal(d->limits_group, l->group) &&
+	       !memcmp(&d->limits, &l->limits, sizeof(l->limits));
+}
+
+/* That of the group, if it has these limits already. */
+static struct throttle *throttle_of(struct machine *m, const struct machine_limits *l)
+{
+	for (unsigned i = 0; *l->group && i < m->disks->len; i++) {
+		struct machine_disk *d = g_ptr_array_index(m->disks, i);
+
+		if (same_limits(d, l))
+			return throttle_ref(d->throttle);
+	}
+	return throttle_new(&l->limits, g_get_monotonic_time());
+}
+
+static void disk_set_limits(struct machine_disk *d, const struct machine_limits *l)
+{
+	struct throttle *old = d->throttle;
+	struct throttle_set *s;
+
+	if (same_limits(d, l))
+		return;
+	d->throttle = throttle_of(d->m, l);
+	throttle_unref(old);
+	g_free(d->limits_group);
+	d->limits_group = g_strdup(l->group);
+	d->limits = l->limits;
+	s = g_new(struct throttle_set, 1);
+	*s = (struct throttle_set){ d, throttle_ref(d->throttle) };
+	owner_post(owner_thread_context(d->thread), throttle_set, s);
+}
+
+bool machine_set_limits(struct machine *m, const struct machine_limits *limits, unsigned n,
 			GError **error)
 {
-	struct machine_disk *d = machine_disk_find(m, target);
-	struct limits_set *l;
-
-	if (!d)
-		return error_set(error, VMM_ERR_INVALID_ARG, "there is no disk '%s'", target);
-	l = g_new(struct limits_set, 1);
-	*l = (struct limits_set){ d, *limits };
-	owner_post(owner_thread_context(d->thread), limits_set, l);
+	for (unsigned i = 0; i < n; i++)
+		if (!machine_disk_find(m, limits[i].target))
+			return error_set(error, VMM_ERR_INVALID_ARG, "there is no disk '%s'",
+					 limits[i].target);
+	for (unsigned i = 0; i < n; i++)
+		disk_set_limits(machine_disk_find(m, limits[i].target), &limits[i]);
 	return true;
 }
 

@@ -23,6 +23,9 @@ struct machine_disk {
 	struct block_opts image;	/* as its head was opened; without path and opener */
 	/* The disk's thread notes an error and wakes the main loop: on_disk_error(). */
 	GSource *wake;
+	struct throttle *throttle;	/* as last set; NULL: none */
+	char *limits_group;		/* whose it is; "": the disk's own */
+	struct blk_limits limits;
 	_Atomic int error;
 	atomic_bool must_pause, room;
 	struct block_job *job;		/* the disk's thread's; NULL: none */

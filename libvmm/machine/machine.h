@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "libvmm/block/block.h"
+#include "libvmm/device/throttle.h"
 
 struct domain_def;
 struct hub;
@@ -159,9 +160,14 @@ void machine_job_info(struct machine *m, const char *target, struct machine_job_
 void machine_disk_resize(struct machine *m, const char *target, uint64_t bytes,
 			 machine_disk_done *done, void *opaque);
 
-/* blk.h; target has been checked by the caller or is an error. */
-struct blk_limits;
-bool machine_set_limits(struct machine *m, const char *target, const struct blk_limits *limits,
+/* Limits of one disk; those of a group are given the same ones and share them. */
+struct machine_limits {
+	const char *target, *group;	/* group: "", none */
+	struct blk_limits limits;
+};
+
+/* Of all that are to be other than they were: all or none.  Who keeps his keeps his burst, too. */
+bool machine_set_limits(struct machine *m, const struct machine_limits *limits, unsigned n,
 			GError **error);
 
 bool machine_set_balloon(struct machine *m, uint64_t guest_bytes, GError **error);

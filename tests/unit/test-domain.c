@@ -132,6 +132,8 @@ static const char *const beyond_schema[] = {
 	"vcpu-cpuset-backwards",
 	"vcpu-current",
 	"disk-iotune",
+	"disk-iotune-alone",
+	"disk-iotune-group",
 	"disk-transient-readonly",
 	"balloon-none-stats",
 	"doctype",

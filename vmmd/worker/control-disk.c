@@ -71,28 +71,36 @@ void control_switch_heads(struct control *c, struct rpc_message *msg)
 	frame_free((xdrproc_t)xdr_worker_heads_args, &args);
 }
 
+static bool limits_take(const worker_iotune *from, struct machine_limits *ret, GError **error)
+{
+	const uint64_t *v = (const uint64_t *)from->values.values_val;
+
+	if (from->values.values_len != N_IOTUNES)
+		return error_set(error, VMM_ERR_RPC, "%u limits", from->values.values_len);
+	*ret = (struct machine_limits){ from->target, from->group,
+					.limits.op_bytes = v[IOTUNE_SIZE] };
+	for (unsigned i = 0; i < ARRAY_SIZE(ret->limits.limits); i++)
+		ret->limits.limits[i] = (struct blk_limit){ v[i], v[IOTUNE_MAX + i],
+							    v[IOTUNE_LENGTH + i] };
+	return true;
+}
+
 void control_set_iotune(struct control *c, struct rpc_message *msg)
 {
 	worker_iotune_args args = { 0 };
-	struct blk_limits limits = { 0 };
+	g_autofree struct machine_limits *limits = NULL;
 	g_autoptr(GError) error = NULL;
-	const uint64_t *v;
+	unsigned n;
 
 	if (!rpc_message_decode(msg, (xdrproc_t)xdr_worker_iotune_args, &args, &error)) {
 		rpc_reply_error(c->link, &msg->hdr, error);
 		return;
 	}
-	v = (const uint64_t *)args.values.values_val;
-	if (args.values.values_len == N_IOTUNES) {
-		limits.op_bytes = v[IOTUNE_SIZE];
-		for (unsigned i = 0; i < ARRAY_SIZE(limits.limits); i++)
-			limits.limits[i] = (struct blk_limit){ v[i], v[IOTUNE_MAX + i],
-							       v[IOTUNE_LENGTH + i] };
-		machine_set_limits(c->w.machine, args.target, &limits, &error);
-	} else {
-		error_set(&error, VMM_ERR_RPC, "%u limits", args.values.values_len);
-	}
-	if (error) {
+	n = args.disks.disks_len;
+	limits = g_new0(struct machine_limits, n);
+	for (unsigned i = 0; i < n && !error; i++)
+		limits_take(&args.disks.disks_val[i], &limits[i], &error);
+	if (error || !machine_set_limits(c->w.machine, limits, n, &error)) {
 		rpc_reply_error(c->link, &msg->hdr, error);
 	} else {
 		g_free(c->xml);
