@@ -281,15 +281,32 @@ char *vmm_domain_managed_save_xml(vmm_domain *dom, GError **error);
 bool vmm_domain_managed_save_define(vmm_domain *dom, const char *xml, unsigned flags,
 				    GError **error);
 
+enum vmm_job_type {
+	VMM_JOB_NONE = 0,
+	VMM_JOB_BOUNDED = 1,
+	VMM_JOB_UNBOUNDED = 2,
+	VMM_JOB_COMPLETED = 3,
+	VMM_JOB_FAILED = 4,
+	VMM_JOB_CANCELLED = 5,
+};
+
+const char *vmm_job_text(int type);			/* "Completed", ... */
+const char *vmm_job_operation_text(int operation);	/* "Save", ... */
+
 struct vmm_job_info {
-	int type;			/* 0: none is under way */
+	int type;			/* enum vmm_job_type */
+	int operation;
 	uint64_t elapsed_ms;
 	uint64_t total_bytes;
 	uint64_t done_bytes;
 	unsigned pass;			/* over memory, from 1 */
+	char *message;			/* why a past one failed; g_free it */
 };
 
+/* Of the job that is under way. */
 bool vmm_domain_job_info(vmm_domain *dom, struct vmm_job_info *ret, GError **error);
+/* Of the last one that has ended; the daemon forgets it then, unless it is to keep it. */
+bool vmm_domain_past_job(vmm_domain *dom, bool keep, struct vmm_job_info *ret, GError **error);
 bool vmm_domain_abort_job(vmm_domain *dom, GError **error);
 
 /* ---- domains: looking ---- */
@@ -679,10 +696,14 @@ enum vmm_event_id {
 	VMM_EVENT_IO_ERROR = 4,
 	VMM_EVENT_IO_ERROR_REASON = 6,
 	VMM_EVENT_CONTROL_ERROR = 7,
+	VMM_EVENT_BLOCK_JOB = 8,
 	VMM_EVENT_BALLOON_CHANGE = 13,
 	VMM_EVENT_DEVICE_REMOVED = 15,
+	VMM_EVENT_BLOCK_JOB_2 = 16,
+	VMM_EVENT_TUNABLE = 17,
 	VMM_EVENT_AGENT_LIFECYCLE = 18,
 	VMM_EVENT_DEVICE_ADDED = 19,
+	VMM_EVENT_JOB_COMPLETED = 21,
 	VMM_EVENT_METADATA_CHANGE = 23,
 	/* Of networks and pools; libvirt counts each of these from 0. */
 	VMM_EVENT_NETWORK_LIFECYCLE = 0x100,
@@ -707,6 +728,8 @@ const char *vmm_lifecycle_text(int event);		/* "Started", ... */
 const char *vmm_lifecycle_detail_text(int event, int detail);	/* "Booted", ... */
 /* Of networks, which know the first four, and pools: "Defined", "Stopped", "Created", ... */
 const char *vmm_pool_lifecycle_text(int event);
+const char *vmm_block_job_text(int type);		/* "Block Pull", ... */
+const char *vmm_block_job_status_text(int status);	/* "completed", "ready", ... */
 
 struct vmm_event {
 	int id;				/* enum vmm_event_id */
@@ -714,11 +737,14 @@ struct vmm_event {
 	vmm_network *network;
 	vmm_pool *pool;
 	int event;			/* lifecycle: what; others: action, state or type */
-	int detail;			/* lifecycle: why; agent: reason */
+	int detail;			/* lifecycle: why; agent: reason; block job: status */
 	uint64_t value;			/* balloon: KiB */
-	const char *path;		/* io error: source */
-	const char *device;		/* io error, device added and removed: alias */
+	const char *path;		/* io error, block job: source */
+	const char *device;		/* io error, device: alias; block job 2: target */
 	const char *reason;		/* io error reason; metadata: namespace */
+	const struct vmm_param *params;	/* tunable: what is set now */
+	unsigned n_params;
+	const struct vmm_job_info *job;	/* job completed */
 };
 
 typedef void (*vmm_event_fn)(vmm_connect *conn, const struct vmm_event *event, void *opaque);

@@ -14,15 +14,6 @@
 
 #define POLL_MS 100
 
-static const char *const job_names[] = {
-	NULL, "Block Pull", "Block Copy", "Block Commit", "Active Block Commit",
-};
-
-static const char *job_name(int type)
-{
-	return type > 0 && type < (int)G_N_ELEMENTS(job_names) ? job_names[type] : "Unknown job";
-}
-
 static bool advised(vmm_domain *dom, bool ok, GError **error)
 {
 	if (!ok)
@@ -83,7 +74,7 @@ static enum wait_end job_wait(struct shell *sh, vmm_domain *dom, const char *dis
 	progress_end(&p, false);
 	give_up(dom, disk, args);
 	g_set_error(error, VMM_ERROR, VMM_ERR_TIMEOUT, "%s of disk '%s' %s: it was aborted",
-		    job_name(job.type), disk,
+		    vmm_block_job_text(job.type), disk,
 		    shell_interrupted(sh) ? "was interrupted" : "took too long");
 	return WAIT_FAILED;
 }
@@ -192,7 +183,7 @@ static bool job_show(struct shell *sh, struct command_args *args, vmm_domain *do
 		return true;
 	}
 	table_text(t, disk);
-	table_text(t, job.type ? job_name(job.type) : NULL);
+	table_text(t, job.type ? vmm_block_job_text(job.type) : NULL);
 	table_size(t, job.done);
 	table_size(t, job.total);
 	if (job.bytes_per_s)

@@ -13,6 +13,7 @@
 #include "libvmm/util/error.h"
 #include "vmsh/fleet.h"
 #include "vmsh/options.h"
+#include "vmsh/param.h"
 #include "vmsh/socks-door.h"
 #include "vmsh/usage.h"
 
@@ -26,18 +27,12 @@ static const struct column columns_info[] = {
 
 static void info_row(struct table *t, struct vmm_param *p)
 {
-	g_autofree char *text = NULL;
+	g_autofree char *text = param_text(p);
 
-	if (p->type == VMM_PARAM_INT)
-		text = g_strdup_printf("%d", p->value.i);
-	else if (p->type == VMM_PARAM_UINT)
-		text = g_strdup_printf("%u", p->value.u);
-	else if (p->type == VMM_PARAM_ULLONG)
-		text = g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)p->value.ul);
-	else if (p->type == VMM_PARAM_STRING)
-		text = p->value.s;
 	table_text(t, p->name);
 	table_text(t, text);
+	if (p->type == VMM_PARAM_STRING)
+		g_free(p->value.s);
 }
 
 static bool cmd_guestinfo(struct shell *sh, struct command_args *args, GError **error)

@@ -221,26 +221,48 @@ static bool cmd_image_edit(struct shell *sh, struct command_args *args, GError *
 
 /* ---- jobs ---- */
 
+static const struct column columns_job[] = {
+	{ "Job type", "type", 0 }, { "Operation", "operation", 0 },
+	{ "Time elapsed", "elapsed_ms", 0 }, { "Data processed", "processed", 0 },
+	{ "Data remaining", "remaining", 0 }, { "Data total", "total", 0 },
+	{ "Iteration", "iteration", 0 }, { "Error", "error", 0 }, { 0 },
+};
+
+static void job_row(struct table *t, const struct vmm_job_info *job)
+{
+	g_autofree char *ms = g_strdup_printf("%" G_GUINT64_FORMAT " ms", (guint64)job->elapsed_ms);
+
+	table_text(t, vmm_job_text(job->type));
+	table_text(t, job->type ? vmm_job_operation_text(job->operation) : NULL);
+	table_number(t, job->elapsed_ms, ms);
+	table_size(t, job->done_bytes);
+	table_size(t, job->total_bytes - MIN(job->done_bytes, job->total_bytes));
+	table_size(t, job->total_bytes);
+	if (job->pass)
+		table_number(t, job->pass, NULL);
+	else
+		table_none(t);
+	table_text(t, job->message);
+}
+
 static bool cmd_domjobinfo(struct shell *sh, struct command_args *args, GError **error)
 {
 	g_autoptr(vmm_domain) dom = fleet_domain(sh, args, error);
+	bool keep = args_given(args, "keep-completed");
+	g_autoptr(table) t = table_new(columns_job);
 	struct vmm_job_info job;
 
-	if (!dom || !vmm_domain_job_info(dom, &job, error))
+	if (!dom || !(keep || args_given(args, "completed") ?
+			      vmm_domain_past_job(dom, keep, &job, error) :
+			      vmm_domain_job_info(dom, &job, error)))
 		return false;
-	if (!job.type) {
+	if (job.type || args_json(args)) {
+		job_row(t, &job);
+		shell_print_record(sh, args, t);
+	} else {
 		printf("Job type:         None\n");
-		return true;
 	}
-	printf("Job type:         Unbounded\n"
-			"Operation:        Save\n"
-			"Time elapsed:     %" G_GUINT64_FORMAT " ms\n"
-			"Data processed:   %" G_GUINT64_FORMAT " MiB\n"
-			"Data remaining:   %" G_GUINT64_FORMAT " MiB\n"
-			"Data total:       %" G_GUINT64_FORMAT " MiB\n"
-			"Iteration:        %u\n",
-		    job.elapsed_ms, job.done_bytes >> 20, (job.total_bytes - job.done_bytes) >> 20,
-		    job.total_bytes >> 20, job.pass);
+	g_free(job.message);
 	return true;
 }
 
@@ -301,6 +323,11 @@ static const struct option_def options_image_define[] = {
 static const struct option_def options_image_edit[] = {
 	OPTION_FILE("what save has written"), OPTIONS_RUN, { 0 },
 };
+static const struct option_def options_jobinfo[] = {
+	OPTION_DOMAIN(DOMAIN),
+	OPTION_FLAG("completed", "of the last one that has ended; told once"),
+	OPTION_FLAG("keep-completed", "the same, and it can be asked for again"), { 0 },
+};
 static const struct option_def options_job[] = { OPTION_DOMAIN(ACTIVE), { 0 } };
 
 #define GROUP "Saved domains"
@@ -327,7 +354,8 @@ const struct command commands_save[] = {
 	  options_image_define, 0, cmd_image_define },
 	{ "save-image-edit", GROUP, "edit the definition in such a file", options_image_edit, 0,
 	  cmd_image_edit },
-	{ "domjobinfo", GROUP, "show how far a save has come", options_job, 0, cmd_domjobinfo },
+	{ "domjobinfo", GROUP, "show how far a save has come, or how the last one ended",
+	  options_jobinfo, COMMAND_JSON, cmd_domjobinfo },
 	{ "domjobabort", GROUP, "give a save up; the domain goes on", options_job, 0,
 	  cmd_domjobabort },
 	{ 0 }

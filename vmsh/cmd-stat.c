@@ -10,6 +10,7 @@
 #include "vmsh/json.h"
 #include "vmsh/metrics.h"
 #include "vmsh/options.h"
+#include "vmsh/param.h"
 #include "vmsh/size.h"
 #include "vmsh/usage.h"
 
@@ -44,59 +45,13 @@ static bool cmd_dommemstat(struct shell *sh, struct command_args *args, GError *
 
 /* ---- domstats ---- */
 
-static void json_param(struct json *j, const struct vmm_param *p)
-{
-	switch (p->type) {
-	case VMM_PARAM_INT:
-		json_signed(j, p->name, p->value.i);
-		break;
-	case VMM_PARAM_UINT:
-		json_number(j, p->name, p->value.u);
-		break;
-	case VMM_PARAM_LLONG:
-		json_signed(j, p->name, p->value.l);
-		break;
-	case VMM_PARAM_ULLONG:
-		json_number(j, p->name, p->value.ul);
-		break;
-	case VMM_PARAM_DOUBLE:
-		json_double(j, p->name, p->value.d);
-		break;
-	case VMM_PARAM_BOOLEAN:
-		json_bool(j, p->name, p->value.i);
-		break;
-	case VMM_PARAM_STRING:
-		json_string(j, p->name, p->value.s);
-		break;
-	}
-}
-
 static void print_param(const struct vmm_param *p)
 {
-	g_autofree char *harmless = NULL;
+	g_autofree char *text = param_text(p);
+	g_autofree char *harmless = text ? text_harmless(text) : NULL;
 
-	switch (p->type) {
-	case VMM_PARAM_INT:
-	case VMM_PARAM_BOOLEAN:
-		printf("  %s=%d\n", p->name, p->value.i);
-		break;
-	case VMM_PARAM_UINT:
-		printf("  %s=%u\n", p->name, p->value.u);
-		break;
-	case VMM_PARAM_LLONG:
-		printf("  %s=%" G_GINT64_FORMAT "\n", p->name, p->value.l);
-		break;
-	case VMM_PARAM_ULLONG:
-		printf("  %s=%" G_GUINT64_FORMAT "\n", p->name, p->value.ul);
-		break;
-	case VMM_PARAM_DOUBLE:
-		printf("  %s=%g\n", p->name, p->value.d);
-		break;
-	case VMM_PARAM_STRING:
-		harmless = text_harmless(p->value.s);
+	if (text)
 		printf("  %s=%s\n", p->name, harmless);
-		break;
-	}
 }
 
 static void json_stats(struct json *j, const struct vmm_domain_stats *s)

@@ -7,15 +7,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmsh/event-print.h"
 #include "vmsh/fleet.h"
 #include "vmsh/json.h"
 #include "vmsh/options.h"
 
 static const int domain_ids[] = {
-	VMM_EVENT_LIFECYCLE,	   VMM_EVENT_REBOOT,	    VMM_EVENT_WATCHDOG,
-	VMM_EVENT_IO_ERROR_REASON, VMM_EVENT_CONTROL_ERROR, VMM_EVENT_BALLOON_CHANGE,
-	VMM_EVENT_DEVICE_REMOVED,  VMM_EVENT_DEVICE_ADDED,  VMM_EVENT_AGENT_LIFECYCLE,
-	VMM_EVENT_METADATA_CHANGE,
+	VMM_EVENT_LIFECYCLE,	   VMM_EVENT_REBOOT,	     VMM_EVENT_WATCHDOG,
+	VMM_EVENT_IO_ERROR,	   VMM_EVENT_IO_ERROR_REASON, VMM_EVENT_CONTROL_ERROR,
+	VMM_EVENT_BLOCK_JOB,	   VMM_EVENT_BALLOON_CHANGE, VMM_EVENT_DEVICE_REMOVED,
+	VMM_EVENT_BLOCK_JOB_2,	   VMM_EVENT_TUNABLE,	     VMM_EVENT_AGENT_LIFECYCLE,
+	VMM_EVENT_DEVICE_ADDED,	   VMM_EVENT_JOB_COMPLETED,  VMM_EVENT_METADATA_CHANGE,
 };
 static const int network_ids[] = { VMM_EVENT_NETWORK_LIFECYCLE };
 static const int pool_ids[] = { VMM_EVENT_POOL_LIFECYCLE, VMM_EVENT_POOL_REFRESH };
@@ -47,92 +49,22 @@ struct watch {
 	GError *error;
 };
 
-static const char *subject_name(const struct vmm_event *e)
-{
-	return e->domain  ? vmm_domain_name(e->domain) :
-	       e->network ? vmm_network_name(e->network) :
-	       e->pool	  ? vmm_pool_name(e->pool) :
-			    NULL;
-}
-
-static const char *subject_uuid(const struct vmm_event *e)
-{
-	return e->domain  ? vmm_domain_uuid(e->domain) :
-	       e->network ? vmm_network_uuid(e->network) :
-	       e->pool	  ? vmm_pool_uuid(e->pool) :
-			    NULL;
-}
-
-/* NULL: it tells of no change of life. */
-static const char *life_text(const struct vmm_event *event)
-{
-	switch (event->id) {
-	case VMM_EVENT_LIFECYCLE:
-		return vmm_lifecycle_text(event->event);
-	case VMM_EVENT_NETWORK_LIFECYCLE:
-	case VMM_EVENT_POOL_LIFECYCLE:
-		return vmm_pool_lifecycle_text(event->event);
-	default:
-		return NULL;
-	}
-}
-
-static void print_json(const struct watch *w, const struct vmm_event *event)
-{
-	struct json *j = json_new_line();
-	g_autofree char *line = NULL;
-
-	json_begin_object(j, NULL);
-	json_string(j, "event", vmm_event_name(event->id));
-	json_string(j, kinds[w->whose].noun, subject_name(event));
-	json_string(j, "uuid", subject_uuid(event));
-	json_double(j, "time", g_get_real_time() / 1e6);
-	if (life_text(event))
-		json_string(j, "type", life_text(event));
-	if (event->id == VMM_EVENT_LIFECYCLE)
-		json_string(j, "detail", vmm_lifecycle_detail_text(event->event, event->detail));
-	if (event->id == VMM_EVENT_BALLOON_CHANGE)
-		json_number(j, "memory_kib", event->value);
-	if (event->path)
-		json_string(j, "path", event->path);
-	if (event->device)
-		json_string(j, "device", event->device);
-	if (event->reason)
-		json_string(j, "reason", event->reason);
-	json_end(j);
-	line = json_finish(j);
-	fputs(line, stdout);
-}
-
-static char *event_rest(const struct vmm_event *event)
-{
-	if (event->id == VMM_EVENT_LIFECYCLE)
-		return g_strdup_printf(": %s %s", life_text(event),
-				       vmm_lifecycle_detail_text(event->event, event->detail));
-	if (life_text(event))
-		return g_strconcat(": ", life_text(event), NULL);
-	if (event->id == VMM_EVENT_BALLOON_CHANGE)
-		return g_strdup_printf(": %" G_GUINT64_FORMAT " KiB", event->value);
-	return g_strdup_printf("%s%s%s%s%s%s", event->path ? ": " : "",
-			       event->path ? event->path : "", event->device ? ": " : "",
-			       event->device ? event->device : "", event->reason ? ": " : "",
-			       event->reason ? event->reason : "");
-}
-
 static void print_plain(struct watch *w, const struct vmm_event *event)
 {
 	g_autoptr(GDateTime) now = g_date_time_new_now_local();
 	g_autofree char *stamp = g_date_time_format(now, "%Y-%m-%d %H:%M:%S.%f");
-	g_autofree char *rest = event_rest(event);
-	g_autofree char *harmless = NULL;
-	g_autofree char *line = NULL;
+	g_autofree char *line = event_line(event, kinds[w->whose].noun);
 
-	line = g_strdup_printf("event '%s' for %s '%s'%s", vmm_event_name(event->id),
-			       kinds[w->whose].noun, subject_name(event) ?: "-", rest);
-	harmless = text_harmless(line);
 	if (args_given(w->args, "timestamp"))
 		printf("%s: ", stamp);
-	printf("%s\n", harmless);
+	printf("%s\n", line);
+}
+
+static void print_json(const struct watch *w, const struct vmm_event *event)
+{
+	g_autofree char *line = event_json_line(event, kinds[w->whose].noun);
+
+	fputs(line, stdout);
 }
 
 static void on_event(vmm_connect *conn, const struct vmm_event *event, void *opaque)
@@ -357,8 +289,9 @@ bool cmd_pool_event(struct shell *sh, struct command_args *args, GError **error)
 	OPTION_FLAG("list", "list the names of events")
 
 const struct option_def options_event[] = {
-	OPTION_EVENT("lifecycle reboot watchdog io-error-reason control-error balloon-change "
-		     "device-removed device-added agent-lifecycle metadata-change"),
+	OPTION_EVENT("lifecycle reboot watchdog io-error io-error-reason control-error block-job "
+		     "balloon-change device-removed block-job-2 tunable agent-lifecycle "
+		     "device-added job-completed metadata-change"),
 	OPTION_OF("domain", DOMAIN, "DOMAIN"), OPTION_FLAG("all", "all kinds of events"),
 	OPTIONS_WAIT, { 0 },
 };

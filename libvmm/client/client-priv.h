@@ -62,6 +62,10 @@ vmm_pool *pool_from_wire(vmm_connect *conn, const remote_pool *wire);
 remote_pool pool_to_wire(const vmm_pool *pool);
 remote_vol volume_to_wire(const struct vmm_volume *vol);
 void param_from_wire(const remote_param *wire, struct vmm_param *ret);
+struct vmm_param *params_from_wire(const remote_param *wire, unsigned n);
+void params_free(struct vmm_param *params, unsigned n);
+/* All but the type; what params don't tell is 0. */
+void job_from_wire(const remote_param *params, unsigned n, struct vmm_job_info *ret);
 
 /* event.c */
 struct event_table *event_table_new(vmm_connect *conn);

@@ -114,6 +114,31 @@ static void take_agent(const remote_event_agent *m, struct vmm_event *e)
 	e->detail = m->reason;
 }
 
+static void take_block_job(const remote_event_block_job *m, struct vmm_event *e)
+{
+	e->event = m->type;
+	e->detail = m->status;
+	if (e->id == VMM_EVENT_BLOCK_JOB)
+		e->path = g_strdup(m->path);
+	else
+		e->device = g_strdup(m->path);
+}
+
+static void take_params(const remote_event_params *m, struct vmm_event *e)
+{
+	struct vmm_job_info *job;
+
+	if (e->id == VMM_EVENT_TUNABLE) {
+		e->n_params = m->params.params_len;
+		e->params = params_from_wire(m->params.params_val, e->n_params);
+		return;
+	}
+	job = g_new(struct vmm_job_info, 1);
+	job_from_wire(m->params.params_val, m->params.params_len, job);
+	job->type = job->message ? VMM_JOB_FAILED : VMM_JOB_COMPLETED;
+	e->job = job;
+}
+
 static void take_metadata(const remote_event_metadata *m, struct vmm_event *e)
 {
 	e->event = m->type;
@@ -144,10 +169,14 @@ static void take_pool_refresh(const remote_event_pool_refresh *m, struct vmm_eve
 	X(IO_ERROR, io_error) \
 	X(IO_ERROR_REASON, io_error_reason) \
 	X(CONTROL_ERROR, dom) \
+	X(BLOCK_JOB, block_job) \
 	X(BALLOON_CHANGE, dom_hyper) \
 	X(DEVICE_REMOVED, device) \
+	X(BLOCK_JOB_2, block_job) \
+	X(TUNABLE, params) \
 	X(AGENT_LIFECYCLE, agent) \
 	X(DEVICE_ADDED, device) \
+	X(JOB_COMPLETED, params) \
 	X(METADATA_CHANGE, metadata)
 
 /* And of others: id, message, type, whose it is as vmm_event and as the wire call it. */
@@ -179,6 +208,10 @@ static void note_free(struct note *note)
 	g_free((char *)note->event.path);
 	g_free((char *)note->event.device);
 	g_free((char *)note->event.reason);
+	params_free((struct vmm_param *)note->event.params, note->event.n_params);
+	if (note->event.job)
+		g_free(note->event.job->message);
+	g_free((struct vmm_job_info *)note->event.job);
 	registration_unref(note->reg);
 	connect_unref(note->conn);
 	g_free(note);

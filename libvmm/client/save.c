@@ -126,34 +126,64 @@ bool vmm_domain_managed_save_define(vmm_domain *dom, const char *xml, unsigned f
 		    &none, error);
 }
 
-static uint64_t number_of(const remote_job_stats_ret *ret, const char *name)
-{
-	for (unsigned i = 0; i < ret->params.params_len; i++) {
-		const remote_param *p = &ret->params.params_val[i];
+/* ---- jobs ---- */
 
-		if (g_str_equal(p->field, name) && p->value.type == VMM_PARAM_ULLONG)
-			return p->value.remote_value_u.ul;
-	}
-	return 0;
+enum job_stats_flags { STATS_COMPLETED = 1, STATS_KEEP = 2 };
+
+static const remote_param *param_find(const remote_param *params, unsigned n, const char *name,
+				      int type)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (g_str_equal(params[i].field, name) && params[i].value.type == type)
+			return &params[i];
+	return NULL;
 }
 
-bool vmm_domain_job_info(vmm_domain *dom, struct vmm_job_info *ret_info, GError **error)
+static uint64_t number_of(const remote_param *params, unsigned n, const char *name)
 {
-	remote_dom_flags_args args = { .dom = domain_to_wire(dom) };
+	const remote_param *p = param_find(params, n, name, VMM_PARAM_ULLONG);
+
+	return p ? p->value.remote_value_u.ul : 0;
+}
+
+void job_from_wire(const remote_param *params, unsigned n, struct vmm_job_info *ret)
+{
+	const remote_param *operation = param_find(params, n, "operation", VMM_PARAM_INT);
+	const remote_param *message = param_find(params, n, "errmsg", VMM_PARAM_STRING);
+
+	*ret = (struct vmm_job_info){
+		.operation = operation ? operation->value.remote_value_u.i : 0,
+		.elapsed_ms = number_of(params, n, "time_elapsed"),
+		.total_bytes = number_of(params, n, "data_total"),
+		.done_bytes = number_of(params, n, "data_processed"),
+		.pass = (unsigned)number_of(params, n, "memory_iteration"),
+		.message = message ? g_strdup(message->value.remote_value_u.s) : NULL,
+	};
+}
+
+static bool job_stats(vmm_domain *dom, unsigned flags, struct vmm_job_info *ret_info,
+		      GError **error)
+{
+	remote_dom_flags_args args = { .dom = domain_to_wire(dom), .flags = flags };
 	remote_job_stats_ret ret;
 
 	if (!CALL(dom->conn, DOMAIN_GET_JOB_STATS, dom_flags_args, &args, job_stats_ret, &ret,
 		  error))
 		return false;
-	*ret_info = (struct vmm_job_info){
-		.type = ret.type,
-		.elapsed_ms = number_of(&ret, "time_elapsed"),
-		.total_bytes = number_of(&ret, "memory_total"),
-		.done_bytes = number_of(&ret, "memory_processed"),
-		.pass = (unsigned)number_of(&ret, "memory_iteration"),
-	};
+	job_from_wire(ret.params.params_val, ret.params.params_len, ret_info);
+	ret_info->type = ret.type;
 	FREE(job_stats_ret, &ret);
 	return true;
+}
+
+bool vmm_domain_job_info(vmm_domain *dom, struct vmm_job_info *ret_info, GError **error)
+{
+	return job_stats(dom, 0, ret_info, error);
+}
+
+bool vmm_domain_past_job(vmm_domain *dom, bool keep, struct vmm_job_info *ret_info, GError **error)
+{
+	return job_stats(dom, STATS_COMPLETED | (keep ? STATS_KEEP : 0), ret_info, error);
 }
 
 bool vmm_domain_abort_job(vmm_domain *dom, GError **error)

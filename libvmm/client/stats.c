@@ -101,14 +101,28 @@ void param_from_wire(const remote_param *wire, struct vmm_param *ret)
 	}
 }
 
+struct vmm_param *params_from_wire(const remote_param *wire, unsigned n)
+{
+	struct vmm_param *params = g_new0(struct vmm_param, n);
+
+	for (unsigned i = 0; i < n; i++)
+		param_from_wire(&wire[i], &params[i]);
+	return params;
+}
+
+void params_free(struct vmm_param *params, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (params[i].type == VMM_PARAM_STRING)
+			g_free(params[i].value.s);
+	g_free(params);
+}
+
 static void domain_stats_free(void *data)
 {
 	struct vmm_domain_stats *stats = data;
 
-	for (size_t i = 0; i < stats->n_params; i++)
-		if (stats->params[i].type == VMM_PARAM_STRING)
-			g_free(stats->params[i].value.s);
-	g_free(stats->params);
+	params_free(stats->params, (unsigned)stats->n_params);
 	vmm_domain_unref(stats->domain);
 	g_free(stats);
 }
@@ -120,9 +134,7 @@ static struct vmm_domain_stats *domain_stats_from_wire(vmm_connect *conn,
 
 	stats->domain = domain_from_wire(conn, &wire->dom);
 	stats->n_params = wire->params.params_len;
-	stats->params = g_new0(struct vmm_param, stats->n_params);
-	for (size_t i = 0; i < stats->n_params; i++)
-		param_from_wire(&wire->params.params_val[i], &stats->params[i]);
+	stats->params = params_from_wire(wire->params.params_val, wire->params.params_len);
 	return stats;
 }
 

@@ -120,6 +120,49 @@ const char *vmm_event_name(int id)
 	return id < VMM_EVENT_NETWORK_LIFECYCLE ? WORD(words, id) : pool_event_name(id);
 }
 
+static const char *word_or_unknown(const char *const *words, size_t n, int i)
+{
+	const char *text = word(words, n, i);
+
+	return text ? text : "unknown";
+}
+
+const char *vmm_job_text(int type)
+{
+	static const char *const words[] = {
+		"None", "Bounded", "Unbounded", "Completed", "Failed", "Cancelled",
+	};
+
+	return word_or_unknown(words, ARRAY_SIZE(words), type);
+}
+
+const char *vmm_job_operation_text(int operation)
+{
+	static const char *const words[] = {
+		"Unknown",	      "Start",	  "Save",   "Restore",
+		"Incoming migration", "Outgoing migration", "Snapshot",
+		"Snapshot revert",    "Dump",	  "Backup", "Snapshot delete",
+	};
+
+	return word_or_unknown(words, ARRAY_SIZE(words), operation);
+}
+
+const char *vmm_block_job_text(int type)
+{
+	static const char *const words[] = {
+		NULL, "Block Pull", "Block Copy", "Block Commit", "Active Block Commit", "Backup",
+	};
+
+	return word_or_unknown(words, ARRAY_SIZE(words), type);
+}
+
+const char *vmm_block_job_status_text(int status)
+{
+	static const char *const words[] = { "completed", "failed", "cancelled", "ready" };
+
+	return word_or_unknown(words, ARRAY_SIZE(words), status);
+}
+
 const char *vmm_pool_lifecycle_text(int event)
 {
 	static const char *const words[] = {
