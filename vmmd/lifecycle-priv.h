@@ -30,6 +30,7 @@ struct lifecycle {
 	int said_cause;			/* of WORKER_STOPPED */
 	char *said_detail;
 	struct permit *permit;		/* only while START runs */
+	int64_t outbound_us;		/* outbound.h */
 	unsigned *adopting;		/* counts the adopted that have not answered; NULL */
 };
 

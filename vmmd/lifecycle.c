@@ -21,6 +21,7 @@
 #include "vmmd/graph.h"
 #include "vmmd/handed.h"
 #include "vmmd/network.h"
+#include "vmmd/outbound.h"
 #include "vmmd/said.h"
 #include "vmmd/save.h"
 #include "vmmd/store.h"
@@ -231,6 +232,13 @@ static enum link_tap on_open_tap(const char *alias, unsigned queues, int *fds, c
 	return tap;
 }
 
+static int on_outbound(void *opaque, GError **error)
+{
+	struct domain *dom = opaque;
+
+	return outbound_again(dom, &dom->life->outbound_us, error);
+}
+
 /* ---- the end ---- */
 
 /* The worker's own words if it had any, else what its process's end tells. */
@@ -384,6 +392,6 @@ const struct link_ops life_link_ops = {
 	.state = on_state, .rebooted = on_rebooted, .balloon = on_balloon, .io_error = on_io_error,
 	.job = on_job,
 	.open = on_open, .open_tap = on_open_tap,
-	.open_folder = on_open_folder, .gone = on_gone,
+	.open_folder = on_open_folder, .outbound = on_outbound, .gone = on_gone,
 };
 

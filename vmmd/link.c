@@ -244,6 +244,18 @@ static void link_open_folder(struct link *l, struct rpc_message *msg)
 		rpc_reply_fds(l->conn, &msg->hdr, (xdrproc_t)xdr_worker_folder_ret, &ret, &fd, 1);
 }
 
+static void link_outbound(struct link *l, struct rpc_message *msg)
+{
+	g_autoptr(GError) error = NULL;
+	int fd = l->ops->outbound(l->opaque, &error);
+
+	if (fd < 0)
+		rpc_reply_error(l->conn, &msg->hdr, error);
+	else
+		rpc_reply_fds(l->conn, &msg->hdr, (xdrproc_t)xdr_remote_none, &(remote_none){ 0 },
+			      &fd, 1);
+}
+
 void link_reply_tap(struct link *l, const struct frame_header *call, int fd, const GError *error)
 {
 	worker_tap_ret ret = { .ifname = (char *)"" };
@@ -292,6 +304,8 @@ static void on_message(struct rpc_conn *conn, struct rpc_message *msg, void *opa
 		link_open_tap(l, msg);
 	else if (msg->hdr.type == FRAME_CALL && msg->hdr.procedure == WORKER_PROC_OPEN_FOLDER)
 		link_open_folder(l, msg);
+	else if (msg->hdr.type == FRAME_CALL && msg->hdr.procedure == WORKER_PROC_OUTBOUND)
+		link_outbound(l, msg);
 	else if (msg->hdr.type == FRAME_CALL)
 		rpc_reply_unknown(conn, &msg->hdr);
 }

@@ -30,6 +30,8 @@ struct link_ops {
 				  const struct frame_header *call, void *opaque, GError **error);
 	/* The descriptor of a folder, and whose it is; -1. */
 	int (*open_folder)(const char *alias, worker_folder_ret *ret, void *opaque, GError **error);
+	/* A descriptor of the proxy that is started anew; -1. */
+	int (*outbound)(void *opaque, GError **error);
 	/* how: "was killed by signal 9", "exited with status 1". */
 	void (*gone)(const char *how, void *opaque);
 };

@@ -20,6 +20,7 @@
  *	stub:agentless		have that channel, and nobody at its end
  *	stub:qga=PATH		have whoever listens at PATH at the end of a qemu-ga's channel
  *	stub:late		have nobody at the vsock for the first second
+ *	stub:greedy		ask for 200 outbound proxies at once, and say how many came
  *	stub:chatter		tell of one state after the other as fast as it goes
  */
 #include "config.h"
@@ -177,6 +178,24 @@ static const struct hub_ops echo_ops = { .room = echo_room, .input = echo_input 
 
 /* ---- START ---- */
 
+static void on_outbound(struct rpc_conn *conn, struct rpc_message *reply, const GError *error,
+			void *opaque)
+{
+	static unsigned asked, came;
+
+	came += !error && reply->n_fds == 1;
+	if (++asked == 200)
+		fprintf(stderr, "outbound: %u of %u\n", came, asked);
+}
+
+static void ask_much(struct stub *s)
+{
+	for (unsigned i = 0; i < 200; i++)
+		rpc_conn_call(s->link, WORKER_PROGRAM, WORKER_PROC_OUTBOUND,
+			      (xdrproc_t)xdr_remote_none, &(remote_none){ 0 }, NULL, 0, 30000,
+			      on_outbound, s);
+}
+
 static void start_answer(struct stub *s)
 {
 	if (told_to(s, "stub:mute"))
@@ -194,6 +213,8 @@ static void start_answer(struct stub *s)
 	rpc_reply_none(s->link, &s->start);
 	if (told_to(s, "stub:off"))
 		g_timeout_add(END_MS, on_poweroff, s);
+	if (told_to(s, "stub:greedy"))
+		ask_much(s);
 	if (told_to(s, "stub:mutter"))
 		mutter();
 	if (told_to(s, "stub:chatter"))

@@ -16,6 +16,10 @@ struct control {
 	int64_t started_us;
 	bool building;
 	bool state_waits;		/* to be told when vmmd reads again */
+	struct {			/* control-outbound.c */
+		unsigned wait_s;	/* before the next is asked for */
+		int64_t since_us;	/* of this one */
+	} outbound;
 };
 
 /* Does the vmmd still listen that made a call when link_nr was this? */
@@ -40,6 +44,9 @@ void control_disk_resize(struct control *c, struct rpc_message *msg);
 /* control-net.c */
 void control_plug(struct control *c, struct rpc_message *msg);
 void control_forward(struct control *c, struct rpc_message *msg);
+
+/* control-outbound.c.  Starts the proxy, before the jail, and has another when it ends. */
+bool control_outbound(struct control *c, const struct domain_def *def, uid_t uid, GError **error);
 
 /* control-save.c */
 void control_save(struct control *c, struct rpc_message *msg);

@@ -11,7 +11,6 @@
 #include <glib-unix.h>
 
 #include "libvmm/util/cleanup.h"
-#include "vmmd/worker/outbound.h"
 #include "vmmd/worker/sandbox.h"
 #include "vmmd/worker/vsock-door.h"
 
@@ -132,26 +131,6 @@ static bool vsock_start(const struct domain_def *def, struct machine_vsock *ret,
 	return vsock_door_start(uuid_text, ret, error);
 }
 
-static gboolean on_outbound_gone(int fd, GIOCondition condition, void *opaque)
-{
-	g_warning("the outbound proxy has ended: the guest gets out again when the domain is "
-		  "started anew");
-	return G_SOURCE_REMOVE;
-}
-
-/* It lives as long as our end of its life line is open: until this process ends. */
-static bool outbound_begin(const struct domain_def *def, uid_t uid, GError **error)
-{
-	char uuid_text[UUID_TEXT_BYTES];
-	int life_fd;
-
-	uuid_to_text(def->uuid, uuid_text);
-	if (!outbound_start(uuid_text, uid, def->vsock->proxies, &life_fd, error))
-		return false;
-	g_unix_fd_add(life_fd, G_IO_HUP, on_outbound_gone, NULL);
-	return true;
-}
-
 static bool start(struct control *c, const worker_start_args *args, int state_fd, int log_fd,
 		  GError **error)
 {
@@ -175,7 +154,7 @@ static bool start(struct control *c, const worker_start_args *args, int state_fd
 	if (def->vsock && !vsock_start(def, &vsock, error))
 		return false;
 	host.vsock = def->vsock ? &vsock : NULL;
-	if (domain_has_outbound(def) && !outbound_begin(def, uid, error))
+	if (domain_has_outbound(def) && !control_outbound(c, def, uid, error))
 		return false;
 	if (!sandbox_enter(&(struct sandbox_opts){
 				   .uid = uid, .gid = uid,
