@@ -18,6 +18,8 @@
 #include "vmsh/tty.h"
 
 #define PIECE 32768
+#define LINES_MAX 16
+#define LINE_BYTES 1024
 #define SIGNALLED 128 /* added to a signal's number, as sh(1) does */
 
 struct exec {
@@ -25,16 +27,38 @@ struct exec {
 	int in, out, err; /* in -1: nothing is forwarded; err -1: nobody wants it */
 	GSource *input;	  /* NULL: not waiting for input */
 	bool ended;	  /* the input */
+	/* With err -1: whoever listens to lines instead; NULL */
+	agent_said *said;
+	void *said_opaque;
+	GString *line;
+	unsigned lines;
 };
 
 static void input_go_on(struct exec *e);
+
+static void take_lines(struct exec *e, const char *data, size_t bytes)
+{
+	for (size_t i = 0; i < bytes && e->lines < LINES_MAX; i++) {
+		if (data[i] != '\n') {
+			if (e->line->len < LINE_BYTES)
+				g_string_append_c(e->line, data[i]);
+			continue;
+		}
+		e->lines++;
+		e->said(e->line->str, e->said_opaque);
+		g_string_truncate(e->line, 0);
+	}
+}
 
 static bool on_output(struct agent *a, bool errors, const void *data, size_t bytes, void *opaque)
 {
 	struct exec *e = opaque;
 
-	if (errors && e->err < 0)
+	if (errors && e->err < 0) {
+		if (e->said)
+			take_lines(e, data, bytes);
 		return true;
+	}
 	if (tty_write(errors ? e->err : e->out, data, bytes))
 		return true;
 	if (errno != EPIPE)
@@ -183,14 +207,13 @@ bool agent_exec(struct agent *a, struct json_object *request, const struct agent
 }
 
 /* What goes there is a file's: nothing of it is for the terminal. */
-static bool transfer(struct agent *a, struct json_object *request, int in, int out, GError **error)
+static bool transfer(struct exec *e, struct json_object *request, GError **error)
 {
 	static const struct agent_ops ops = { .output = on_output, .room = on_room };
-	struct exec e = { .agent = a, .in = in, .out = out, .err = -1 };
 	struct agent_end end;
-	bool ok = agent_run(a, request, &ops, &e, &end, error);
+	bool ok = agent_run(e->agent, request, &ops, e, &end, error);
 
-	unwatch(e.input);
+	unwatch(e->input);
 	if (ok && (end.signal == SIGINT || end.code == SIGNALLED + SIGINT))
 		return error_set(error, VMM_ERR_ABORTED, "interrupted");
 	if (ok && end.code != 0)
@@ -198,12 +221,20 @@ static bool transfer(struct agent *a, struct json_object *request, int in, int o
 	return ok;
 }
 
-bool agent_send_file(struct agent *a, struct json_object *request, int fd, GError **error)
+bool agent_send_file(struct agent *a, struct json_object *request, int fd, agent_said *said,
+		     void *opaque, GError **error)
 {
-	return transfer(a, request, fd, STDOUT_FILENO, error);
+	struct exec e = { .agent = a, .in = fd, .out = STDOUT_FILENO, .err = -1, .said = said,
+			  .said_opaque = opaque, .line = g_string_new(NULL) };
+	bool ok = transfer(&e, request, error);
+
+	g_string_free(e.line, TRUE);
+	return ok;
 }
 
 bool agent_fetch_file(struct agent *a, struct json_object *request, int fd, GError **error)
 {
-	return transfer(a, request, -1, fd, error);
+	struct exec e = { .agent = a, .in = -1, .out = fd, .err = -1 };
+
+	return transfer(&e, request, error);
 }

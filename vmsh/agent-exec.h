@@ -13,6 +13,10 @@ struct agent_exec_opts {
 bool agent_exec(struct agent *a, struct json_object *request, const struct agent_exec_opts *opts,
 		int *ret_status, GError **error);
 
-/* From a descriptor to a request's input, and from its output to one. */
-bool agent_send_file(struct agent *a, struct json_object *request, int fd, GError **error);
+/* What a guest says of a copy, line by line: a few of them, which may be hostile. */
+typedef void agent_said(const char *line, void *opaque);
+
+/* From a descriptor to a request's input, and from its output to one.  said NULL: none listens. */
+bool agent_send_file(struct agent *a, struct json_object *request, int fd, agent_said *said,
+		     void *opaque, GError **error);
 bool agent_fetch_file(struct agent *a, struct json_object *request, int fd, GError **error);

@@ -35,7 +35,7 @@ static bool send_program(struct agent *a, const char *from, const char *to, GErr
 	o = agent_request("write");
 	agent_put_text(o, "path", to);
 	agent_put_number(o, "mode", 0755);
-	return agent_send_file(a, o, fd, error);
+	return agent_send_file(a, o, fd, NULL, NULL, error);
 }
 
 static bool cmd_install(struct shell *sh, struct command_args *args, GError **error)

@@ -113,6 +113,8 @@ static struct json_object *request(const struct copy *c)
 	struct json_object *o = agent_request(c->from_guest ? "pack" : "unpack");
 
 	agent_put_text(o, "path", c->there);
+	if (c->opts.attributes)
+		json_object_object_add(o, "attributes", json_object_new_boolean(true));
 	if (c->from_guest) {
 		json_object_object_add(o, "recursive",
 				       json_object_new_boolean(c->opts.recursive));
@@ -162,7 +164,7 @@ static bool copy_run(struct copy *c, struct agent *a, GError **error)
 	if (c->from_guest)
 		sent = agent_fetch_file(a, request(c), *ours, &why);
 	else
-		sent = agent_send_file(a, request(c), *ours, &why);
+		sent = agent_send_file(a, request(c), *ours, on_skipped, c, &why);
 	fd_close(ours); /* a thread that still works sees it and ends */
 	g_thread_join(thread);
 	progress_stop(tick);
@@ -205,6 +207,7 @@ static bool cmd_cp(struct shell *sh, struct command_args *args, GError **error)
 				   "cp: one of the two is DOMAIN:PATH, the other a file here");
 	c.opts = (struct tree_opts){ .recursive = all || args_given(args, "recursive"),
 				     .owners = all || args_given(args, "preserve"),
+				     .attributes = all, .lost = on_skipped,
 				     .skipped = on_skipped, .opaque = &c, .count = &c.count };
 	conn = copy_check(&c, error) ? shell_connect(sh, error) : NULL;
 	g_autoptr(vmm_domain) dom =
@@ -230,7 +233,7 @@ static const struct option_def options_cp[] = {
 	POSITION("to", "TO", "the other one; into it if it is a folder, as cp(1) does"),
 	OPTION_LETTER("recursive", 'r', "folders with all that is in them; links stay links"),
 	OPTION_LETTER("preserve", 'p', "owners and set-id bits, too, where the user may"),
-	OPTION_LETTER("archive", 'a', "both of these"),
+	OPTION_LETTER("archive", 'a', "both of these, and extended attributes"),
 	OPTION_AGENT_TIMEOUT, { 0 },
 };
 
@@ -239,6 +242,8 @@ const struct command commands_copy[] = {
 	  "Permissions, times of change, links and holes are kept; of a folder that was there "
 	  "already, its own. Hard links become copies; FIFOs, sockets and devices are named and "
 	  "left out, and cp fails at its end. FOLDER/. is what is in the folder.\n"
+	  "-a keeps attributes of users (user.*), POSIX ACLs and, as root, capabilities of "
+	  "programs; what can't be kept where the copy is made is told, once of each of these.\n"
 	  "Each file is there when all of it is; ^C leaves whole files only." },
 	{ 0 },
 };

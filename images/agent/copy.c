@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@ int request_pack(struct json_object *request)
 {
 	struct tree_count count = { 0 };
 	const struct tree_opts opts = { .recursive = object_flag(request, "recursive"),
+					.attributes = object_flag(request, "attributes"),
 					.count = &count };
 	const char *path = need_text(request, "path");
 	struct tree_error e;
@@ -32,11 +34,19 @@ static void on_end(int signal)
 	_exit(128 + signal);
 }
 
+/* For the host to tell: a line on our stderr. */
+static void on_lost(const char *text, void *opaque)
+{
+	fprintf(stderr, "%s\n", text);
+}
+
 int request_unpack(struct json_object *request)
 {
 	static const int ends[] = { SIGHUP, SIGINT, SIGTERM };
 	struct tree_count count = { 0 };
 	const struct tree_opts opts = { .owners = object_flag(request, "owners"),
+					.attributes = object_flag(request, "attributes"),
+					.lost = on_lost,
 					.count = &count, .temp = &temp };
 	const char *path = need_text(request, "path"), *name = need_text(request, "name");
 	struct tree_target target;

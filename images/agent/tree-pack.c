@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "images/agent/tree.h"
+#include "images/agent/tree-attr.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,9 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define OUT_BYTES (4 * TREE_DATA_MAX)
+#define ATTRIBUTES "its extended attributes can't be read: "
 
 struct pack {
 	const struct tree_opts *opts;
@@ -27,6 +30,7 @@ struct pack {
 	bool failed;
 	size_t n;
 	uint8_t buf[OUT_BYTES];
+	char attrs[XATTR_LIST_MAX + 1]; /* names; what a file system says need not end by a 0 */
 };
 
 /* ---- records ---- */
@@ -87,6 +91,14 @@ static void skip(struct pack *p, const char *name, const char *why)
 	put_done(p, TREE_SKIPPED, n);
 }
 
+static void skip_part(struct pack *p, const char *name, const char *part, int error)
+{
+	char why[256];
+
+	snprintf(why, sizeof(why), "%s%s", part, strerror(error));
+	skip(p, name, why);
+}
+
 /* ---- contents ---- */
 
 static bool all_zero(const uint8_t *data, size_t n)
@@ -139,6 +151,39 @@ static int put_contents(struct pack *p, int fd, const struct stat *st)
 	return 0;
 }
 
+/* ---- attributes ---- */
+
+/* 0, or errno: not all of them are put.  One that has just gone was not there. */
+static int put_attr(struct pack *p, int fd, const char *name)
+{
+	size_t name_n = strlen(name);
+	uint8_t *to = put_room(p);
+	ssize_t n = fgetxattr(fd, name, to + 2 + name_n, TREE_ATTR_MAX);
+
+	if (n < 0)
+		return errno == ENODATA ? 0 : errno;
+	tree_number_put(to, name_n, 2);
+	memcpy(to + 2, name, name_n);
+	put_done(p, TREE_ATTR, 2 + name_n + n);
+	return 0;
+}
+
+static int put_attrs(struct pack *p, int fd)
+{
+	ssize_t n = p->opts->attributes ? flistxattr(fd, p->attrs, XATTR_LIST_MAX) : 0;
+	int error = 0;
+
+	if (n < 0)
+		return errno == EOPNOTSUPP ? 0 : errno;
+	p->attrs[n] = '\0';
+	for (const char *name = p->attrs; name < p->attrs + n; name += strlen(name) + 1) {
+		int r = tree_attr_copied(name) ? put_attr(p, fd, name) : 0;
+
+		error = error ? error : r;
+	}
+	return error;
+}
+
 /* ---- entries ---- */
 
 static void entry_of(const struct stat *st, const char *name, struct tree_entry *ret)
@@ -158,18 +203,19 @@ static void pack_file(struct pack *p, const char *name, struct tree_entry *e, in
 {
 	int fd = openat(p->dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
 	struct stat st;
-	int r;
+	int r, attrs;
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		skip(p, name, fd < 0 ? strerror(errno) : "it has just changed");
 	} else {
 		entry_of(&st, name, e);
 		put_entry(p, TREE_FILE, e);
+		attrs = put_attrs(p, fd);
 		r = put_contents(p, fd, &st);
-		if (r) {
+		if (r)
 			put_empty(p, TREE_DROP);
-			skip(p, name, strerror(r));
-		}
+		if (r || attrs)
+			skip_part(p, name, r ? "" : ATTRIBUTES, r ? r : attrs);
 	}
 	if (fd >= 0)
 		close(fd);
@@ -221,7 +267,7 @@ static bool read_names(int fd, struct tree_level *l)
 static void pack_folder(struct pack *p, const char *name, struct tree_entry *e, int flags)
 {
 	struct stat st;
-	int fd = openat(p->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+	int r, fd = openat(p->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
 
 	if (fd < 0 || fstat(fd, &st) < 0 || p->path.depth == TREE_DEPTH_MAX) {
 		skip(p, name, fd < 0 ? strerror(errno) : "the tree is too deep");
@@ -230,9 +276,12 @@ static void pack_folder(struct pack *p, const char *name, struct tree_entry *e, 
 		return;
 	}
 	put_entry(p, TREE_FOLDER, e);
+	r = put_attrs(p, fd);
 	struct tree_level *l = tree_push(&p->path, name);
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
+	if (r)
+		skip_part(p, NULL, ATTRIBUTES, r);
 	if (!read_names(fd, l))
 		skip(p, NULL, strerror(errno));
 	if (p->dir >= 0)

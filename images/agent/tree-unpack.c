@@ -11,6 +11,7 @@
 #include "config.h"
 
 #include "images/agent/tree.h"
+#include "images/agent/tree-attr.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +38,8 @@ struct unpack {
 	int file;	/* -1: none is open */
 	bool nameless;
 	uint64_t end;	/* of what was written to it */
+	struct tree_late late; /* of the file */
+	unsigned lost;	/* kinds of attributes of which it was told, as bits */
 	struct tree_entry entry; /* the last that came, under the name that it gets */
 	size_t start, n;
 	uint8_t buf[IN_BYTES];
@@ -76,6 +79,39 @@ static int attributes_set(const struct unpack *u, int fd, const struct tree_entr
 	if (fchmod(fd, mode) < 0 && !may_be_ignored(errno))
 		return errno;
 	return futimens(fd, times) < 0 && !may_be_ignored(errno) ? errno : 0;
+}
+
+/* of: the file; NULL: the folder that is filled. */
+static void attr_lost(struct unpack *u, const char *of, const char *name, int error)
+{
+	char path[512];
+
+	tree_path_text(&u->path, of, path);
+	tree_attr_lost(u->opts, &u->lost, path, name, error);
+}
+
+static bool attr_take(struct unpack *u, const uint8_t *data, size_t n)
+{
+	bool in_file = u->file >= 0;
+	struct tree_late *late = in_file ? &u->late : &u->path.levels[u->path.depth - 1].late;
+	struct tree_attr a;
+	int r;
+
+	if (!u->opts->attributes || !tree_attr_read(data, n, &a))
+		return odd(u, "attributes that are not copied");
+	r = tree_attr_take(late, in_file ? u->file : u->dir, &a);
+	if (r)
+		attr_lost(u, in_file ? u->entry.name : NULL, a.name, r);
+	return true;
+}
+
+static void late_set(struct unpack *u, struct tree_late *late, int fd, const char *of)
+{
+	const char *name;
+	int r = tree_late_set(late, fd, &name);
+
+	if (r)
+		attr_lost(u, of, name, r);
 }
 
 static int link_attributes_set(const struct unpack *u, const char *name)
@@ -152,6 +188,7 @@ static void file_drop(struct unpack *u)
 	if (u->file >= 0)
 		close(u->file);
 	u->file = -1;
+	tree_late_clear(&u->late);
 	temp_drop(u);
 }
 
@@ -160,10 +197,13 @@ static bool file_begin(struct unpack *u)
 	u->end = 0;
 	u->file = openat(u->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 	u->nameless = u->file >= 0;
-	if (u->nameless)
-		return true;
-	temp_begin(u);
-	u->file = openat(u->dir, u->temp->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (!u->nameless) {
+		temp_begin(u);
+		u->file = openat(u->dir, u->temp->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+				 0600);
+	}
+	if (u->file >= 0 && u->opts->attributes)
+		tree_late_begin(u->file);
 	return u->file >= 0 || fail_at(u, u->entry.name, errno);
 }
 
@@ -223,6 +263,8 @@ static bool file_end(struct unpack *u, uint64_t size)
 		r = errno;
 	if (!r)
 		r = attributes_set(u, u->file, &u->entry);
+	if (!r)
+		late_set(u, &u->late, u->file, u->entry.name);
 	if (!r && !u->folders && fsync(u->file) < 0)
 		r = errno;
 	if (!r)
@@ -286,6 +328,8 @@ static bool folder_begin(struct unpack *u)
 	if (!l->entry)
 		abort();
 	*l->entry = u->entry;
+	if (made && u->opts->attributes)
+		tree_late_begin(fd);
 	dir_change(u, fd);
 	return true;
 }
@@ -298,6 +342,7 @@ static bool folder_end(struct unpack *u)
 
 	if (r)
 		return fail_at(u, NULL, r);
+	late_set(u, &l->late, u->dir, NULL);
 	tree_pop(&u->path);
 	if (u->path.depth == 0) {
 		if (syncfs(u->dir) < 0)
@@ -357,6 +402,8 @@ static bool record(struct unpack *u, uint8_t kind, const uint8_t *data, size_t n
 
 	if (in_file && kind == TREE_DATA && n > TREE_OFFSET)
 		return file_write(u, data, n);
+	if (kind == TREE_ATTR && (in_file || u->path.depth))
+		return attr_take(u, data, n);
 	if (in_file && kind == TREE_END && n == 8)
 		return file_end(u, tree_number(data, 8));
 	if (in_file && kind == TREE_DROP && n == 0) {

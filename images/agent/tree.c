@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "images/agent/tree.h"
+#include "images/agent/tree-attr.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,6 +117,7 @@ void tree_pop(struct tree_path *p)
 
 	free(l->names);
 	free(l->entry);
+	tree_late_clear(&l->late);
 }
 
 void tree_path_clear(struct tree_path *p)

@@ -19,12 +19,14 @@
 
 #define TREE_HEADER 5	     /* kind, length of the rest (little-endian) */
 #define TREE_OFFSET 8	     /* what TREE_DATA begins with */
-#define TREE_REST_MAX (TREE_OFFSET + TREE_DATA_MAX)
+#define TREE_ATTR_MAX 65536  /* the kernel's, of a value */
+#define TREE_REST_MAX (2 + TREE_NAME_MAX + TREE_ATTR_MAX)
 
 enum tree_kind {
 	TREE_FOLDER = 'd',  /* struct tree_entry, then what is in it until its end */
 	TREE_FILE = 'f',    /* struct tree_entry, then its contents until its end */
 	TREE_LINK = 'l',    /* struct tree_entry */
+	TREE_ATTR = 'x',    /* of the file or folder: length of a name u16, name, value */
 	TREE_DATA = '+',    /* where, and bytes of the file; what is not sent is a hole */
 	TREE_END = '.',	    /* of the file (its size), of the folder (empty) */
 	TREE_DROP = '-',    /* the file can't be read to its end: it is not to be made */
@@ -64,8 +66,11 @@ struct tree_temp {
 struct tree_opts {
 	bool recursive; /* pack: of a folder; links at the top are links */
 	bool owners;	/* unpack: owners, groups and set-id bits, too */
+	bool attributes; /* extended ones (tree-attr.h), too */
 	/* What is not copied; NULL: pack tells it to who unpacks. */
 	void (*skipped)(const char *text, void *opaque);
+	/* unpack: what can't be kept here of attributes, told once for each kind */
+	void (*lost)(const char *text, void *opaque);
 	void *opaque;
 	struct tree_count *count;
 	struct tree_temp *temp; /* unpack */
@@ -80,12 +85,20 @@ struct tree_error {
 __attribute__((format(printf, 4, 5))) bool tree_fail(struct tree_error *e, int code,
 						     bool broken_off, const char *format, ...);
 
+/* Attributes that are set when owner and mode are (tree-attr.h). */
+#define TREE_LATE_MAX 3
+struct tree_late {
+	size_t n[TREE_LATE_MAX];
+	void *value[TREE_LATE_MAX];
+};
+
 /* The folders above what is being worked at, from the top on; grows as needed. */
 struct tree_level {
 	dev_t dev;
 	ino_t ino;
 	struct tree_entry *entry; /* unpack */
 	bool made;		  /* unpack: it was not there */
+	struct tree_late late;	  /* unpack */
 	char *names;		  /* pack: those that are left, each ended by a 0 */
 	size_t names_at, names_end;
 	char name[TREE_NAME_MAX + 1];

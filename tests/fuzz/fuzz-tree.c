@@ -17,7 +17,7 @@
 
 static const char *const names[] = { "a", "b", "c", "..", ".", "", "a/b", "../outside", "secret",
 				     "/mnt/outside", "/mnt/outside/secret", "s" };
-static const uint8_t kinds[] = { 'd', 'd', 'f', 'f', 'l', '+', '+', '.', '.', '-', '!', '=' };
+static const uint8_t kinds[] = { 'd', 'd', 'f', 'f', 'l', '+', '+', '.', '.', '-', '!', '=', 'x' };
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *at)
 {
@@ -81,6 +81,22 @@ static size_t entry_put(struct fuzz_input *in, uint8_t kind, uint8_t *at)
 	return 32 + n + (kind == 'l' ? name_put(in, at + 32 + n) : 0);
 }
 
+static const char *const attrs[] = { "user.a", "user.", "security.capability", "trusted.a",
+				     "system.posix_acl_access", "system.posix_acl_default",
+				     "security.selinux", "" };
+
+static size_t attr_put(struct fuzz_input *in, uint8_t *at)
+{
+	const char *name = attrs[fuzz_take(in, 1) % G_N_ELEMENTS(attrs)];
+	size_t n = fuzz_take(in, 1);
+
+	tree_number_put(at, strlen(name) + (n > 250), 2);
+	memcpy(at + 2, name, strlen(name));
+	for (size_t i = 0; i < n; i++)
+		at[2 + strlen(name) + i] = i < 32 ? (uint8_t)fuzz_take(in, 1) : 0;
+	return 2 + strlen(name) + n;
+}
+
 /* Records that are nearly right, or bytes as they come. */
 static void record_put(struct fuzz_input *in, int fd, bool *file)
 {
@@ -94,7 +110,7 @@ static void record_put(struct fuzz_input *in, int fd, bool *file)
 		g_assert_cmpint(write(fd, bytes, n), ==, (ssize_t)n);
 		return;
 	}
-	if (pick < 200 && *file && kind != '-')
+	if (pick < 200 && *file && kind != '-' && kind != 'x')
 		kind = pick & 1 ? '+' : '.';
 	if (kind == 'd' || kind == 'f' || kind == 'l')
 		n = entry_put(in, kind, bytes + 5);
@@ -103,7 +119,9 @@ static void record_put(struct fuzz_input *in, int fd, bool *file)
 		n = kind == '.' ? 8 : 8 + fuzz_take(in, 1);
 		memset(bytes + 13, 'x', n - 8);
 	}
-	*file = kind == 'f' || (*file && kind == '+');
+	if (kind == 'x')
+		n = attr_put(in, bytes + 5);
+	*file = kind == 'f' || (*file && (kind == '+' || kind == 'x'));
 	bytes[0] = kind;
 	tree_number_put(bytes + 1, n, 4);
 	g_assert_cmpint(write(fd, bytes, n + 5), ==, (ssize_t)n + 5);
@@ -114,7 +132,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = { data, size };
 	unsigned how = (unsigned)fuzz_take(&in, 1);
 	struct tree_count count = { 0 };
-	const struct tree_opts opts = { .owners = how & 1, .count = &count };
+	const struct tree_opts opts = { .owners = how & 1, .attributes = how & 8,
+					.count = &count };
 	struct tree_target t;
 	struct tree_error e = { .code = -1 };
 	int fd = memfd_create("tree", MFD_CLOEXEC);
