@@ -1,28 +1,46 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command "web". */
+/* The command "web": the program vmm-web does it. */
 #include "config.h"
 #include "vmsh/commands.h"
 
 #include "libvmm/util/error.h"
 #include "vmsh/options.h"
+#include "vmsh/program.h"
+#include "vmsh/rc.h"
 #include "vmsh/web/web.h"
 #include "vmsh/words.h"
 
 #ifdef HAVE_WEB
+static void add(GPtrArray *argv, const char *option, const char *value)
+{
+	g_ptr_array_add(argv, (char *)option);
+	if (value)
+		g_ptr_array_add(argv, (char *)value);
+}
+
 static bool cmd_web(struct shell *sh, struct command_args *args, GError **error)
 {
-	const GPtrArray *words = args_words(args, "name");
-	g_autofree const char **names = g_new0(const char *, words->len + 1);
-	const char *listen = args_text(args, "listen");
-	const struct web_opts opts = {
-		.listen = listen ? listen : WEB_LISTEN,
-		.expose = args_given(args, "expose"),
-		.names = names,
-	};
+	g_autofree char *program = program_find("vmsh", "vmm-web", NULL, error);
+	const GPtrArray *names = args_words(args, "name");
+	g_autoptr(GPtrArray) argv = g_ptr_array_new();
+	const char *uri = rc_uri(sh, sh->uri);
 
-	for (unsigned i = 0; i < words->len; i++)
-		names[i] = words_text(words, i);
-	return web_run(sh, &opts, error);
+	if (!program)
+		return false;
+	add(argv, "vmm-web", NULL);
+	if (uri)
+		add(argv, "--connect", uri);
+	if (sh->connect_flags & VMM_CONNECT_RO)
+		add(argv, "--readonly", NULL);
+	if (sh->quiet)
+		add(argv, "--quiet", NULL);
+	if (args_given(args, "expose"))
+		add(argv, "--expose", NULL);
+	add(argv, "--listen", args_text(args, "listen") ?: WEB_LISTEN);
+	for (unsigned i = 0; i < names->len; i++)
+		add(argv, "--name", words_text(names, i));
+	g_ptr_array_add(argv, NULL);
+	return program_run(sh, program, (const char *const *)argv->pdata, error);
 }
 #else
 static bool cmd_web(struct shell *sh, struct command_args *args, GError **error)

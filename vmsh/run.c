@@ -12,13 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "vmsh/domain-write.h"
 #include "vmsh/agent-options.h"
+#include "vmsh/program.h"
 #include "vmsh/run-once.h"
 #include "vmsh/usage.h"
 #include "vmsh/shell.h"
@@ -31,32 +31,6 @@ char *run_xml(const struct command_args *args, GError **error)
 	return domain_write(args, &words, error);
 }
 
-/* ---- the worker ---- */
-
-static char *worker_program(GError **error)
-{
-	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-	g_autofree char *folder = self ? g_path_get_dirname(self) : g_strdup(".");
-	char *candidates[] = {
-		g_strdup(g_getenv("VMM_WORKER")),
-		/* of the build that this vmsh belongs to, seen from vmsh/ and vmsh/.libs/ */
-		g_build_filename(folder, "..", "vmmd", "vmm-worker", NULL),
-		g_build_filename(folder, "..", "..", "vmmd", "vmm-worker", NULL),
-		g_strdup(PKGLIBEXECDIR "/vmm-worker"),
-	};
-	char *found = NULL;
-
-	for (unsigned i = 0; i < G_N_ELEMENTS(candidates); i++) {
-		if (!found && candidates[i] && access(candidates[i], X_OK) == 0)
-			found = g_steal_pointer(&candidates[i]);
-		g_free(candidates[i]);
-	}
-	if (!found)
-		error_set(error, VMM_ERR_SYSTEM, "the program vmm-worker is not there: "
-			  "install it in " PKGLIBEXECDIR " or name it in $VMM_WORKER");
-	return found;
-}
-
 static bool put_memfd(int fd, const char *xml)
 {
 	size_t n = strlen(xml);
@@ -64,45 +38,9 @@ static bool put_memfd(int fd, const char *xml)
 	return write(fd, xml, n) == (ssize_t)n && lseek(fd, 0, SEEK_SET) == 0;
 }
 
-static bool wait_for(pid_t pid, struct shell *sh, GError **error)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return error_errno(error, errno, "wait for vmm-worker");
-	}
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return true;
-	sh->status = STATUS_FAILED;
-	if (WIFSIGNALED(status))
-		return error_set(error, VMM_ERR_OPERATION_FAILED, "vmm-worker was killed: %s",
-				 strsignal(WTERMSIG(status)));
-	return false;	/* it has said why */
-}
-
-static bool exec_worker(struct shell *sh, const char *program, int fd, GError **error)
-{
-	g_autofree char *file = g_strdup_printf("/proc/self/fd/%d", fd);
-	char *const argv[] = { (char *)"vmm-worker", (char *)"--foreground", file, NULL };
-	pid_t pid;
-
-	fflush(stdout);
-	/* a child when there is more to do afterwards, else we become the worker */
-	pid = sh->one_shot ? 0 : fork();
-	if (pid > 0)
-		return wait_for(pid, sh, error);
-	if (pid == 0)
-		execv(program, argv);
-	error_errno(error, errno, "run '%s'", program);
-	if (!sh->one_shot && pid == 0)
-		_exit(127);
-	return false;
-}
-
 bool cmd_run(struct shell *sh, struct command_args *args, GError **error)
 {
-	g_autofree char *xml = NULL, *program = NULL;
+	g_autofree char *xml = NULL, *program = NULL, *file = NULL;
 	auto_close int fd = -1;
 
 	if (run_is_once(args))
@@ -120,13 +58,15 @@ bool cmd_run(struct shell *sh, struct command_args *args, GError **error)
 		fputs(xml, stdout);
 		return true;
 	}
-	program = worker_program(error);
+	program = program_find("vmmd", "vmm-worker", "VMM_WORKER", error);
 	if (!program)
 		return false;
 	fd = memfd_create("domain.xml", 0);
 	if (fd < 0 || !put_memfd(fd, xml))
 		return error_errno(error, errno, "keep the domain XML");
-	return exec_worker(sh, program, fd, error);
+	file = g_strdup_printf("/proc/self/fd/%d", fd);
+	return program_run(sh, program,
+			   (const char *[]){ "vmm-worker", "--foreground", file, NULL }, error);
 }
 
 const struct option_def options_run[] = {
