@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* From a <filesystem> to the device that serves it, with a thread of its own. */
 #include "config.h"
-#include "libvmm/machine/build-share.h"
+#include "libvmm/machine/build-priv.h"
 
 #include <sys/resource.h>
 
@@ -88,17 +88,17 @@ static struct virtio_device *device_new(struct machine *m, const struct filesyst
 						  : ninep_new(&ninep, m->mem, ctx, error);
 }
 
-struct virtio_device *build_share(struct machine *m, const struct filesystem_def *def,
-				  unsigned n_shares, const struct machine_host *host,
-				  GError **error)
+bool build_share(struct machine *m, const struct filesystem_def *def, unsigned n_shares,
+		 const struct machine_host *host, GError **error)
 {
 	g_autofree char *name = g_strdup_printf("%.10s/%.4s", m->name, def->alias);
 	struct share *s = folder_share(m, def, n_shares, host, error);
 	struct owner_thread *thread;
 
 	if (!s)
-		return NULL;
+		return false;
 	thread = owner_thread_new(name);
 	g_ptr_array_add(m->share_threads, thread);
-	return device_new(m, def, s, owner_thread_context(thread), error);
+	return machine_virtio_add(m, device_new(m, def, s, owner_thread_context(thread), error),
+				  error);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From a definition to a paused machine: the one file that knows everything.
+ * From a definition to a paused machine; build-*.c are parts of this.
  *
  * Order: host side first (memory, KVM), then the devices from the ones that
  * others hang on (hubs) to the ones that hang on them, then what the guest
@@ -14,33 +14,22 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/virtio_mmio.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "libvmm/device/blk.h"
-#include "libvmm/device/console.h"
-#include "libvmm/device/hub.h"
 #include "libvmm/device/i8042.h"
-#include "libvmm/device/net.h"
 #include "libvmm/device/pci-empty.h"
 #include "libvmm/device/rng.h"
 #include "libvmm/device/rtc.h"
-#include "libvmm/device/serial.h"
 #include "libvmm/device/virtio-mmio.h"
 #include "libvmm/device/virtio.h"
 #include "libvmm/device/vsock.h"
 #include "libvmm/domain/domain.h"
 #include "libvmm/kvm/irq.h"
-#include "libvmm/machine/build-share.h"
+#include "libvmm/machine/build-priv.h"
 #include "libvmm/machine/layout.h"
 #include "libvmm/machine/machine-priv.h"
 #include "libvmm/machine/save.h"
-#include "libvmm/net/port.h"
-#include "libvmm/net/slirp.h"
-#include "libvmm/net/tap.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 
@@ -48,8 +37,6 @@
 _Static_assert(DOMAIN_VIRTIO_MAX == LAYOUT_VIRTIO_MMIO_MAX, "libvmm/domain and libvmm/machine");
 _Static_assert(DOMAIN_CID_FIRST == VSOCK_CID_FIRST && DOMAIN_CID_LAST == VSOCK_CID_LAST,
 	       "libvmm/domain and libvmm/device");
-
-#define FORWARDS_MAX 4096 /* ports of one interface, ranges expanded */
 
 /* ---- host side ---- */
 
@@ -147,8 +134,7 @@ static bool build_vcpus(struct machine *m, const struct domain_def *def, GError 
 	return m->vcpus != NULL;
 }
 
-/* A line of the IOAPIC; the descriptor is the machine's. */
-static int line_new(struct machine *m, unsigned gsi, GError **error)
+int machine_line_new(struct machine *m, unsigned gsi, GError **error)
 {
 	int fd = irq_new(m->kvm, gsi, error);
 
@@ -178,7 +164,7 @@ static void guest_reset(void *arg)
 static bool build_power(struct machine *m, GError **error)
 {
 	const struct power_calls calls = { .off = guest_off, .reset = guest_reset, .arg = m };
-	int line = line_new(m, LAYOUT_EVENT_GSI, error);
+	int line = machine_line_new(m, LAYOUT_EVENT_GSI, error);
 	struct i8042 *i8042;
 
 	if (line < 0)
@@ -222,7 +208,7 @@ static bool build_rtc(struct machine *m, const struct clock_def *clock, GError *
 			     (clock->offset == CLOCK_VARIABLE && clock->basis_localtime),
 		.offset_s = clock_offset_s(clock),
 		.owner = m->ctx,
-		.irq_fd = line_new(m, LAYOUT_RTC_GSI, error),
+		.irq_fd = machine_line_new(m, LAYOUT_RTC_GSI, error),
 	};
 	struct rtc *rtc;
 
@@ -233,91 +219,9 @@ static bool build_rtc(struct machine *m, const struct clock_def *clock, GError *
 	return bus_add(m->pio, LAYOUT_RTC_PORT, LAYOUT_RTC_PORTS, "rtc", &rtc_ops, rtc, error);
 }
 
-/* ---- consoles ---- */
-
-static void hub_entry_free(void *p)
-{
-	struct machine_hub *h = p;
-
-	hub_free(h->hub);
-	g_free(h->alias);
-	g_free(h->name);
-	g_free(h);
-}
-
-static bool hub_to_file(struct hub *hub, const struct chardev_def *def,
-			const struct machine_host *host, GError **error)
-{
-	int flags = O_WRONLY | O_CREAT | (def->append ? O_APPEND : O_TRUNC);
-	int fd = host->opener.open(host->opener.opaque, def->path, flags, error);
-
-	return fd >= 0 && hub_attach_fd(hub, HUB_READ, def->path, -1, fd, error);
-}
-
-static bool hub_to_socket(struct hub *hub, const struct chardev_def *def,
-			  const struct machine_host *host, GError **error)
-{
-	int fd = host->listen(host->opaque, def->path, error);
-
-	return fd >= 0 && hub_listen_fd(hub, fd, 0, error);
-}
-
-/* Every character device has a hub, whatever its backend: vmsh console reaches all of them. */
-static struct hub *hub_build(struct machine *m, const struct chardev_def *def,
-			     const struct machine_host *host, GError **error)
-{
-	struct machine_hub *h = g_new0(struct machine_hub, 1);
-	bool ok = true;
-
-	*h = (struct machine_hub){ .alias = g_strdup(def->alias),
-				   .name = g_strdup(def->name),
-				   .hub = hub_new(def->alias, m->ctx) };
-	g_ptr_array_add(m->hubs, h);
-	if (host->recorder && !def->name)	/* channels carry no text */
-		hub_record(h->hub, host->recorder);
-	if (def->backend == CHARDEV_FILE)
-		ok = hub_to_file(h->hub, def, host, error);
-	else if (def->backend == CHARDEV_UNIX && def->path)
-		ok = hub_to_socket(h->hub, def, host, error);
-	if (!ok)
-		g_prefix_error(error, "%s '%s': ", chardev_kind_name(def->kind), def->alias);
-	return ok ? h->hub : NULL;
-}
-
-static bool build_serials(struct machine *m, const struct domain_def *def,
-			  const struct machine_host *host, GError **error)
-{
-	static const struct acpi_serial com[MACHINE_SERIALS_MAX] = {
-		{ LAYOUT_COM1_PORT, LAYOUT_COM1_GSI },
-		{ LAYOUT_COM2_PORT, LAYOUT_COM2_GSI },
-	};
-
-	if (def->serials->len > MACHINE_SERIALS_MAX)
-		return error_set(error, VMM_ERR_CONFIG_UNSUPPORTED,
-				 "%u serial ports: this machine has %u; use <console> with "
-				 "<target type='virtio'/> for more",
-				 def->serials->len, MACHINE_SERIALS_MAX);
-	for (unsigned i = 0; i < def->serials->len; i++) {
-		struct hub *hub = hub_build(m, g_ptr_array_index(def->serials, i), host, error);
-		int line = hub ? line_new(m, com[i].gsi, error) : -1;
-		const char *name = i ? "COM2" : "COM1";
-		struct serial *serial;
-
-		if (line < 0)
-			return false;
-		serial = serial_new(name, hub, line);
-		g_ptr_array_add(m->devices, serial_device(serial));
-		g_array_append_val(m->com, com[i]);
-		if (!bus_add(m->pio, com[i].port, SERIAL_BYTES, name, &serial_ops, serial, error))
-			return false;
-	}
-	return true;
-}
-
 /* ---- virtio ---- */
 
-/* Gives the device the next slot: registers, line, doorbells.  Takes dev, also on failure. */
-static bool virtio_add(struct machine *m, struct virtio_device *dev, GError **error)
+bool machine_virtio_add(struct machine *m, struct virtio_device *dev, GError **error)
 {
 	unsigned slot = m->slots->len;
 	struct acpi_virtio at = { layout_virtio_base(slot), LAYOUT_VIRTIO_MMIO_BYTES,
@@ -346,263 +250,13 @@ static bool virtio_add(struct machine *m, struct virtio_device *dev, GError **er
 	return true;
 }
 
-static bool build_console(struct machine *m, const struct domain_def *def,
-			  const struct machine_host *host, GError **error)
-{
-	g_autoptr(GArray) ports = g_array_new(FALSE, TRUE, sizeof(struct console_port));
-	struct console_opts opts = { .name = "virtio-serial0" };
-	GPtrArray *const kinds[] = { def->consoles, def->channels };
-
-	for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
-		for (unsigned i = 0; i < kinds[k]->len; i++) {
-			const struct chardev_def *c = g_ptr_array_index(kinds[k], i);
-			struct console_port port = { .channel = c->name };
-
-			if (c->target == CHARDEV_TARGET_SERIAL)
-				continue;
-			port.hub = hub_build(m, c, host, error);
-			if (!port.hub)
-				return false;
-			g_array_append_val(ports, port);
-		}
-	}
-	if (ports->len == 0)
-		return true;
-	opts.ports = (struct console_port *)(void *)ports->data;
-	opts.n_ports = ports->len;
-	return virtio_add(m, console_new(&opts, m->mem, m->ctx, error), error);
-}
-
-static enum block_cache cache_of(enum disk_cache cache)
-{
-	static const enum block_cache caches[] = {
-		[DISK_CACHE_DEFAULT] = BLOCK_CACHE_WRITEBACK,
-		[DISK_CACHE_NONE] = BLOCK_CACHE_NONE,
-		[DISK_CACHE_WRITETHROUGH] = BLOCK_CACHE_WRITETHROUGH,
-		[DISK_CACHE_WRITEBACK] = BLOCK_CACHE_WRITEBACK,
-		[DISK_CACHE_DIRECTSYNC] = BLOCK_CACHE_DIRECTSYNC,
-		[DISK_CACHE_UNSAFE] = BLOCK_CACHE_UNSAFE,
-	};
-
-	static_assert(ARRAY_SIZE(caches) == N_DISK_CACHES, "a cache mode is missing");
-	return caches[cache];
-}
-
-/* Without a word a full disk of the host pauses the guest: it could do nothing about it. */
-static enum blk_policy blk_policy_of(enum disk_policy policy)
-{
-	static const enum blk_policy policies[] = {
-		[DISK_POLICY_DEFAULT] = BLK_POLICY_ENOSPACE,
-		[DISK_POLICY_REPORT] = BLK_POLICY_REPORT,
-		[DISK_POLICY_STOP] = BLK_POLICY_STOP,
-		[DISK_POLICY_IGNORE] = BLK_POLICY_IGNORE,
-		[DISK_POLICY_ENOSPACE] = BLK_POLICY_ENOSPACE,
-	};
-
-	static_assert(ARRAY_SIZE(policies) == N_DISK_POLICIES, "a policy is missing");
-	return policies[policy];
-}
-
-/* Space is given back only where discards are. */
-static enum blk_zeroes zeroes_of(const struct disk_def *def)
-{
-	if (def->detect_zeroes == DISK_ZEROES_UNMAP && def->discard == DISK_DISCARD_UNMAP)
-		return BLK_ZEROES_UNMAP;
-	return def->detect_zeroes >= DISK_ZEROES_ON ? BLK_ZEROES_ON : BLK_ZEROES_OFF;
-}
-
-static struct machine_limits limits_of(const struct disk_def *def)
-{
-	const uint64_t *v = disk_iotune(def);
-	struct machine_limits l = { def->target, def->iotune_group ?: "",
-				    .limits.op_bytes = v[IOTUNE_SIZE] };
-
-	for (unsigned i = 0; i < ARRAY_SIZE(l.limits.limits); i++)
-		l.limits.limits[i] = (struct blk_limit){ v[i], v[IOTUNE_MAX + i],
-							 v[IOTUNE_LENGTH + i] };
-	return l;
-}
-
-static void disk_free(void *p)
-{
-	struct machine_disk *d = p;
-
-	owner_thread_free(d->thread);
-	machine_wake_free(d->wake);
-	throttle_unref(d->throttle);
-	g_free(d->limits_group);
-	g_free(d->job_text);
-	g_free(d->target);
-	g_free(d->path);
-	g_free(d);
-}
-
-static struct machine_disk *disk_new(struct machine *m, const struct disk_def *def)
-{
-	struct machine_disk *d = g_new0(struct machine_disk, 1);
-	g_autofree char *thread = g_strdup_printf("%.10s/%s", m->name, def->target);
-
-	d->m = m;
-	d->target = g_strdup(def->target);
-	d->path = g_strdup(def->path);
-	d->limits_group = g_strdup("");
-	d->wake = machine_wake_new(m, machine_on_disk_error, d);
-	d->thread = owner_thread_new(thread);
-	g_ptr_array_add(m->disks, d);
-	return d;
-}
-
-static struct block *scratch_open(const struct machine_host *host, const struct block_opts *image,
-				  GError **error)
-{
-	const struct block_opener *o = &host->opener;
-	int fd = o->open ? o->open(o->opaque, DOMAIN_SCRATCH_FILE, O_RDWR, error)
-			 : memfd_create("scratch", MFD_CLOEXEC);
-
-	if (fd < 0 && !o->open)
-		error_errno(error, errno, "make a file for what is written");
-	return fd < 0 ? NULL : block_open_scratch(image, fd, error);
-}
-
-static bool build_disk(struct machine *m, const struct disk_def *def,
-		       const struct machine_host *host, GError **error)
-{
-	const struct block_opts image = {
-		.path = def->path,
-		.format = disk_format_name(def->format),
-		.read_only = def->readonly,
-		.share = def->shareable,
-		.no_backing = def->no_backing,
-		.discard = def->discard == DISK_DISCARD_UNMAP,
-		.no_uring = def->io == DISK_IO_THREADS,
-		.cache = cache_of(def->cache),
-		.opener = &host->opener,
-	};
-	struct blk_opts opts = {
-		.name = def->alias,
-		.serial = def->serial,
-		.n_queues = def->queues ?: MIN(m->n_vcpus, 4u),
-		.read_only = def->readonly,
-		.no_cache = def->cache == DISK_CACHE_WRITETHROUGH ||
-			    def->cache == DISK_CACHE_DIRECTSYNC,
-		.discard = image.discard,
-		.detect_zeroes = zeroes_of(def),
-		.write_policy = blk_policy_of(def->error_policy),
-		.read_policy = blk_policy_of(def->rerror_policy == DISK_POLICY_DEFAULT
-						     ? def->error_policy
-						     : def->rerror_policy),
-		.on_error = machine_disk_failed,
-		.on_room = machine_disk_has_room,
-	};
-	const struct machine_limits limits = limits_of(def);
-	struct block *b = def->transient ? scratch_open(host, &image, error)
-					 : block_open(&image, error);
-	struct machine_disk *d;
-
-	if (!b)
-		return false;
-	d = disk_new(m, def);
-	d->image = image;
-	d->image.path = NULL;
-	d->image.opener = NULL;
-	opts.opaque = d;
-	d->dev = blk_new(b, &opts, m->mem, owner_thread_context(d->thread), error);
-	if (d->dev)
-		machine_set_limits(m, &limits, 1, NULL);
-	return virtio_add(m, d->dev, error);
-}
-
-static struct net_backend *slirp_build(struct machine *m, const struct iface_def *def,
-				       GError **error)
-{
-	g_autoptr(GArray) ports = iface_ports(def);
-	g_autofree struct slirp_forward *forwards = g_new0(struct slirp_forward, ports->len);
-	struct slirp_opts opts = {
-		.owner = m->ctx,
-		.hostname = m->name,
-		.restricted = def->restricted,
-		.mtu = def->mtu,
-		.forwards = forwards,
-		.n_forwards = ports->len,
-	};
-
-	if (ports->len > FORWARDS_MAX) {
-		error_set(error, VMM_ERR_CONFIG_UNSUPPORTED, "%u forwarded ports: at most %u",
-			  ports->len, FORWARDS_MAX);
-		return NULL;
-	}
-	for (unsigned i = 0; i < ports->len; i++) {
-		const struct iface_port *p = &g_array_index(ports, struct iface_port, i);
-
-		forwards[i] = (struct slirp_forward){
-			.udp = p->udp, .host_addr = p->address, .host_port = p->host,
-			.guest_port = p->guest,
-		};
-	}
-	return slirp_net_new(&opts, error);
-}
-
-static bool fd_is_socket(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
-}
-
-/* A tap, or a cable to a network's switch: whichever vmmd has for it. */
-static struct net_backend *plug_build(struct machine *m, const struct iface_def *def,
-				     const struct machine_host *host, GError **error)
-{
-	unsigned queues = CLAMP(def->queues, 1u, (unsigned)NET_QUEUES_MAX);
-	g_autofree char *ifname = NULL;
-	int fds[NET_QUEUES_MAX];
-	struct net_backend *backend;
-
-	if (!host->open_tap(host->opaque, def->alias, queues, fds, &ifname, error))
-		return NULL;
-	backend = def->type == IFACE_NETWORK && fd_is_socket(fds[0])
-			  ? port_net_new(fds[0], m->ctx, error)
-			  : tap_net_new(fds, queues, m->ctx, error);
-	for (unsigned i = 0; !backend && i < queues; i++)
-		close(fds[i]);
-	return backend;
-}
-
-static void net_free(void *p)
-{
-	struct machine_net *n = p;
-
-	g_free(n->target);
-	g_free(n);
-}
-
-static bool build_net(struct machine *m, const struct iface_def *def,
-		      const struct machine_host *host, GError **error)
-{
-	struct net_backend *backend = def->type == IFACE_USER ? slirp_build(m, def, error)
-							      : plug_build(m, def, host, error);
-	struct net_opts opts = { .name = def->alias, .mtu = def->mtu, .link_down = def->link_down };
-	struct machine_net *n;
-
-	if (!backend)
-		return false;
-	memcpy(opts.mac, def->mac, sizeof(opts.mac));
-	n = g_new0(struct machine_net, 1);
-	n->target = g_strdup(def->target ?: def->alias);
-	n->backend = backend;
-	n->bounces = def->link_bounces && !def->link_down;
-	g_ptr_array_add(m->nets, n);
-	n->dev = net_new(backend, &opts, m->mem, m->ctx, error);
-	return virtio_add(m, n->dev, error);
-}
-
 static bool build_rng(struct machine *m, const struct rng_def *def, GError **error)
 {
 	const struct rng_opts opts = { .name = def->alias,
 				       .rate_bytes = def->rate_bytes,
 				       .rate_period_ms = def->rate_period_ms };
 
-	return virtio_add(m, rng_new(&opts, m->mem, m->ctx, error), error);
+	return machine_virtio_add(m, rng_new(&opts, m->mem, m->ctx, error), error);
 }
 
 static void balloon_changed(void *opaque, uint64_t actual_kib)
@@ -627,7 +281,7 @@ static bool build_balloon(struct machine *m, const struct domain_def *def, GErro
 	if (def->balloon.none)
 		return true;
 	m->balloon = balloon_new(&opts, m->mem, m->ctx, error);
-	return virtio_add(m, m->balloon, error);
+	return machine_virtio_add(m, m->balloon, error);
 }
 
 static bool build_vsock(struct machine *m, const struct vsock_def *def,
@@ -643,8 +297,8 @@ static bool build_vsock(struct machine *m, const struct vsock_def *def,
 	opts.listen_fd = host->vsock->listen_fd;
 	opts.door_fd = host->vsock->door_fd;
 	m->vsock_thread = owner_thread_new(thread);
-	return virtio_add(m, vsock_new(&opts, m->mem, owner_thread_context(m->vsock_thread),
-				       error), error);
+	return machine_virtio_add(
+		m, vsock_new(&opts, m->mem, owner_thread_context(m->vsock_thread), error), error);
 }
 
 static bool build_virtio(struct machine *m, const struct domain_def *def,
@@ -671,7 +325,7 @@ static bool build_virtio(struct machine *m, const struct domain_def *def,
 	for (unsigned i = 0; i < def->filesystems->len; i++) {
 		const struct filesystem_def *f = g_ptr_array_index(def->filesystems, i);
 
-		if (!virtio_add(m, build_share(m, f, def->filesystems->len, host, error), error)) {
+		if (!build_share(m, f, def->filesystems->len, host, error)) {
 			g_prefix_error(error, "filesystem '%s': ", f->tag);
 			return false;
 		}
@@ -756,9 +410,9 @@ static struct machine *machine_alloc(const char *name, const struct machine_even
 	m->slots = g_array_new(FALSE, FALSE, sizeof(struct acpi_virtio));
 	m->com = g_array_new(FALSE, FALSE, sizeof(struct acpi_serial));
 	m->devices = g_ptr_array_new();
-	m->disks = g_ptr_array_new_with_free_func(disk_free);
-	m->nets = g_ptr_array_new_with_free_func(net_free);
-	m->hubs = g_ptr_array_new_with_free_func(hub_entry_free);
+	m->disks = g_ptr_array_new_with_free_func(machine_disk_free);
+	m->nets = g_ptr_array_new_with_free_func(machine_net_free);
+	m->hubs = g_ptr_array_new_with_free_func(machine_hub_free);
 	m->share_threads = g_ptr_array_new_with_free_func(share_thread_free);
 	m->kernel_fd = m->initrd_fd = m->agent.fd = m->share_proc_fd = -1;
 	atomic_init(&m->end, -1);

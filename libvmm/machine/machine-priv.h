@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The machine's insides, for build.c and run.c only. */
+/* The machine's insides, for the files of this folder only. */
 #pragma once
 
 #include <stdatomic.h>
