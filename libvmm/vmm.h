@@ -434,6 +434,10 @@ struct vmm_param {
 enum vmm_block_commit_flags {
 	VMM_BLOCK_COMMIT_SHALLOW = 1 << 0,
 	VMM_BLOCK_COMMIT_ACTIVE = 1 << 2,
+	VMM_BLOCK_COMMIT_RELATIVE = 1 << 3,
+};
+enum vmm_block_pull_flags {
+	VMM_BLOCK_PULL_RELATIVE = 1 << 4,
 };
 enum vmm_block_abort_flags {
 	VMM_BLOCK_ABORT_ASYNC = 1 << 0,
@@ -453,7 +457,7 @@ struct vmm_disk_error {
 
 /* base NULL: all that is behind it; else a path, or "vda[1]" */
 bool vmm_domain_block_pull(vmm_domain *dom, const char *disk, const char *base,
-			   uint64_t bytes_per_s, GError **error);
+			   uint64_t bytes_per_s, unsigned flags, GError **error);
 bool vmm_domain_block_commit(vmm_domain *dom, const char *disk, const char *base, const char *top,
 			     uint64_t bytes_per_s, unsigned flags, GError **error);
 bool vmm_domain_block_job(vmm_domain *dom, const char *disk, struct vmm_block_job *ret,

@@ -209,8 +209,9 @@ static void block_resize(struct call *call, const void *argp)
 
 /* ---- jobs ---- */
 
-enum { REBASE_COPY = 8, SPEED_BYTES = 0x40, COMMIT_SPEED_BYTES = 0x10 };
-enum { COMMIT_SHALLOW = 1, COMMIT_ACTIVE = 4, ABORT_ASYNC = 1, ABORT_PIVOT = 2 };
+enum { REBASE_COPY = 8, REBASE_RELATIVE = 16, SPEED_BYTES = 0x40 };
+enum { COMMIT_SHALLOW = 1, COMMIT_ACTIVE = 4, COMMIT_RELATIVE = 8, COMMIT_SPEED_BYTES = 0x10 };
+enum { ABORT_ASYNC = 1, ABORT_PIVOT = 2 };
 enum { INFO_BYTES = 1, SET_SPEED_BYTES = 1 };
 
 /* In MiB/s, or in bytes: false when that is too many. */
@@ -230,11 +231,11 @@ static void block_pull(struct call *call, const void *argp)
 {
 	const remote_dom_text_hyper_flags_args *args = argp;
 	struct domain *dom = api_active_of(call, &args->dom);
-	uint64_t speed;
+	struct disk_pull p = { 0 };
 
 	if (dom && api_flags(call, args->flags, SPEED_BYTES) &&
-	    speed_of(call, args->num, args->flags & SPEED_BYTES, &speed))
-		disk_job_pull(dom, args->text, NULL, speed, api_done, call);
+	    speed_of(call, args->num, args->flags & SPEED_BYTES, &p.bytes_per_s))
+		disk_job_pull(dom, args->text, &p, api_done, call);
 }
 
 static void block_copy(struct call *call, const void *argp)
@@ -249,16 +250,17 @@ static void block_rebase(struct call *call, const void *argp)
 {
 	const remote_block_rebase_args *args = argp;
 	struct domain *dom = api_active_of(call, &args->dom);
-	uint64_t speed;
+	struct disk_pull p = {
+		.base = args->base ? *args->base : NULL, .relative = args->flags & REBASE_RELATIVE,
+	};
 
 	if (!dom)
 		return;
 	if (args->flags & REBASE_COPY)
 		block_copy(call, NULL);
-	else if (api_flags(call, args->flags, SPEED_BYTES) &&
-		 speed_of(call, args->bandwidth, args->flags & SPEED_BYTES, &speed))
-		disk_job_pull(dom, args->path, args->base ? *args->base : NULL, speed, api_done,
-			      call);
+	else if (api_flags(call, args->flags, SPEED_BYTES | REBASE_RELATIVE) &&
+		 speed_of(call, args->bandwidth, args->flags & SPEED_BYTES, &p.bytes_per_s))
+		disk_job_pull(dom, args->path, &p, api_done, call);
 }
 
 static void block_commit(struct call *call, const void *argp)
@@ -268,9 +270,10 @@ static void block_commit(struct call *call, const void *argp)
 	struct disk_commit c = {
 		.base = args->base ? *args->base : NULL, .top = args->top ? *args->top : NULL,
 		.shallow = args->flags & COMMIT_SHALLOW, .active = args->flags & COMMIT_ACTIVE,
+		.relative = args->flags & COMMIT_RELATIVE,
 	};
 
-	if (dom && api_flags(call, args->flags, COMMIT_SHALLOW | COMMIT_ACTIVE |
+	if (dom && api_flags(call, args->flags, COMMIT_SHALLOW | COMMIT_ACTIVE | COMMIT_RELATIVE |
 			     COMMIT_SPEED_BYTES) &&
 	    speed_of(call, args->bandwidth, args->flags & COMMIT_SPEED_BYTES, &c.bytes_per_s))
 		disk_job_commit(dom, args->disk, &c, api_done, call);

@@ -18,6 +18,7 @@ struct job {
 	void *opaque;
 	int kind;
 	unsigned top, bottom;	/* of a commit: indices into the chain */
+	char *way;		/* how the image above is to call the base; NULL: by its path */
 	/* of a pivot */
 	char *base;
 	enum disk_format base_format;

@@ -33,6 +33,7 @@ void job_end(struct job *j, const GError *error)
 	g_free(j->target);
 	g_free(j->head);
 	g_free(j->base);
+	g_free(j->way);
 	g_free(j);
 }
 
@@ -146,29 +147,89 @@ bool job_stranger(const struct job *j, const char *path, GError **error)
 			 j->dom->name, j->target);
 }
 
+/* ---- relative names ---- */
+
+/* What the image above it calls an image of the chain; NULL: nothing relative. */
+static char *relative_name(const struct job *j, unsigned at)
+{
+	auto_close int fd = open(job_image_at(j, at - 1), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct imagehead head = { 0 };
+	char *name = NULL;
+
+	if (fd >= 0 && imagehead_read(fd, false, &head, NULL) && head.backing &&
+	    !g_path_is_absolute(head.backing))
+		name = g_steal_pointer(&head.backing);
+	imagehead_clear(&head);
+	return name;
+}
+
+/* What the image above `first` would call `last`: the names in between, one after the other. */
+static char *relative_way(const struct job *j, unsigned first, unsigned last, GError **error)
+{
+	g_autofree char *way = NULL;
+
+	for (unsigned i = first; i <= last; i++) {
+		g_autofree char *name = relative_name(j, i);
+		g_autofree char *folder = way ? g_path_get_dirname(way) : NULL;
+
+		if (!name) {
+			error_set(error, VMM_ERR_OPERATION_INVALID,
+				  "Requested operation is not valid: can't keep relative backing "
+				  "relationship: '%s' names '%s' by its whole path; leave "
+				  "--keep-relative out, or 'vmsh image rebase -u' it while the "
+				  "domain is off", job_image_at(j, i - 1), job_image_at(j, i));
+			return NULL;
+		}
+		g_free(way);
+		way = !folder || g_str_equal(folder, ".") ? g_strdup(name) :
+							    g_build_filename(folder, name, NULL);
+	}
+	return g_steal_pointer(&way);
+}
+
 /* ---- pull ---- */
 
-void disk_job_pull(struct domain *dom, const char *disk, const char *base, uint64_t bytes_per_s,
+/* The base's place in the chain, 0 for none; -1: an error. */
+static int pull_base(const struct job *j, const struct disk_pull *p, GError **error)
+{
+	int at;
+
+	if (!p->base && p->relative) {
+		error_set(error, VMM_ERR_INVALID_ARG,
+			  "invalid argument: a relative name is kept of a base: give one");
+		return -1;
+	}
+	if (!p->base)
+		return 0;
+	at = job_image_find(j, p->base, error);
+	if (at == 0)
+		error_set(error, VMM_ERR_INVALID_ARG,
+			  "invalid argument: '%s' is the disk's own image", p->base);
+	return at ?: -1;
+}
+
+void disk_job_pull(struct domain *dom, const char *disk, const struct disk_pull *p,
 		   disk_live_done *done, void *opaque)
 {
 	struct job *j = job_begin(dom, disk, done, opaque);
 	g_autoptr(GError) error = NULL;
-	int at = -1;
+	int at;
 
 	if (!j)
 		return;
-	if (base && (at = job_image_find(j, base, &error)) == 0)
-		error_set(&error, VMM_ERR_INVALID_ARG,
-			  "invalid argument: '%s' is the disk's own image", base);
+	at = pull_base(j, p, &error);
+	if (!error && p->relative)
+		j->way = relative_way(j, 1, (unsigned)at, &error);
 	if (error || !disk_is_free(j, &error)) {
 		job_end(j, error);
 		return;
 	}
 	link_job_start(dom->link,
 		       &(worker_job_args){ .target = j->target, .kind = KIND_PULL,
-					   .base = base ? (char *)job_image_at(j, (unsigned)at) :
-							  (char *)"",
-					   .top = (char *)"", .bytes_per_s = bytes_per_s },
+					   .base = at ? (char *)job_image_at(j, (unsigned)at) :
+							(char *)"",
+					   .top = (char *)"", .backing = j->way ?: (char *)"",
+					   .bytes_per_s = p->bytes_per_s },
 		       NULL, 0, job_on_answer, j);
 }
 
@@ -220,24 +281,27 @@ enum disk_format job_format_at(const struct job *j, unsigned at)
 	return raw ? DISK_FORMAT_RAW : DISK_FORMAT_QCOW2;
 }
 
-static bool commit_range(const struct job *j, const struct disk_commit *c, int *top, int *base,
-			 GError **error)
+static bool commit_range(struct job *j, const struct disk_commit *c, GError **error)
 {
-	*top = c->top ? job_image_find(j, c->top, error) : 0;
-	if (*top < 0)
+	int top = c->top ? job_image_find(j, c->top, error) : 0;
+	int base;
+
+	if (top < 0)
 		return false;
-	*base = c->base ? job_image_find(j, c->base, error) :
-		c->shallow ? *top + 1 : (int)j->chain->len - 1;
-	if (*base < 0)
+	base = c->base ? job_image_find(j, c->base, error) :
+	       c->shallow ? top + 1 : (int)j->chain->len - 1;
+	if (base < 0)
 		return false;
-	if (*base <= *top || *base >= (int)j->chain->len)
+	if (base <= top || base >= (int)j->chain->len)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "invalid argument: nothing is behind image '%s' in the chain of "
-				 "disk '%s'", job_image_at(j, (unsigned)*top), j->target);
-	if (*top == 0 && !c->active)
+				 "disk '%s'", job_image_at(j, (unsigned)top), j->target);
+	if (top == 0 && !c->active)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "invalid argument: commit of '%s' active layer requires active "
 				 "flag", j->target);
+	j->top = (unsigned)top;
+	j->bottom = (unsigned)base;
 	return true;
 }
 
@@ -270,33 +334,45 @@ static int give_for_writing(const struct job *j, const char *path, GError **erro
 	return handed_note(j->dom, fd, error) ? TAKE_FD(fd) : -1;
 }
 
-static void commit_start(struct job *j, const struct disk_commit *c, int top, int base,
-			 GError **error)
+static bool commit_start(struct job *j, const struct disk_commit *c, GError **error)
 {
 	worker_job_args args = {
-		.target = j->target, .kind = top ? KIND_COMMIT : KIND_COMMIT_HEAD,
-		.base = (char *)job_image_at(j, (unsigned)base),
-		.top = (char *)(top ? job_image_at(j, (unsigned)top) : ""),
+		.target = j->target, .kind = j->top ? KIND_COMMIT : KIND_COMMIT_HEAD,
+		.base = (char *)job_image_at(j, j->bottom),
+		.top = (char *)(j->top ? job_image_at(j, j->top) : ""),
+		.backing = j->way ?: (char *)"",
 		.bytes_per_s = c->bytes_per_s,
 	};
 	int fds[2] = { -1, -1 };
 	unsigned n = 1;
+	bool ok;
 
-	j->top = (unsigned)top;
-	j->bottom = (unsigned)base;
 	fds[0] = give_for_writing(j, args.base, error);
-	if (fds[0] >= 0 && top > 1)
-		fds[n++] = give_for_writing(j, job_image_at(j, (unsigned)top - 1), error);
-	if (fds[n - 1] >= 0) {
+	if (fds[0] >= 0 && j->top > 1)
+		fds[n++] = give_for_writing(j, job_image_at(j, j->top - 1), error);
+	ok = fds[n - 1] >= 0;
+	if (ok) {
 		graph_unsettle(j->dom->daemon, args.base);
-		if (top > 1)
-			graph_unsettle(j->dom->daemon, job_image_at(j, (unsigned)top - 1));
+		if (j->top > 1)
+			graph_unsettle(j->dom->daemon, job_image_at(j, j->top - 1));
 		job_images_forget(j, MAX(j->top, 1), j->bottom);
 		fault_point("block-commit:forgotten");
 		link_job_start(j->dom->link, &args, fds, n, on_commit_started, j);
 	}
 	fd_close(&fds[0]);
 	fd_close(&fds[1]);
+	return ok;
+}
+
+static bool commit_permitted(struct job *j, const struct disk_commit *c, GError **error)
+{
+	if (!commit_range(j, c, error) || !disk_is_free(j, error) ||
+	    !base_is_ours(j, job_image_at(j, j->bottom), error))
+		return false;
+	/* A commit of the head changes no header. */
+	if (c->relative && j->top)
+		j->way = relative_way(j, j->top, j->bottom, error);
+	return !c->relative || !j->top || j->way;
 }
 
 void disk_job_commit(struct domain *dom, const char *disk, const struct disk_commit *c,
@@ -304,13 +380,7 @@ void disk_job_commit(struct domain *dom, const char *disk, const struct disk_com
 {
 	struct job *j = job_begin(dom, disk, done, opaque);
 	g_autoptr(GError) error = NULL;
-	int top, base;
 
-	if (!j)
-		return;
-	if (commit_range(j, c, &top, &base, &error) && disk_is_free(j, &error) &&
-	    base_is_ours(j, job_image_at(j, (unsigned)base), &error))
-		commit_start(j, c, top, base, &error);
-	if (error)
+	if (j && (!commit_permitted(j, c, &error) || !commit_start(j, c, &error)))
 		job_end(j, error);
 }

@@ -19,13 +19,22 @@ enum disk_job_status {
 	DISK_JOB_COMPLETED, DISK_JOB_FAILED, DISK_JOB_CANCELLED, DISK_JOB_IS_READY,
 };
 
-/* base, top: a path, "vda[2]", or NULL. */
-void disk_job_pull(struct domain *dom, const char *disk, const char *base, uint64_t bytes_per_s,
+/*
+ * base, top: a path, "vda[2]", or NULL.  relative: the image whose backing file
+ * becomes another names it as the chain did, by relative names only.
+ */
+struct disk_pull {
+	const char *base;
+	bool relative;
+	uint64_t bytes_per_s;
+};
+
+void disk_job_pull(struct domain *dom, const char *disk, const struct disk_pull *pull,
 		   disk_live_done *done, void *opaque);
 
 struct disk_commit {
 	const char *base, *top;
-	bool shallow, active;
+	bool shallow, active, relative;
 	uint64_t bytes_per_s;
 };
 

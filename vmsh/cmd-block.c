@@ -92,7 +92,9 @@ static bool cmd_blockpull(struct shell *sh, struct command_args *args, GError **
 	dom = fleet_domain(sh, args, error);
 	if (!dom)
 		return false;
-	if (!vmm_domain_block_pull(dom, disk, args_text(args, "base"), speed, error))
+	if (!vmm_domain_block_pull(dom, disk, args_text(args, "base"), speed,
+				   args_given(args, "keep-relative") ? VMM_BLOCK_PULL_RELATIVE : 0,
+				   error))
 		return advised(dom, false, error);
 	if (!is_waited_for(args, false)) {
 		shell_say(sh, "Block Pull of disk '%s' has begun: 'vmsh blockjob' shows it", disk);
@@ -109,6 +111,7 @@ static unsigned commit_flags(const struct command_args *args)
 	static const struct option_bit flags[] = {
 		{ "shallow", VMM_BLOCK_COMMIT_SHALLOW }, { "active", VMM_BLOCK_COMMIT_ACTIVE },
 		{ "pivot", VMM_BLOCK_COMMIT_ACTIVE }, { "keep-overlay", VMM_BLOCK_COMMIT_ACTIVE },
+		{ "keep-relative", VMM_BLOCK_COMMIT_RELATIVE },
 		{ 0 },
 	};
 
@@ -342,6 +345,8 @@ static bool cmd_blkdeviotune(struct shell *sh, struct command_args *args, GError
 	.name = option, .kind = OPT_STRING, .complete = COMPLETE_FILE, .value = "IMAGE", \
 	.help = text, \
 }
+#define OPTION_RELATIVE \
+	OPTION_FLAG("keep-relative", "name the base as the chain does, by relative names")
 #define OPTIONS_JOB \
 	{ .name = "bandwidth", .kind = OPT_NUMBER, .value = "NUMBER", \
 	  .help = "no more than so many MiB a second" }, \
@@ -355,7 +360,7 @@ static bool cmd_blkdeviotune(struct shell *sh, struct command_args *args, GError
 static const struct option_def options_blockpull[] = {
 	OPTION_DOMAIN(ACTIVE), OPTION_DISK("path"),
 	OPTION_IMAGE("base", "what stays behind it; none if not given"),
-	OPTIONS_JOB, { 0 },
+	OPTION_RELATIVE, OPTIONS_JOB, { 0 },
 };
 static const struct option_def options_blockcommit[] = {
 	OPTION_DOMAIN(ACTIVE), OPTION_DISK("path"),
@@ -365,7 +370,7 @@ static const struct option_def options_blockcommit[] = {
 	OPTION_FLAG("active", "the disk's own image: both stay the same until blockjob ends it"),
 	OPTION_FLAG("pivot", "wait, then go on with the base"),
 	OPTION_FLAG("keep-overlay", "wait, then go on as before"),
-	OPTIONS_JOB, { 0 },
+	OPTION_RELATIVE, OPTIONS_JOB, { 0 },
 };
 static const struct option_def options_blockjob[] = {
 	OPTION_DOMAIN(ACTIVE), OPTION_DISK("path"),

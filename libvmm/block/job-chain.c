@@ -220,7 +220,7 @@ static void layers_drop(struct layer *first, struct layer *last)
 
 static bool above_rewrite(struct block_job *job, GError **error)
 {
-	const char *base = job->base ? job->base->file->path : NULL;
+	const char *base = job->base ? job->backing ?: job->base->file->path : NULL;
 	const char *format = job->base ? job->base->format : NULL;
 	struct layer *l = job->above;
 	struct file *read_only = NULL;

@@ -14,7 +14,7 @@ struct block_job {
 	struct layer *above, *from, *base;
 	struct block *source, *target;	/* the disk itself or lodgers */
 	struct file *base_file;		/* of base, for reading, while it is open for writing */
-	struct file *above_file;	/* of above, for writing, when it is not the head */
+	char *backing;			/* what above is to call base; NULL: its path */
 
 	enum job_phase phase;
 	uint8_t *todo;			/* a bit for each GRANULE of the disk */

@@ -271,6 +271,7 @@ struct block_job *block_job_start(struct block *b, GMainContext *ctx,
 	struct block_job *job = g_new0(struct block_job, 1);
 
 	job->opts = *opts;
+	job->backing = g_strdup(opts->backing);
 	job->b = b;
 	job->buf = g_aligned_alloc(1, CHUNK, 4096);
 	job->step = g_source_new(&step_funcs, sizeof(GSource));
@@ -308,6 +309,7 @@ void block_job_free(struct block_job *job)
 	g_source_unref(job->step);
 	g_aligned_free(job->buf);
 	g_free(job->todo);
+	g_free(job->backing);
 	g_free(job);
 }
 

@@ -36,6 +36,7 @@ struct block_job_opts {
 	enum block_job_kind kind;
 	const char *base;	/* path of an image of the chain; NULL: pull all */
 	const char *top;	/* of a commit that is not the head's */
+	const char *backing;	/* how the image above calls base then; NULL: by its path */
 	int base_fd;		/* commit: of base, for reading and writing; taken */
 	int above_fd;		/* likewise of the image above top unless that is the head */
 	uint64_t bytes_per_s;	/* 0: no limit */

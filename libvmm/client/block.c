@@ -18,11 +18,11 @@ static char **optional(const char *const *text)
 }
 
 bool vmm_domain_block_pull(vmm_domain *dom, const char *disk, const char *base,
-			   uint64_t bytes_per_s, GError **error)
+			   uint64_t bytes_per_s, unsigned flags, GError **error)
 {
 	remote_block_rebase_args args = {
 		.dom = domain_to_wire(dom), .path = (char *)disk, .base = optional(&base),
-		.bandwidth = bytes_per_s, .flags = PULL_BYTES,
+		.bandwidth = bytes_per_s, .flags = flags | PULL_BYTES,
 	};
 	remote_none none;
 

@@ -73,6 +73,7 @@ static void do_start(struct work *w)
 		.kind = (enum block_job_kind)w->job.kind,
 		.base = w->job.base,
 		.top = w->job.top,
+		.backing = w->job.backing,
 		.base_fd = TAKE_FD(w->job.base_fd),
 		.above_fd = TAKE_FD(w->job.above_fd),
 		.bytes_per_s = w->job.bytes_per_s,
@@ -197,6 +198,7 @@ static void work_ended(void *arg)
 	fd_close(&w->job.above_fd);
 	g_free((char *)w->job.base);
 	g_free((char *)w->job.top);
+	g_free((char *)w->job.backing);
 	g_clear_error(&w->error);
 	g_free(w);
 }
@@ -237,6 +239,7 @@ void machine_job_start(struct machine *m, const char *target, const struct machi
 
 	w.job.base = g_strdup(job->base);
 	w.job.top = g_strdup(job->top);
+	w.job.backing = g_strdup(job->backing);
 	work_begin(m, target, do_start, w, done, opaque);
 }
 

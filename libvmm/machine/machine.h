@@ -127,7 +127,7 @@ void machine_switch_heads(struct machine *m, const struct machine_head *heads, u
 typedef void machine_disk_done(void *opaque, const GError *error);
 
 struct machine_job {
-	const char *base, *top;
+	const char *base, *top, *backing;
 	int kind;			/* enum block_job_kind */
 	int base_fd, above_fd;
 	uint64_t bytes_per_s;

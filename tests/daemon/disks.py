@@ -119,17 +119,24 @@ def behind(d, name):
     return json.loads(img(d, "info", "-U", "--output=json", name)).get("full-backing-filename")
 
 
+def called(d, name):
+    """by which name it calls that"""
+    return json.loads(img(d, "info", "-U", "--output=json", name)).get("backing-filename")
+
+
 def job(d):
     """-q would leave it out"""
     p = subprocess.run(["virsh", "-c", d.uri, "blockjob", "a", "vda", "--info"], capture_output=True, text=True, check=False)
     return p.stdout + p.stderr
 
 
-def begin(d, more=b""):
+def begin(d, more=b"", change=None):
     chain(d, None)
     with open(d.dir + "/l0", "r+b") as f:
         f.seek(4 << 20)
         f.write(more)
+    if change:
+        change()
     guest(d, "a", disk(d, "vda", "l3").replace("type='raw'", "type='qcow2'"))
     g = Guest(d, "a")
     check(g)

@@ -125,6 +125,7 @@ void control_job_start(struct control *c, struct rpc_message *msg)
 	job.kind = args.kind;
 	job.base = *args.base ? args.base : NULL;
 	job.top = *args.top ? args.top : NULL;
+	job.backing = *args.backing ? args.backing : NULL;
 	job.bytes_per_s = args.bytes_per_s;
 	if (msg->n_fds > 0)
 		job.base_fd = TAKE_FD(msg->fds[0]);
