@@ -433,6 +433,7 @@ struct vmm_param {
 
 enum vmm_block_commit_flags {
 	VMM_BLOCK_COMMIT_SHALLOW = 1 << 0,
+	VMM_BLOCK_COMMIT_DELETE = 1 << 1,
 	VMM_BLOCK_COMMIT_ACTIVE = 1 << 2,
 	VMM_BLOCK_COMMIT_RELATIVE = 1 << 3,
 };

@@ -210,7 +210,8 @@ static void block_resize(struct call *call, const void *argp)
 /* ---- jobs ---- */
 
 enum { REBASE_COPY = 8, REBASE_RELATIVE = 16, SPEED_BYTES = 0x40 };
-enum { COMMIT_SHALLOW = 1, COMMIT_ACTIVE = 4, COMMIT_RELATIVE = 8, COMMIT_SPEED_BYTES = 0x10 };
+enum { COMMIT_SHALLOW = 1, COMMIT_DELETE = 2, COMMIT_ACTIVE = 4, COMMIT_RELATIVE = 8 };
+enum { COMMIT_SPEED_BYTES = 0x10 };
 enum { ABORT_ASYNC = 1, ABORT_PIVOT = 2 };
 enum { INFO_BYTES = 1, SET_SPEED_BYTES = 1 };
 
@@ -270,11 +271,11 @@ static void block_commit(struct call *call, const void *argp)
 	struct disk_commit c = {
 		.base = args->base ? *args->base : NULL, .top = args->top ? *args->top : NULL,
 		.shallow = args->flags & COMMIT_SHALLOW, .active = args->flags & COMMIT_ACTIVE,
-		.relative = args->flags & COMMIT_RELATIVE,
+		.relative = args->flags & COMMIT_RELATIVE, .deletes = args->flags & COMMIT_DELETE,
 	};
 
-	if (dom && api_flags(call, args->flags, COMMIT_SHALLOW | COMMIT_ACTIVE | COMMIT_RELATIVE |
-			     COMMIT_SPEED_BYTES) &&
+	if (dom && api_flags(call, args->flags, COMMIT_SHALLOW | COMMIT_DELETE | COMMIT_ACTIVE |
+			     COMMIT_RELATIVE | COMMIT_SPEED_BYTES) &&
 	    speed_of(call, args->bandwidth, args->flags & COMMIT_SPEED_BYTES, &c.bytes_per_s))
 		disk_job_commit(dom, args->disk, &c, api_done, call);
 }

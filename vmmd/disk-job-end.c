@@ -24,8 +24,10 @@ void disk_job_event(struct domain *dom, const worker_event_job *ev)
 {
 	if (ev->event == EVENT_FAILED)
 		g_warning("domain '%s': disk '%s': %s", dom->name, ev->target, ev->text);
-	if (ev->event != EVENT_READY)
+	if (ev->event != EVENT_READY) {
 		job_graph_follow(dom, ev->target);
+		job_delete_settle(dom, ev->target);
+	}
 	told(dom, ev->target, ev->kind, ev->event == EVENT_READY ? DISK_JOB_IS_READY :
 	     ev->event == EVENT_DONE ? DISK_JOB_COMPLETED : DISK_JOB_FAILED);
 }
@@ -49,6 +51,8 @@ static void on_pivoted(const void *ret, const GError *error, void *opaque)
 		told(j->dom, j->target, KIND_COMMIT_HEAD, DISK_JOB_COMPLETED);
 	}
 	job_graph_follow(j->dom, j->target);
+	if (!error)
+		job_delete_settle(j->dom, j->target);
 	job_end(j, error);
 }
 
@@ -67,6 +71,7 @@ static void pivot(struct job *j)
 /* The definition that the next start uses, if it has this disk still. */
 static bool pivot_save(struct job *j, GError **error)
 {
+	struct store *store = j->dom->daemon->store;
 	g_autoptr(domain_def) def = NULL;
 	struct disk_def *d;
 
@@ -77,7 +82,17 @@ static bool pivot_save(struct job *j, GError **error)
 	if (!d || !g_str_equal(d->path, j->head))
 		return true;
 	disk_live_set_source(d, j->base, j->base_format);
-	return domain_save_now(j->dom, g_steal_pointer(&def), error);
+	if (!domain_idle(j->dom, error) || !store_begin(store, error))
+		return false;
+	if (!domain_save_begin(j->dom, def, error) ||
+	    !job_delete_note_saved(j->dom, j->target, error)) {
+		store_rollback(store);
+		return false;
+	}
+	if (!store_commit(store, error))
+		return false;
+	domain_save_end(j->dom, g_steal_pointer(&def));
+	return true;
 }
 
 struct unhold {
@@ -163,6 +178,7 @@ static void on_aborted(const void *ret, const GError *error, void *opaque)
 
 	if (!error) {
 		job_graph_follow(j->dom, j->target);
+		job_delete_settle(j->dom, j->target);
 		told(j->dom, j->target, j->kind, DISK_JOB_CANCELLED);
 	}
 	job_end(j, error);
@@ -206,8 +222,10 @@ static void on_info_for_adopt(const void *ret, const GError *error, void *opaque
 	const struct disk_def *d = j->dom->saved ? disk_live_find(j->dom->saved, j->target) : NULL;
 	int base = -1;
 
-	if (!error && info->kind < 0)	/* it may have ended while nobody listened */
+	if (!error && info->kind < 0) {	/* it may have ended while nobody listened */
 		job_graph_follow(j->dom, j->target);
+		job_delete_settle(j->dom, j->target);
+	}
 	if (error || !info->held) {
 		job_end(j, error);
 		return;
@@ -232,4 +250,9 @@ void disk_job_adopt(struct domain *dom)
 		if (j)
 			link_job_info(dom->link, j->target, on_info_for_adopt, j);
 	}
+}
+
+void disk_job_gone(struct domain *dom)
+{
+	job_delete_settle(dom, NULL);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One request that concerns a block job: disk-job.c begins jobs, disk-job-end.c ends them. */
+/*
+ * One request that concerns a block job: disk-job.c begins jobs, disk-job-end.c
+ * ends them, disk-job-delete.c removes what they leave.
+ */
 #pragma once
 
 #include "vmmd/disk-job.h"
@@ -44,5 +47,13 @@ bool job_stranger(const struct job *j, const char *path, GError **error);
  * none of them in the graph.
  */
 void job_images_forget(const struct job *j, unsigned first, unsigned end);
+/* Is an image in the chain of a disk of this definition (but this one, by target)?  The error. */
+bool job_def_needs(const domain_def *def, const char *image, const char *but, GError **error);
+/* What the commit of [top, bottom) leaves is to go: written down, if nobody else needs it. */
+bool job_delete_begin(const struct job *j, GError **error);
+/* In the transaction that makes the base of a commit of the head the saved definition's. */
+bool job_delete_note_saved(struct domain *dom, const char *target, GError **error);
+/* There is no job any more: what was committed goes.  target NULL: of all disks. */
+void job_delete_settle(struct domain *dom, const char *target);
 /* A job is over: what it wrote is right, and the chain is what the headers say now. */
 void job_graph_follow(struct domain *dom, const char *target);

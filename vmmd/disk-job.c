@@ -47,25 +47,32 @@ const char *job_image_at(const struct job *j, unsigned i)
 	return g_ptr_array_index(j->chain, i);
 }
 
+/* No snapshot stands on its images; --no-metadata leaves some that none does. */
 static bool disk_is_free(const struct job *j, GError **error)
 {
 	g_autoptr(snapshot_tree) tree =
 		snapshot_tree_load(j->dom->daemon->store, j->dom->uuid, error);
-	unsigned layers = 0;
+	bool free = tree && tree->nodes->len == 0;
 
 	if (!tree)
 		return false;
 	for (unsigned i = 0; i < tree->layers->len; i++) {
 		const struct layer *l = g_ptr_array_index(tree->layers, i);
 
-		layers += g_str_equal(l->target, j->target);
+		free &= !g_str_equal(l->target, j->target) || l->state == LAYER_READY;
 	}
-	if (tree->nodes->len == 0 && layers <= 1)
+	if (free)
 		return true;
 	return error_set(error, VMM_ERR_OPERATION_INVALID,
 			 "Requested operation is not valid: disk '%s' of domain '%s' is part of "
 			 "snapshots, which stand on its images: 'vmsh snapshot-delete' merges them",
 			 j->target, j->dom->name);
+}
+
+/* From now on the files are the user's: what the rows say of them is not so for long. */
+static bool layers_drop(const struct job *j, GError **error)
+{
+	return snapshot_layers_drop(j->dom->daemon->store, j->dom->uuid, j->target, error);
 }
 
 void job_graph_follow(struct domain *dom, const char *target)
@@ -220,7 +227,7 @@ void disk_job_pull(struct domain *dom, const char *disk, const struct disk_pull 
 	at = pull_base(j, p, &error);
 	if (!error && p->relative)
 		j->way = relative_way(j, 1, (unsigned)at, &error);
-	if (error || !disk_is_free(j, &error)) {
+	if (error || !disk_is_free(j, &error) || !layers_drop(j, &error)) {
 		job_end(j, error);
 		return;
 	}
@@ -236,7 +243,7 @@ void disk_job_pull(struct domain *dom, const char *disk, const struct disk_pull 
 /* ---- commit ---- */
 
 /* Whose chains would the job change under them? */
-static bool def_stands_on(const domain_def *def, const char *image, const char *but, GError **error)
+bool job_def_needs(const domain_def *def, const char *image, const char *but, GError **error)
 {
 	for (unsigned i = 0; def && i < def->disks->len; i++) {
 		const struct disk_def *d = g_ptr_array_index(def->disks, i);
@@ -262,8 +269,8 @@ static bool base_is_ours(const struct job *j, const char *base, GError **error)
 		const struct domain *other = g_ptr_array_index(all, i);
 		const char *but = other == j->dom ? j->target : NULL;
 
-		if (def_stands_on(other->live, base, but, error) ||
-		    def_stands_on(other->saved, base, but, error))
+		if (job_def_needs(other->live, base, but, error) ||
+		    job_def_needs(other->saved, base, but, error))
 			return false;
 	}
 	return true;
@@ -315,8 +322,10 @@ static void on_commit_started(const void *ret, const GError *error, void *opaque
 {
 	struct job *j = opaque;
 
-	if (error)
+	if (error) {
 		job_graph_follow(j->dom, j->target);
+		job_delete_settle(j->dom, j->target);
+	}
 	job_end(j, error);
 }
 
@@ -350,8 +359,10 @@ static bool commit_start(struct job *j, const struct disk_commit *c, GError **er
 	fds[0] = give_for_writing(j, args.base, error);
 	if (fds[0] >= 0 && j->top > 1)
 		fds[n++] = give_for_writing(j, job_image_at(j, j->top - 1), error);
-	ok = fds[n - 1] >= 0;
+	ok = fds[n - 1] >= 0 && layers_drop(j, error) &&
+	     (!c->deletes || job_delete_begin(j, error));
 	if (ok) {
+		fault_point("block-commit:begun");
 		graph_unsettle(j->dom->daemon, args.base);
 		if (j->top > 1)
 			graph_unsettle(j->dom->daemon, job_image_at(j, j->top - 1));

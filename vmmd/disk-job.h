@@ -12,6 +12,7 @@
 
 #include "libvmm/rpc/worker.h"
 #include "vmmd/disk-live.h"
+#include "vmmd/journal.h"
 
 /* libvirt's numbers. */
 enum disk_job_type { DISK_JOB_PULL = 1, DISK_JOB_COMMIT = 3, DISK_JOB_COMMIT_HEAD = 4 };
@@ -32,9 +33,10 @@ struct disk_pull {
 void disk_job_pull(struct domain *dom, const char *disk, const struct disk_pull *pull,
 		   disk_live_done *done, void *opaque);
 
+/* deletes: what was committed goes when it is done, if nobody else needs it. */
 struct disk_commit {
 	const char *base, *top;
-	bool shallow, active, relative;
+	bool shallow, active, relative, deletes;
 	uint64_t bytes_per_s;
 };
 
@@ -47,5 +49,13 @@ void disk_job_abort(struct domain *dom, const char *disk, bool pivot, disk_live_
 void disk_job_event(struct domain *dom, const worker_event_job *ev);
 /* Of an adopted domain: lets go what an earlier vmmd had held. */
 void disk_job_adopt(struct domain *dom);
+/* Its machine has ended, and its jobs with it. */
+void disk_job_gone(struct domain *dom);
+
+#define JOB_DELETE_INTENT "block-delete"
+journal_resume_fn job_delete_resume;
+/* It is that of a job that may be under way. */
+bool job_delete_waits(const struct domain *dom, const struct journal_entry *entry);
+
 /* libvirt's type of a worker's kind. */
 int disk_job_type(int kind);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "libvmm/util/error.h"
+#include "vmmd/disk-job.h"
 #include "vmmd/imagehead.h"
 #include "vmmd/journal.h"
 #include "vmmd/pool.h"
@@ -211,7 +212,8 @@ static bool look_at_intents(struct round *r, GError **error)
 		const struct domain *dom = domain_find_uuid(r->daemon->domains, e->uuid);
 		g_autofree char *what = NULL;
 
-		if (e->created_s >= r->daemon->started_s || (dom && dom->busy))
+		if (e->created_s >= r->daemon->started_s || (dom && dom->busy) ||
+		    job_delete_waits(dom, e))
 			continue;
 		what = g_strdup_printf("\"%s\" was begun, and is neither done nor undone", e->kind);
 		tell_intent(r, e, dom, what);

@@ -14,7 +14,7 @@
 #include "vmmd/domain.h"
 #include "vmmd/graph.h"
 #include "vmmd/imagejob.h"
-#include "vmmd/store-priv.h"
+#include "vmmd/snapshot-tree.h"
 
 struct work {
 	struct daemon *daemon;
@@ -50,22 +50,12 @@ static void work_end(struct work *w, const GError *failed)
 /* Snapshots have their own tables of who stands on whom. */
 static bool no_snapshot(struct daemon *daemon, const char *path, const char *verb, GError **error)
 {
-	sqlite3_stmt *st = store_statement(daemon->store,
-		"SELECT domains.name FROM layers JOIN domains ON domains.uuid = layers.domain"
-		" WHERE layers.path = ?1", error);
-	bool found;
+	g_autofree char *owner = snapshot_layer_owner(daemon->store, path, NULL);
 
-	if (!st)
-		return false;
-	sqlite3_bind_text(st, 1, path, -1, SQLITE_TRANSIENT);
-	found = sqlite3_step(st) == SQLITE_ROW;
-	if (found)
-		error_set(error, VMM_ERR_OPERATION_INVALID,
-			  "Requested operation is not valid: can't %s '%s': it belongs to "
-			  "snapshots of domain '%s'; delete those first",
-			  verb, path, (const char *)sqlite3_column_text(st, 0));
-	store_reset(st);
-	return !found;
+	return !owner || error_set(error, VMM_ERR_OPERATION_INVALID,
+				   "Requested operation is not valid: can't %s '%s': it belongs to "
+				   "snapshots of domain '%s'; delete those first", verb, path,
+				   owner);
 }
 
 static bool not_running(struct daemon *daemon, const char *path, const char *verb, GError **error)

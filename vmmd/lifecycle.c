@@ -345,6 +345,7 @@ static void forget_live(struct domain *dom)
 	if (dom->live)
 		graph_settle(dom->daemon, dom->live);
 	domain_set_live(dom, NULL);
+	disk_job_gone(dom);
 	dom->autodestroy = NULL;
 	dom->balloon_kib = 0;
 }

@@ -22,6 +22,7 @@
 #include "vmmd/clone.h"
 #include "vmmd/console-log.h"
 #include "vmmd/copies.h"
+#include "vmmd/disk-job.h"
 #include "vmmd/event.h"
 #include "vmmd/graph.h"
 #include "vmmd/agent-ask.h"
@@ -228,6 +229,7 @@ static const struct journal_kind intent_kinds[] = {
 	{ "snapshot-untag", snapshot_untag_resume },
 	{ SAVE_INTENT, save_intent_resume },
 	{ IMAGEWORK_INTENT, imagework_resume },
+	{ JOB_DELETE_INTENT, job_delete_resume },
 	{ CLONE_INTENT, clone_resume },
 	{ NULL, NULL },
 };

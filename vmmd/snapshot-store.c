@@ -3,6 +3,8 @@
 #include "config.h"
 #include "vmmd/snapshot-tree.h"
 
+#include <string.h>
+
 #include "vmmd/store-priv.h"
 
 #define CHANGE(store, error, sql, types, ...) \
@@ -103,6 +105,33 @@ bool snapshot_layer_remove(struct store *store, int64_t layer, GError **error)
 	       CHANGE(store, error,
 		      "UPDATE snapshot_disks SET overlay = NULL WHERE overlay = ?1", "i", layer) &&
 	       CHANGE(store, error, "DELETE FROM layers WHERE id = ?1", "i", layer);
+}
+
+bool snapshot_layers_drop(struct store *store, const uint8_t uuid[UUID_BYTES], const char *target,
+			  GError **error)
+{
+	return CHANGE(store, error,
+		      "UPDATE layers SET parent = NULL WHERE domain = ?1 AND target = ?2", "us",
+		      uuid, target) &&
+	       CHANGE(store, error, "DELETE FROM layers WHERE domain = ?1 AND target = ?2", "us",
+		      uuid, target);
+}
+
+char *snapshot_layer_owner(struct store *store, const char *path, const uint8_t *but)
+{
+	sqlite3_stmt *st = store_statement(store,
+		"SELECT domains.name, layers.domain FROM layers"
+		" JOIN domains ON domains.uuid = layers.domain WHERE layers.path = ?1", NULL);
+	char *name = NULL;
+
+	if (!st)
+		return g_strdup("?");	/* nothing is known: somebody's */
+	sqlite3_bind_text(st, 1, path, -1, SQLITE_TRANSIENT);
+	while (!name && sqlite3_step(st) == SQLITE_ROW)
+		if (!but || memcmp(sqlite3_column_blob(st, 1), but, UUID_BYTES) != 0)
+			name = g_strdup((const char *)sqlite3_column_text(st, 0));
+	store_reset(st);
+	return name;
 }
 
 bool snapshot_layer_set(struct store *store, int64_t layer, enum layer_state state, GError **error)

@@ -116,6 +116,11 @@ bool snapshot_current_set(struct store *store, const uint8_t uuid[UUID_BYTES], i
 bool snapshot_layer_add(struct store *store, const uint8_t uuid[UUID_BYTES], struct layer *layer,
 			GError **error);
 bool snapshot_layer_remove(struct store *store, int64_t layer, GError **error);
+/* All of a disk's, when no node needs them. */
+bool snapshot_layers_drop(struct store *store, const uint8_t uuid[UUID_BYTES], const char *target,
+			  GError **error);
+/* Whose tree has this file: its name; NULL: nobody's, or only that of `but` (NULL: of none). */
+char *snapshot_layer_owner(struct store *store, const char *path, const uint8_t *but);
 bool snapshot_layer_set(struct store *store, int64_t layer, enum layer_state state, GError **error);
 bool snapshot_layer_keep(struct store *store, int64_t layer, GError **error);
 /* `from` is gone and `to` has its place: its children, and what nodes know of it. */

@@ -112,6 +112,7 @@ static unsigned commit_flags(const struct command_args *args)
 		{ "shallow", VMM_BLOCK_COMMIT_SHALLOW }, { "active", VMM_BLOCK_COMMIT_ACTIVE },
 		{ "pivot", VMM_BLOCK_COMMIT_ACTIVE }, { "keep-overlay", VMM_BLOCK_COMMIT_ACTIVE },
 		{ "keep-relative", VMM_BLOCK_COMMIT_RELATIVE },
+		{ "delete", VMM_BLOCK_COMMIT_DELETE },
 		{ 0 },
 	};
 
@@ -370,6 +371,7 @@ static const struct option_def options_blockcommit[] = {
 	OPTION_FLAG("active", "the disk's own image: both stay the same until blockjob ends it"),
 	OPTION_FLAG("pivot", "wait, then go on with the base"),
 	OPTION_FLAG("keep-overlay", "wait, then go on as before"),
+	OPTION_FLAG("delete", "remove the images that were committed, when it is done"),
 	OPTION_RELATIVE, OPTIONS_JOB, { 0 },
 };
 static const struct option_def options_blockjob[] = {
