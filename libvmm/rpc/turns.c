@@ -7,11 +7,18 @@
  * much of late, waits, and is read in another slice of each turn, the cheapest
  * first.  So a client that asks now and then is answered within two slices and
  * one message, whatever the others do.
+ *
+ * A message costs what we worked for it, or waited for the disk.  That the
+ * machine ran others meanwhile is no client's fault: who is charged for that
+ * is behind all the others for a second.
  */
 #include "config.h"
 #include "libvmm/rpc/conn-priv.h"
 
-#define SLICE_US 5000
+#include <sys/resource.h>
+#include <time.h>
+
+#define SLICE_US 2000
 #define DEAR_US 2000
 #define COST_HALF_US (250 * 1000)	/* after which half of it is forgotten */
 
@@ -48,14 +55,41 @@ bool turns_take(struct rpc_turns *t, struct rpc_conn *conn)
 	return false;
 }
 
+struct moment {
+	gint64 clock_us, worked_us;
+	long waits;			/* so often we have given the CPU away ourselves */
+};
+
+static struct moment moment_now(void)
+{
+	struct timespec worked;
+	struct rusage usage;		/* its times are those of the kernel's last tick */
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked);
+	getrusage(RUSAGE_THREAD, &usage);
+	return (struct moment){
+		.clock_us = g_get_monotonic_time(),
+		.worked_us = worked.tv_sec * G_USEC_PER_SEC + worked.tv_nsec / 1000,
+		.waits = usage.ru_nvcsw,
+	};
+}
+
+static gint64 cost_since(const struct moment *then)
+{
+	const struct moment now = moment_now();
+
+	return now.waits == then->waits ? now.worked_us - then->worked_us :
+					  now.clock_us - then->clock_us;
+}
+
 bool turns_read(struct rpc_turns *t, struct rpc_conn *conn, GError **error)
 {
-	const gint64 began_us = g_get_monotonic_time();
+	const struct moment began = moment_now();
 	const bool ok = conn_read(conn, 1, error);
-	const gint64 took_us = g_get_monotonic_time() - began_us;
+	const gint64 cost_us = cost_since(&began);
 
-	t->used_us += took_us;
-	conn->cost_us += took_us;
+	t->used_us += cost_us;
+	conn->cost_us += cost_us;
 	return ok;
 }
 
@@ -90,11 +124,11 @@ static gboolean on_check(GSource *source)
 static gboolean on_turn(GSource *source, GSourceFunc callback, void *data)
 {
 	struct rpc_turns *t = ((struct turns_source *)source)->turns;
-	gint64 now_us = g_get_monotonic_time();
-	const gint64 end_us = now_us + SLICE_US;
+	const gint64 end_us = t->used_us + SLICE_US;
 
-	for (; t->waiting->len > 0 && now_us < end_us; now_us = g_get_monotonic_time())
-		conn_read_turn(take_cheapest(t, now_us));
+	while (t->waiting->len > 0 && t->used_us < end_us)
+		conn_read_turn(take_cheapest(t, g_get_monotonic_time()));
+	t->used_us = end_us - SLICE_US;
 	return G_SOURCE_CONTINUE;
 }
 
