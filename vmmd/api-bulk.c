@@ -12,18 +12,47 @@
 #define STATS_ENFORCE 0x80000000u
 
 
+/* A domain's part of the answer, as it goes out: thousands are not packed in one piece. */
+static void pack(struct bulk_record *r, void *opaque)
+{
+	remote_domain_stats wire = {
+		.dom = r->ref,
+		.params = { r->params->len, (remote_param *)(void *)r->params->data },
+	};
+	const unsigned long bytes = xdr_sizeof((xdrproc_t)xdr_remote_domain_stats, &wire);
+	char *buf = g_malloc(bytes);
+	XDR xdrs;
+
+	xdrmem_create(&xdrs, buf, (u_int)bytes, XDR_ENCODE);
+	if (bytes > 0 && xdr_remote_domain_stats(&xdrs, &wire))
+		r->packed = g_bytes_new_take(g_steal_pointer(&buf), bytes);
+	XDR_DESTROY(&xdrs);
+	g_free(buf);
+	g_array_set_size(r->params, 0);
+}
+
+/* In place of xdr_remote_all_stats_ret(). */
+static bool_t xdr_packed(XDR *xdrs, const GPtrArray *records)
+{
+	u_int n = records->len;
+	bool_t ok = n <= REMOTE_DOMAINS_MAX && xdr_u_int(xdrs, &n);
+
+	for (unsigned i = 0; ok && i < records->len; i++) {
+		const struct bulk_record *r = records->pdata[i];
+		gsize bytes = 0;
+		const void *data = r->packed ? g_bytes_get_data(r->packed, &bytes) : NULL;
+
+		ok = data && xdr_opaque(xdrs, (char *)data, (u_int)bytes);
+	}
+	return ok;
+}
+
 static void on_bulk(const GPtrArray *records, void *opaque)
 {
-	g_autofree remote_domain_stats *wire = g_new0(remote_domain_stats, records->len + 1);
+	struct call *call = opaque;
 
-	for (unsigned i = 0; i < records->len; i++) {
-		const struct bulk_record *r = records->pdata[i];
-
-		wire[i].dom = r->ref;
-		wire[i].params.params_len = r->params->len;
-		wire[i].params.params_val = (remote_param *)(void *)r->params->data;
-	}
-	call_reply(opaque, &(remote_all_stats_ret){ .retStats = { records->len, wire } });
+	call->ret_proc = (xdrproc_t)(void (*)(void))xdr_packed;
+	call_reply(call, records);
 }
 
 static GPtrArray *bulk_domains(struct call *call, const remote_all_stats_args *args)
@@ -60,8 +89,8 @@ static void get_all_stats(struct call *call, const void *argp)
 		return;
 	}
 	list = bulk_domains(call, args);
-	bulk_ask(call->daemon->domains, list,
-		 args->stats ? args->stats : (unsigned)STATS_OURS, on_bulk, call);
+	bulk_ask(call->daemon, list, args->stats ? args->stats : (unsigned)STATS_OURS, pack,
+		 on_bulk, call);
 }
 
 const struct api_entry api_bulk[] = {

@@ -160,7 +160,7 @@ static void metrics(struct call *call, const void *argp)
 	m = g_new(struct metrics_call, 1);
 	owner_filter(call->session, call->daemon, all);
 	*m = (struct metrics_call){ call, (enum metrics_format)args->format };
-	bulk_ask(call->daemon->domains, all, STATS_OURS, on_metrics, m);
+	bulk_ask(call->daemon, all, STATS_OURS, NULL, on_metrics, m);
 }
 
 const struct api_entry api_log[] = {

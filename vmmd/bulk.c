@@ -2,7 +2,8 @@
 /*
  * Many domains' statistics: each worker is asked at once, the last answer ends
  * it.  Thousands of domains are gone through in slices, and others' calls are
- * read in between: a domain that goes meanwhile is left out.
+ * read in between: a domain that goes meanwhile is left out.  However many ask,
+ * all together have one slice of each turn of the loop, and take turns in it.
  */
 #include "config.h"
 #include "vmmd/bulk.h"
@@ -15,12 +16,20 @@
 #include "vmmd/params.h"
 #include "vmmd/supervisor.h"
 
-#define SLICE_US 3000
+#define SLICE_US 2000			/* of a turn of the loop */
+#define PIECE_US 500			/* of it, until the next one's turn */
+
+/* Those that are not through the domains yet. */
+struct bulks {
+	GQueue waiting;			/* of struct bulk */
+	guint source;
+};
 
 struct bulk {
 	struct domain_table *table;
 	GArray *uuids;			/* of UUID_BYTES each */
 	unsigned next;			/* of them */
+	bulk_each *each;
 	bulk_done *done;
 	void *opaque;
 	unsigned groups;
@@ -40,6 +49,7 @@ static void record_free(void *p)
 
 	g_free(r->ref.name);
 	g_array_unref(r->params);
+	g_clear_pointer(&r->packed, g_bytes_unref);
 	g_free(r);
 }
 
@@ -53,14 +63,19 @@ static struct bulk_record *record_new(const struct domain *dom)
 	return r;
 }
 
+static void bulk_free(struct bulk *b)
+{
+	g_ptr_array_unref(b->records);
+	g_array_unref(b->uuids);
+	g_free(b);
+}
+
 static void bulk_end(struct bulk *b)
 {
 	if (--b->waiting > 0)
 		return;
 	b->done(b->records, b->opaque);
-	g_ptr_array_unref(b->records);
-	g_array_unref(b->uuids);
-	g_free(b);
+	bulk_free(b);
 }
 
 static void add_state(const struct domain *dom, GArray *params)
@@ -166,7 +181,7 @@ static void add_blocks(const domain_def *def, const worker_stats_ret *stats, GAr
 	}
 }
 
-static void record_fill(const struct domain *dom, unsigned groups, const worker_stats_ret *stats,
+static void params_fill(const struct domain *dom, unsigned groups, const worker_stats_ret *stats,
 			GArray *params)
 {
 	const domain_def *def = domain_def_now(dom);
@@ -188,11 +203,19 @@ static void record_fill(const struct domain *dom, unsigned groups, const worker_
 		add_blocks(def, stats, params);
 }
 
+static void record_fill(const struct bulk *b, struct bulk_record *record, const struct domain *dom,
+			const worker_stats_ret *stats)
+{
+	params_fill(dom, b->groups, stats, record->params);
+	if (b->each)
+		b->each(record, b->opaque);
+}
+
 static void on_stats(const void *data, const GError *error, void *opaque)
 {
 	g_autofree struct part *part = opaque;
 
-	record_fill(part->dom, part->bulk->groups, data, part->record->params);
+	record_fill(part->bulk, part->record, part->dom, data);
 	bulk_end(part->bulk);
 }
 
@@ -203,7 +226,7 @@ static void bulk_add(struct bulk *b, struct domain *dom)
 
 	g_ptr_array_add(b->records, record);
 	if (!dom->link || dom->state == DOMAIN_STARTING || !(b->groups & ~(unsigned)STATS_STATE)) {
-		record_fill(dom, b->groups, NULL, record->params);
+		record_fill(b, record, dom, NULL);
 		return;
 	}
 	part = g_new(struct part, 1);
@@ -213,9 +236,9 @@ static void bulk_add(struct bulk *b, struct domain *dom)
 }
 
 /* False: there is more to do. */
-static bool bulk_slice(struct bulk *b)
+static bool bulk_piece(struct bulk *b)
 {
-	const int64_t end_us = g_get_monotonic_time() + SLICE_US;
+	const int64_t end_us = g_get_monotonic_time() + PIECE_US;
 
 	while (b->next < b->uuids->len) {
 		const uint8_t *uuid = (const uint8_t *)b->uuids->data + b->next++ * UUID_BYTES;
@@ -231,26 +254,56 @@ static bool bulk_slice(struct bulk *b)
 
 static gboolean on_turn(void *opaque)
 {
-	if (!bulk_slice(opaque))
+	struct bulks *bulks = opaque;
+	const int64_t end_us = g_get_monotonic_time() + SLICE_US;
+	struct bulk *b;
+
+	while (g_get_monotonic_time() < end_us && (b = g_queue_pop_head(&bulks->waiting))) {
+		if (bulk_piece(b))
+			bulk_end(b);
+		else
+			g_queue_push_tail(&bulks->waiting, b);
+	}
+	if (bulks->waiting.length > 0)
 		return G_SOURCE_CONTINUE;
-	bulk_end(opaque);
+	bulks->source = 0;
 	return G_SOURCE_REMOVE;
 }
 
-void bulk_ask(struct domain_table *table, const GPtrArray *domains, unsigned groups,
+static void bulk_wait(struct daemon *daemon, struct bulk *b)
+{
+	if (!daemon->bulks)
+		daemon->bulks = g_new0(struct bulks, 1);
+	g_queue_push_tail(&daemon->bulks->waiting, b);
+	if (!daemon->bulks->source)
+		daemon->bulks->source =
+			g_idle_add_full(G_PRIORITY_DEFAULT, on_turn, daemon->bulks, NULL);
+}
+
+void bulks_free(struct bulks *bulks)
+{
+	if (!bulks)
+		return;
+	g_clear_handle_id(&bulks->source, g_source_remove);
+	g_queue_clear_full(&bulks->waiting, (GDestroyNotify)bulk_free);
+	g_free(bulks);
+}
+
+void bulk_ask(struct daemon *daemon, const GPtrArray *domains, unsigned groups, bulk_each *each,
 	      bulk_done *done, void *opaque)
 {
 	struct bulk *b = g_new(struct bulk, 1);
 
 	*b = (struct bulk){
-		.table = table, .done = done, .opaque = opaque, .groups = groups,
+		.table = daemon->domains, .each = each, .done = done, .opaque = opaque,
+		.groups = groups,
 		.uuids = g_array_sized_new(FALSE, FALSE, UUID_BYTES, domains->len),
 		.records = g_ptr_array_new_with_free_func(record_free), .waiting = 1,
 	};
 	for (unsigned i = 0; i < domains->len; i++)
 		g_array_append_vals(b->uuids, ((const struct domain *)domains->pdata[i])->uuid, 1);
-	if (bulk_slice(b))
+	if (bulk_piece(b))
 		bulk_end(b);
 	else
-		g_idle_add_full(G_PRIORITY_DEFAULT, on_turn, b, NULL);
+		bulk_wait(daemon, b);
 }

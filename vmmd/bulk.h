@@ -11,10 +11,17 @@ enum stats_groups {
 	STATS_OURS = 0x3f, STATS_KNOWN = 0x7ff,
 };
 
+struct bulks;
+void bulks_free(struct bulks *bulks);
+
 struct bulk_record {
 	remote_domain ref;
 	GArray *params;			/* of remote_param: "cpu.time", "block.0.rd.bytes" */
+	GBytes *packed;			/* what `each` makes of it, if it likes; else NULL */
 };
+
+/* A record has all its params: work on it here is done in turns, too. */
+typedef void bulk_each(struct bulk_record *record, void *opaque);
 
 /*
  * records: of struct bulk_record, valid during the call.  Runs once, perhaps
@@ -22,6 +29,9 @@ struct bulk_record {
  */
 typedef void bulk_done(const GPtrArray *records, void *opaque);
 
-/* A worker that does not answer leaves its domain with what vmmd knows itself. */
-void bulk_ask(struct domain_table *table, const GPtrArray *domains, unsigned groups,
+/*
+ * each may be NULL.  A worker that does not answer leaves its domain with what
+ * vmmd knows itself.
+ */
+void bulk_ask(struct daemon *daemon, const GPtrArray *domains, unsigned groups, bulk_each *each,
 	      bulk_done *done, void *opaque);

@@ -29,6 +29,7 @@ struct daemon {
 	struct tls_server *tls;		/* NULL: none */
 	struct metrics_server *metrics;	/* NULL: it is off */
 	struct autostart *autostart;	/* domains that are yet to start with the host; NULL */
+	struct bulks *bulks;		/* bulk.c's; NULL until somebody asks */
 	struct owners *owners;		/* owner.c's; NULL until somebody asks */
 	struct graph *graph;		/* of images */
 	GPtrArray *pools;		/* struct pool */

@@ -19,6 +19,7 @@
 #include "libvmm/util/conlog.h"
 #include "libvmm/util/error.h"
 #include "vmmd/autostart.h"
+#include "vmmd/bulk.h"
 #include "vmmd/clone.h"
 #include "vmmd/console-log.h"
 #include "vmmd/copies.h"
@@ -286,6 +287,7 @@ static void daemon_close(struct daemon *d)
 		lifecycle_leave_all(d);
 	g_clear_pointer(&d->networks, networks_free);
 	g_clear_pointer(&d->events, event_hub_free);
+	g_clear_pointer(&d->bulks, bulks_free);
 	g_clear_pointer(&d->domains, domain_table_free);
 	g_clear_pointer(&d->autostart, autostart_free);
 	g_clear_pointer(&d->pools, pools_free);

@@ -179,7 +179,7 @@ static void ask(struct client *c)
 	s->asking[f] = g_new(struct round, 1);
 	*s->asking[f] = (struct round){ s, f };
 	all = domain_table_list(s->daemon->domains);
-	bulk_ask(s->daemon->domains, all, STATS_OURS, on_metrics, s->asking[f]);
+	bulk_ask(s->daemon, all, STATS_OURS, NULL, on_metrics, s->asking[f]);
 }
 
 static void take_head(struct client *c, size_t bytes)
