@@ -551,6 +551,16 @@ static gboolean on_accept(int fd, GIOCondition condition, void *opaque)
 }
 
 
+/* It leads nowhere, and ends with its machine as a real one. */
+static int outbound_run(void)
+{
+	char byte;
+
+	while (read(4, &byte, 1) > 0)
+		;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct stub s = { .status_fd = 4, .id = -1, .loop = g_main_loop_new(NULL, FALSE) };
@@ -562,6 +572,8 @@ int main(int argc, char **argv)
 		execv(real, argv);
 		return 127;
 	}
+	if (argc > 1 && g_str_equal(argv[1], "--outbound"))
+		return outbound_run();
 	s.hub = hub_new("serial0", NULL);
 	hub_set_device(s.hub, &echo_ops, &s);
 	g_unix_set_fd_nonblocking(3, TRUE, NULL);
