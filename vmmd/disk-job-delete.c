@@ -16,9 +16,11 @@
 #include "config.h"
 #include "vmmd/disk-job-priv.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
@@ -28,7 +30,7 @@
 #include "vmmd/imagehead.h"
 #include "vmmd/logbook.h"
 #include "vmmd/permit.h"
-#include "vmmd/snapshot-priv.h"
+#include "vmmd/snapshot-tree.h"
 
 /* Target; image above the first that goes, "" for none; base; path and inode of each that goes. */
 #define BODY_TYPE "(sayaya(aytt))"
@@ -211,19 +213,35 @@ static bool is_committed(struct domain *dom, const struct deletion *d)
 	return g_strcmp0(below, d->base) == 0;
 }
 
-static bool is_file(const char *path, uint64_t dev, uint64_t ino)
+/* Folder and name of a file that is still the one that was meant; false: it is not. */
+static bool image_find(const char *path, uint64_t dev, uint64_t ino, int *ret_folder)
 {
+	g_autofree char *folder = g_path_get_dirname(path), *name = g_path_get_basename(path);
+	auto_close int fd = open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
 	struct stat st;
 
-	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_dev == dev &&
-	       st.st_ino == ino;
+	if (fd < 0 || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_dev != dev || st.st_ino != ino)
+		return false;
+	*ret_folder = TAKE_FD(fd);
+	return true;
 }
 
-static void image_remove(struct domain *dom, const struct deletion *d, const char *path)
+/* In the folder that was looked into, whatever its path leads to by now. */
+static bool image_unlink(int folder, const char *path, GError **error)
+{
+	g_autofree char *name = g_path_get_basename(path);
+
+	return (unlinkat(folder, name, 0) == 0 && fsync(folder) == 0) ||
+	       error_errno(error, errno, "delete '%s'", path);
+}
+
+static void image_remove(struct domain *dom, const struct deletion *d, int folder,
+			 const char *path)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (is_needed(dom, path, NULL, NULL, &error) || !file_remove(path, &error)) {
+	if (is_needed(dom, path, NULL, NULL, &error) || !image_unlink(folder, path, &error)) {
 		logbook_domain(dom, LOG_LEVEL_WARNING, "commit", NULL,
 			       "'%s' is committed into '%s' and was to be deleted; it stays: %s",
 			       path, d->base, error->message);
@@ -241,9 +259,11 @@ static bool deletion_settle(struct domain *dom, const struct deletion *d, GError
 	guint64 dev, ino;
 
 	while (g_variant_iter_next(d->files, "(^&aytt)", &path, &dev, &ino)) {
-		if (!committed || !is_file(path, dev, ino))
+		auto_close int folder = -1;
+
+		if (!committed || !image_find(path, dev, ino, &folder))
 			continue;
-		image_remove(dom, d, path);
+		image_remove(dom, d, folder, path);
 		fault_point("block-delete:removed");
 	}
 	return journal_end(dom->daemon->store, d->id, error);
