@@ -199,7 +199,6 @@ bool job_delete_note_saved(struct domain *dom, const char *target, GError **erro
 
 static bool is_committed(struct domain *dom, const struct deletion *d)
 {
-	auto_close int fd = *d->above ? open(d->above, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 	const struct disk_def *live = dom->live ? disk_live_find(dom->live, d->target) : NULL;
 	g_autofree char *path = live ? g_canonicalize_filename(live->path, "/") : NULL;
 	g_autofree char *below = NULL;
@@ -207,7 +206,7 @@ static bool is_committed(struct domain *dom, const struct deletion *d)
 
 	if (!*d->above)
 		return dom->live ? g_strcmp0(path, d->base) == 0 : d->step == STEP_SAVED;
-	if (fd >= 0 && imagehead_read(fd, false, &head, NULL))
+	if (imagehead_look(d->above, false, &head))
 		below = imagehead_backing_path(&head, d->above);
 	imagehead_clear(&head);
 	return g_strcmp0(below, d->base) == 0;

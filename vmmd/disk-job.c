@@ -159,11 +159,10 @@ bool job_stranger(const struct job *j, const char *path, GError **error)
 /* What the image above it calls an image of the chain; NULL: nothing relative. */
 static char *relative_name(const struct job *j, unsigned at)
 {
-	auto_close int fd = open(job_image_at(j, at - 1), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct imagehead head = { 0 };
 	char *name = NULL;
 
-	if (fd >= 0 && imagehead_read(fd, false, &head, NULL) && head.backing &&
+	if (imagehead_look(job_image_at(j, at - 1), false, &head) && head.backing &&
 	    !g_path_is_absolute(head.backing))
 		name = g_steal_pointer(&head.backing);
 	imagehead_clear(&head);
@@ -278,11 +277,10 @@ static bool base_is_ours(const struct job *j, const char *base, GError **error)
 
 enum disk_format job_format_at(const struct job *j, unsigned at)
 {
-	auto_close int fd = open(job_image_at(j, at - 1), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct imagehead head = { 0 };
 	bool raw = false;
 
-	if (fd >= 0 && imagehead_read(fd, false, &head, NULL))
+	if (imagehead_look(job_image_at(j, at - 1), false, &head))
 		raw = head.backing_is_raw;
 	imagehead_clear(&head);
 	return raw ? DISK_FORMAT_RAW : DISK_FORMAT_QCOW2;

@@ -134,6 +134,13 @@ bool imagehead_read(int fd, bool raw, struct imagehead *ret, GError **error)
 	return true;
 }
 
+bool imagehead_look(const char *path, bool raw, struct imagehead *ret)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd >= 0 && imagehead_read(fd, raw, ret, NULL);
+}
+
 char *imagehead_backing_path(const struct imagehead *head, const char *path)
 {
 	g_autofree char *dir = NULL;
@@ -157,13 +164,12 @@ GPtrArray *imagehead_chain(const char *path, bool raw)
 	char *next = g_canonicalize_filename(path, "/");
 
 	while (next && chain->len < IMAGEHEAD_CHAIN_MAX) {
-		auto_close int fd = open(next, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		struct imagehead head = { 0 };
 		char *here = next;
 
 		g_ptr_array_add(chain, here);
 		next = NULL;
-		if (fd < 0 || !imagehead_read(fd, raw, &head, NULL))
+		if (!imagehead_look(here, raw, &head))
 			break;
 		next = imagehead_backing_path(&head, here);
 		raw = head.backing_is_raw;

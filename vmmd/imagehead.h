@@ -26,6 +26,8 @@ struct imagehead {
 
 /* False when the file can't be read.  raw: a guest may have written what looks like a header. */
 bool imagehead_read(int fd, bool raw, struct imagehead *ret, GError **error);
+/* The same of the file at a path. */
+bool imagehead_look(const char *path, bool raw, struct imagehead *ret);
 /* The backing file's path, for an image at this path; NULL: none, or not a local file's name. */
 char *imagehead_backing_path(const struct imagehead *head, const char *path);
 void imagehead_clear(struct imagehead *head);

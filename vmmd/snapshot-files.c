@@ -44,11 +44,10 @@ char *overlay_path(const snapshot_tree *tree, const char *path, const char *name
 
 static uint64_t bytes_of(const char *path, bool raw)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct imagehead head = { 0 };
 	uint64_t bytes = 0;
 
-	if (fd >= 0 && imagehead_read(fd, raw, &head, NULL))
+	if (imagehead_look(path, raw, &head))
 		bytes = head.bytes;
 	imagehead_clear(&head);
 	return bytes;
