@@ -51,11 +51,9 @@ static enum blk_zeroes zeroes_of(const struct disk_def *def)
 	return def->detect_zeroes >= DISK_ZEROES_ON ? BLK_ZEROES_ON : BLK_ZEROES_OFF;
 }
 
-static struct machine_limits limits_of(const struct disk_def *def)
+struct machine_limits machine_limits_of(const char *target, const char *group, const uint64_t *v)
 {
-	const uint64_t *v = disk_iotune(def);
-	struct machine_limits l = { def->target, def->iotune_group ?: "",
-				    .limits.op_bytes = v[IOTUNE_SIZE] };
+	struct machine_limits l = { target, group, .limits.op_bytes = v[IOTUNE_SIZE] };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(l.limits.limits); i++)
 		l.limits.limits[i] = (struct blk_limit){ v[i], v[IOTUNE_MAX + i],
@@ -134,7 +132,8 @@ bool build_disk(struct machine *m, const struct disk_def *def,
 		.on_error = machine_disk_failed,
 		.on_room = machine_disk_has_room,
 	};
-	const struct machine_limits limits = limits_of(def);
+	const struct machine_limits limits =
+		machine_limits_of(def->target, def->iotune_group ?: "", disk_iotune(def));
 	struct block *b = def->transient ? scratch_open(host, &image, error)
 					 : block_open(&image, error);
 	struct machine_disk *d;

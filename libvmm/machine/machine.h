@@ -166,6 +166,9 @@ struct machine_limits {
 	struct blk_limits limits;
 };
 
+/* iotune: N_IOTUNES values as domain.h has them. */
+struct machine_limits machine_limits_of(const char *target, const char *group,
+					const uint64_t *iotune);
 /* Of all that are to be other than they were: all or none.  Who keeps his keeps his burst, too. */
 bool machine_set_limits(struct machine *m, const struct machine_limits *limits, unsigned n,
 			GError **error);

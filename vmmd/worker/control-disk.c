@@ -73,15 +73,10 @@ void control_switch_heads(struct control *c, struct rpc_message *msg)
 
 static bool limits_take(const worker_iotune *from, struct machine_limits *ret, GError **error)
 {
-	const uint64_t *v = (const uint64_t *)from->values.values_val;
-
 	if (from->values.values_len != N_IOTUNES)
 		return error_set(error, VMM_ERR_RPC, "%u limits", from->values.values_len);
-	*ret = (struct machine_limits){ from->target, from->group,
-					.limits.op_bytes = v[IOTUNE_SIZE] };
-	for (unsigned i = 0; i < ARRAY_SIZE(ret->limits.limits); i++)
-		ret->limits.limits[i] = (struct blk_limit){ v[i], v[IOTUNE_MAX + i],
-							    v[IOTUNE_LENGTH + i] };
+	*ret = machine_limits_of(from->target, from->group,
+				 (const uint64_t *)from->values.values_val);
 	return true;
 }
 
