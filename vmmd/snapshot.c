@@ -20,13 +20,25 @@ static void layer_free(void *p)
 	g_free(layer);
 }
 
+/* A node can be gone back to at any time: not in a domain that its end takes away. */
+static bool may_have_nodes(struct domain *dom, GError **error)
+{
+	if (dom->persistent)
+		return domain_idle(dom, error) && domain_need_saved(dom, error);
+	return error_set(error, VMM_ERR_OPERATION_INVALID,
+			 "Requested operation is not valid: domain '%s' is transient: at its end "
+			 "nothing would be left to revert. Make it persistent while it runs: "
+			 "'vmsh dumpxml --inactive %s > x.xml' and 'vmsh define x.xml'",
+			 dom->name, dom->name);
+}
+
 struct snapshot_op *op_begin(struct domain *dom, const char *what, const char *name,
 			     snapshot_done *done, void *opaque, GError **error)
 {
 	g_autoptr(snapshot_tree) tree = NULL;
 	struct snapshot_op *op;
 
-	if (!domain_idle(dom, error) || !domain_need_saved(dom, error))
+	if (!may_have_nodes(dom, error))
 		return NULL;
 	tree = snapshot_tree_load(dom->daemon->store, dom->uuid, error);
 	if (!tree)
@@ -337,7 +349,7 @@ bool snapshot_redefine(struct domain *dom, const snapshot_def *def, bool current
 	if (!def->name)
 		return error_set(error, VMM_ERR_INVALID_ARG,
 				 "invalid argument: the snapshot has no <name>");
-	if (!domain_idle(dom, error) || !domain_need_saved(dom, error))
+	if (!may_have_nodes(dom, error))
 		return false;
 	tree = snapshot_tree_load(dom->daemon->store, dom->uuid, error);
 	if (!tree)

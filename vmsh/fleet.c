@@ -339,7 +339,7 @@ static void advise(vmm_domain *dom, bool for_off, GError **error)
 	text = g_str_has_prefix(old, generic) ? old + strlen(generic) : old;
 	named = strstr(text, cited);	/* a domain may be called "a" */
 	why->message = named ? g_strdup(text) : g_strdup_printf("domain '%s': %s", name, text);
-	if (!what)
+	if (!what || strstr(why->message, "'vmsh "))	/* it tells a way out itself */
 		return;
 	g_free(old);
 	old = g_steal_pointer(&why->message);
