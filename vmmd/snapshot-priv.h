@@ -72,6 +72,11 @@ enum snapshot_place asked_place(const snapshot_def *def, const struct snapshot_d
 /* Does the machine's memory take part? */
 bool asked_memory(const struct domain *dom, const snapshot_def *def, unsigned flags);
 
+/* ---- what will be (snapshot-plan.c) ---- */
+
+/* Writes down what is asked for, pending: the node, its overlays, the intent. */
+bool snapshot_plan(struct snapshot_op *op, const snapshot_def *def, GError **error);
+
 /* ---- files (snapshot-files.c) ---- */
 
 /* "/images/disk.qcow2", "s1" -> "/images/disk.s1"; numbered: the first such name that is free. */
