@@ -236,15 +236,16 @@ void transport_look(struct agent *a)
 	a->next_look_ms = now + pause_ms(a, now);
 }
 
+/* Looks first: what it finds is waited for in the same turn. */
 void transport_watch(struct agent *a)
 {
+	if (a->guest) {
+		transport_look(a);
+		if (a->vsock < 0 || !has_port(a))
+			agent_wake_at(a, a->next_look_ms);
+	}
 	if (a->n_links < LINKS_MAX) {
 		agent_watch(a, a->listener, POLLIN, on_listener, a);
 		agent_watch(a, a->vsock, POLLIN, on_vsock, a);
 	}
-	if (!a->guest)
-		return;
-	transport_look(a);
-	if (a->vsock < 0 || !has_port(a))
-		agent_wake_at(a, a->next_look_ms);
 }
