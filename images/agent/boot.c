@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * As process 1 of a guest that boots with the agent beside its initramfs
- * (rdinit=/.libvmm/agent): leave a child that serves, become the real init.
+ * (rdinit=/.libvmm/agent): give the kernel the host's random bytes, leave a
+ * child that serves, become the real init.
  *
  * The child lives on through any change of the root.  It has mounts of its
  * own, in which a file system in memory stands over the first root: nothing of
@@ -14,11 +15,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -30,7 +33,36 @@
 #define SELF "/.libvmm/agent"
 #define MOUNT_POINT "/.libvmm/mnt"
 #define REAL_INIT "/.libvmm/init"	/* a link to the real one */
+#define SEED "/.libvmm/seed"
+#define SEED_BYTES 32
+#define RANDOM_DEVICE 0x108 /* 1:8 */
 #define OUTBOUND "/.libvmm/outbound"	/* the port of the way out, if there is one */
+
+/*
+ * The host's random bytes become the kernel's, counted in full: who can read
+ * them there can read all of the guest.  There is no /dev yet.
+ */
+static void seed_give(void)
+{
+	static struct {
+		struct rand_pool_info info;
+		unsigned char bytes[SEED_BYTES];
+	} seed = { .info = { .entropy_count = 8 * SEED_BYTES, .buf_size = SEED_BYTES } };
+	int from = open(SEED, O_RDONLY | O_CLOEXEC), to;
+
+	if (from < 0)
+		return;
+	unlink(SEED);
+	mknod(SEED, S_IFCHR | 0600, RANDOM_DEVICE);
+	to = open(SEED, O_WRONLY | O_CLOEXEC);
+	unlink(SEED);
+	if (read(from, seed.info.buf, SEED_BYTES) == SEED_BYTES)
+		ioctl(to, RNDADDENTROPY, &seed);
+	memset(&seed, 0, sizeof(seed));
+	__asm__ volatile("" : : "r"(&seed) : "memory"); /* it is done, though nobody reads it */
+	close(from);
+	close(to);
+}
 
 static void need(int r, const char *what)
 {
@@ -125,6 +157,7 @@ int boot_main(int argc, char **argv)
 
 	if (n > 0)
 		init[n] = 0;
+	seed_give();
 	if (fork() == 0)
 		serve(argv[0]);
 	argv[0] = init;

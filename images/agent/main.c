@@ -29,9 +29,9 @@ static const char usage[] =
 	"  --listen SOCKET  serve a Unix socket instead\n"
 	"  --stdio          serve one connection on standard input and output\n"
 	"  --stay           commands see this process's root, not that of process 1\n"
-	"  --outbound PORT  no agent, but the way out: who connects to PORT of the loopback is at\n"
-	"                   the host's SOCKS 5 proxy, as the domain's <vmm:proxy> allow\n"
-	"  --to SOCKET      at this Unix socket instead of the host's\n";
+	"  --outbound PORT  no agent, but the way out: PORT of the loopback is the host's\n"
+	"                   SOCKS 5 proxy, as <vmm:proxy> allows\n"
+	"  --to SOCKET      this Unix socket instead of the host's\n";
 
 void agent_log(const char *format, ...)
 {

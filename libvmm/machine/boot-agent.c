@@ -4,12 +4,15 @@
  * driver-api/early-userspace/buffer-format) behind the guest's own, and a word
  * on the command line by which the kernel runs the agent first.  The agent
  * then becomes the guest's own init.  A kernel whose initrd is no initramfs
- * ignores both.
+ * ignores both.  With it come random bytes, which the agent gives to the
+ * kernel: where the processor has none to give, the first who wants some would
+ * wait for a second.
  */
 #include "config.h"
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "libvmm/machine/boot-priv.h"
@@ -18,6 +21,7 @@
 #define FOLDER ".libvmm"
 #define WORD "rdinit="
 #define AGENT_MAX (UINT64_C(16) << 20)
+#define SEED_BYTES 32
 
 static void pad4(GByteArray *a)
 {
@@ -41,12 +45,27 @@ static void add_entry(GByteArray *a, unsigned mode, const char *name, uint64_t b
 	pad4(a);
 }
 
+static void add_bytes(GByteArray *a, unsigned mode, const char *name, const void *bytes, size_t n)
+{
+	add_entry(a, mode, name, n);
+	g_byte_array_append(a, bytes, (guint)n);
+	pad4(a);
+}
+
 /* A file or a link, its bytes and what fills them up. */
 static void add_text(GByteArray *a, unsigned mode, const char *name, const char *text)
 {
-	add_entry(a, mode, name, strlen(text));
-	g_byte_array_append(a, (const uint8_t *)text, (guint)strlen(text));
-	pad4(a);
+	add_bytes(a, mode, name, text, strlen(text));
+}
+
+/* Other ones at each boot.  A guest without them starts all the same. */
+static void add_seed(GByteArray *a)
+{
+	uint8_t seed[SEED_BYTES];
+
+	if (getrandom(seed, sizeof(seed), GRND_NONBLOCK) == sizeof(seed))
+		add_bytes(a, S_IFREG | 0600, FOLDER "/seed", seed, sizeof(seed));
+	explicit_bzero(seed, sizeof(seed));
 }
 
 static GByteArray *head_new(const struct boot_agent_opts *opts, uint64_t agent_bytes)
@@ -60,6 +79,7 @@ static GByteArray *head_new(const struct boot_agent_opts *opts, uint64_t agent_b
 	g_snprintf(port, sizeof(port), "%u", opts->outbound_port);
 	if (opts->outbound_port)
 		add_text(a, S_IFREG | 0600, FOLDER "/outbound", port);
+	add_seed(a);
 	add_entry(a, S_IFREG | 0700, FOLDER "/agent", agent_bytes);
 	return a;
 }

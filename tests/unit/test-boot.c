@@ -251,6 +251,41 @@ static void the_agent_stands_behind_the_initrd(void)
 	guest_memory_free(mem);
 }
 
+/* By what a guest's kernel would find: names are there in full. */
+static const uint8_t *seed_of(struct guest_memory *mem, const struct boot_result *r)
+{
+	const char *at = guest_ptr(mem, r->initrd_gpa, r->initrd_bytes);
+	const char *name = memmem(at, r->initrd_bytes, ".libvmm/seed", 13);
+	char size_text[9] = "";
+
+	g_assert_nonnull(name);
+	memcpy(size_text, name - 110 + 54, 8);
+	/* A header of 110 bytes and the name end at a multiple of four. */
+	g_assert_cmpint(strtol(size_text, NULL, 16), ==, 32);
+	return (const uint8_t *)name + 14;
+}
+
+static void each_boot_has_its_own_random_bytes(void)
+{
+	g_autofree struct image *image = image_new();
+	g_autoptr(guest_memory) mem = memory_of(128 * MIB);
+	auto_close int kernel = file_of(image, sizeof(*image));
+	auto_close int initrd = file_of("", 0);
+	auto_close int program = file_of("agent", 5);
+	const struct boot_agent_opts agent = { program, "/init", 0 };
+	struct boot_opts opts = { .kernel_fd = kernel, .initrd_fd = initrd, .agent = &agent };
+	uint8_t seeds[2][32], zeroes[32] = { 0 };
+	struct boot_result r;
+
+	for (unsigned i = 0; i < 2; i++) {
+		g_assert_true(boot_load(mem, &opts, &r, NULL));
+		memcpy(seeds[i], seed_of(mem, &r), sizeof(seeds[i]));
+		guest_memory_clear(mem);
+	}
+	g_assert_cmpint(memcmp(seeds[0], seeds[1], 32), !=, 0);
+	g_assert_cmpint(memcmp(seeds[0], zeroes, 32), !=, 0);
+}
+
 static void the_initrd_obeys_the_kernels_limit(void)
 {
 	g_autoptr(guest_memory) mem = memory_of(4 * GIB);
@@ -620,6 +655,7 @@ int main(int argc, char **argv)
 	ADD(the_initrd_obeys_the_kernels_limit);
 	ADD(the_agent_runs_before_whom_the_command_line_means);
 	ADD(the_agent_stands_behind_the_initrd);
+	ADD(each_boot_has_its_own_random_bytes);
 	ADD(damaged_headers_are_refused_with_the_reason);
 	ADD(an_elf_with_a_pvh_note_starts_there);
 	ADD(an_elf_without_one_starts_at_its_64_bit_entry);
