@@ -48,7 +48,7 @@ static void open_port(struct call *call, struct domain *dom)
 
 /* With a guest that boots: who waits for it need not ask all the time. */
 #define PATIENCE_MS 2000
-#define RETRY_MS 50
+#define RETRY_MS 20 /* as the agent looks for its vsock */
 
 struct vsock_call {
 	struct call *call;
