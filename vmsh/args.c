@@ -80,11 +80,25 @@ static const struct option_def *unknown_option(const struct command *cmd, const 
 	return NULL;
 }
 
-static bool word_is_one_of(const char *word, const char *words)
+static const char *word_at(const void *arg, unsigned i)
 {
-	g_auto(GStrv) list = g_strsplit(words, " ", 0);
+	return ((const char *const *)arg)[i];
+}
 
-	return g_strv_contains((const char *const *)list, word);
+static bool word_check(const struct command *cmd, const struct option_def *opt, const char *word,
+		       GError **error)
+{
+	g_auto(GStrv) words = g_strsplit(opt->words, " ", 0);
+	g_autofree char *list = g_strjoinv("|", words);
+	const char *near = nearest(word, word_at, words);
+
+	if (g_strv_contains((const char *const *)words, word))
+		return true;
+	if (near)
+		return usage_error(error, "%s: '%s' is not a value of %s: did you mean '%s'?",
+				   cmd->name, word, opt->name, near);
+	return usage_error(error, "%s: '%s' is not a value of %s, which are %s", cmd->name, word,
+			   opt->name, list);
 }
 
 static bool value_check(const struct command *cmd, const struct option_def *opt, const char *text,
@@ -103,13 +117,7 @@ static bool value_check(const struct command *cmd, const struct option_def *opt,
 	if (opt->kind == OPT_TIME && !duration_parse(text, &n))
 		return usage_error(error, "%s: '%s' is no time: write 500ms, 2s, 5m or 1h",
 				   cmd->name, text);
-	if (opt->complete == COMPLETE_WORDS && !word_is_one_of(text, opt->words)) {
-		g_autofree char *list = g_strdelimit(g_strdup(opt->words), " ", '|');
-
-		return usage_error(error, "%s: '%s' is not a value of %s, which are %s", cmd->name,
-				   text, opt->name, list);
-	}
-	return true;
+	return opt->complete != COMPLETE_WORDS || word_check(cmd, opt, text, error);
 }
 
 static bool args_add(struct command_args *a, const struct option_def *opt, struct word *value,

@@ -26,8 +26,9 @@ static vmm_network *network_of(struct shell *sh, const struct command_args *args
 /* ---- looking ---- */
 
 static const struct column columns_list[] = {
-	{ "Name", "name", 0 }, { "State", "state", 0 }, { "Autostart", "autostart", 0 },
-	{ "Persistent", "persistent", 0 }, { "UUID", "uuid", COLUMN_JSON }, { 0 },
+	{ "Name", "name", COLUMN_SHRINK }, { "State", "state", 0 },
+	{ "Autostart", "autostart", COLUMN_DROP }, { "Persistent", "persistent", COLUMN_DROP },
+	{ "UUID", "uuid", COLUMN_JSON }, { 0 },
 };
 
 static bool row_add(table *t, vmm_network *net, GError **error)
@@ -109,7 +110,7 @@ static bool cmd_uuid(struct shell *sh, struct command_args *args, GError **error
 
 static const struct column columns_leases[] = {
 	{ "Expires", "expires", 0 }, { "MAC", "mac", 0 }, { "Address", "address", 0 },
-	{ "Name", "hostname", 0 }, { "Client", "client_id", COLUMN_JSON }, { 0 },
+	{ "Name", "hostname", COLUMN_SHRINK }, { "Client", "client_id", COLUMN_JSON }, { 0 },
 };
 
 static bool cmd_leases(struct shell *sh, struct command_args *args, GError **error)

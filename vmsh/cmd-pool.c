@@ -31,10 +31,11 @@ static const char *state_text(unsigned state)
 /* ---- looking ---- */
 
 static const struct column columns_list[] = {
-	{ "Name", "name", 0 }, { "State", "state", 0 }, { "Autostart", "autostart", 0 },
-	{ "Persistent", "persistent", 0 }, { "Capacity", "capacity", COLUMN_RIGHT },
-	{ "Allocation", "allocation", COLUMN_RIGHT }, { "Available", "available", COLUMN_RIGHT },
-	{ "UUID", "uuid", COLUMN_JSON }, { 0 },
+	{ "Name", "name", COLUMN_SHRINK }, { "State", "state", 0 },
+	{ "Autostart", "autostart", COLUMN_DROP }, { "Persistent", "persistent", COLUMN_DROP },
+	{ "Capacity", "capacity", COLUMN_RIGHT | COLUMN_DROP },
+	{ "Allocation", "allocation", COLUMN_RIGHT | COLUMN_DROP },
+	{ "Available", "available", COLUMN_RIGHT }, { "UUID", "uuid", COLUMN_JSON }, { 0 },
 };
 
 static bool row_add(table *t, vmm_pool *pool, GError **error)

@@ -42,10 +42,11 @@ static vmm_pool *pool_of(struct shell *sh, const struct command_args *args, GErr
 /* ---- looking ---- */
 
 static const struct column columns_list[] = {
-	{ "Name", "name", 0 }, { "Path", "path", 0 }, { 0 },
+	{ "Name", "name", COLUMN_SHRINK }, { "Path", "path", COLUMN_SHRINK }, { 0 },
 };
 static const struct column columns_details[] = {
-	{ "Name", "name", 0 }, { "Path", "path", COLUMN_DROP }, { "Format", "format", 0 },
+	{ "Name", "name", COLUMN_SHRINK }, { "Path", "path", COLUMN_DROP },
+	{ "Format", "format", 0 },
 	{ "Capacity", "capacity", COLUMN_RIGHT }, { "Allocation", "allocation", COLUMN_RIGHT },
 	{ "Stands on", "parent", COLUMN_SHRINK }, { "Used by", "used-by", COLUMN_SHRINK }, { 0 },
 };

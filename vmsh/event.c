@@ -6,6 +6,7 @@
 #include <glib-unix.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmsh/event-print.h"
 #include "vmsh/fleet.h"
@@ -45,6 +46,7 @@ struct watch {
 	vmm_pool *pool;
 	bool done;
 	bool timed_out;
+	bool interrupted;
 	unsigned seen;
 	GError *error;
 };
@@ -94,7 +96,9 @@ static void on_close(vmm_connect *conn, const GError *error, void *opaque)
 
 static gboolean on_interrupt(int fd, GIOCondition condition, void *opaque)
 {
-	((struct watch *)opaque)->done = true;
+	struct watch *w = opaque;
+
+	w->done = w->interrupted = true;
 	return G_SOURCE_REMOVE;
 }
 
@@ -173,6 +177,8 @@ static bool watch_result(struct watch *w, GError **error)
 		g_propagate_error(error, g_steal_pointer(&w->error));
 		return false;
 	}
+	if (w->interrupted && isatty(STDIN_FILENO))
+		fputs("\n", stderr);	/* behind the terminal's "^C" */
 	if (!args_json(w->args))	/* each line of that is an object */
 		shell_say(w->sh, "events received: %u", w->seen);
 	if (!w->timed_out || w->seen > 0)

@@ -204,6 +204,20 @@ static void check_hugepages(struct report *r)
 		add(r, "huge pages", PASS, NULL, "transparent huge pages are on");
 }
 
+static void print_fixes(const struct shell *sh, const GString *fixes)
+{
+	g_auto(GStrv) lines = g_strsplit(fixes->str, "\n", 0);
+	g_autoptr(GString) s = g_string_new(fixes->len > 0 ? "\nTo fix:\n" : "");
+
+	for (unsigned i = 0; lines[i]; i++) {
+		if (!*lines[i])
+			continue;
+		g_string_append(s, "  ");
+		text_append_wrapped(s, lines[i], 2, sh->out.width ? sh->out.width : G_MAXUINT);
+	}
+	fputs(s->str, stdout);
+}
+
 bool cmd_host_validate(struct shell *sh, struct command_args *args, GError **error)
 {
 	g_autoptr(table) t = table_new(columns);
@@ -219,7 +233,7 @@ bool cmd_host_validate(struct shell *sh, struct command_args *args, GError **err
 	check_hugepages(&r);
 	shell_print_table(sh, args, t);
 	if (!args_json(args))
-		printf("%s%s", fixes->len > 0 ? "\nTo fix:\n" : "", fixes->str);
+		print_fixes(sh, fixes);
 	if (r.count[FAIL] == 0)
 		return true;
 	return error_set(error, VMM_ERR_OPERATION_FAILED,

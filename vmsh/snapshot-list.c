@@ -41,8 +41,8 @@ bool snapshot_list_print(struct shell *sh, struct command_args *args, vmm_domain
 			 GError **error)
 {
 	static const struct column columns[] = {
-		{ "Name", "name" }, { "Created", "created" }, { "State", "state" },
-		{ "Parent", "parent" }, { "Memory", "memory", COLUMN_DROP },
+		{ "Name", "name", COLUMN_SHRINK }, { "Created", "created" }, { "State", "state" },
+		{ "Parent", "parent", COLUMN_SHRINK }, { "Memory", "memory", COLUMN_DROP },
 		{ "Current", "current", COLUMN_DROP },
 		{ "Description", "description", COLUMN_SHRINK | COLUMN_DROP }, { 0 },
 	};

@@ -98,7 +98,8 @@ static void mistakes_say_what_was_meant(void)
 	assert_refused("start", "start DOMAIN...");
 	assert_refused("start --paused=1 web", "takes no value");
 	assert_refused("shutdown web --mode", "needs a value");
-	assert_refused("shutdown web --mode apci", "acpi|agent");
+	assert_refused("shutdown web --mode apci", "did you mean 'acpi'?");
+	assert_refused("shutdown web --mode politely", "acpi|agent");
 	assert_refused("shutdown web --timeout soon", "no number");
 	assert_refused("image create x 1Q", "no size");
 	assert_refused("domid web db", "too many");
