@@ -156,6 +156,36 @@ static int change_size(struct share *s, struct share_node *node, struct share_fi
 	return r < 0 ? share_errno() : 0;
 }
 
+/*
+ * An attribute can't be set on a file that its owner has made read-only, and
+ * here the guest's root is that owner.  So its mode is kept in its mark, as that
+ * of a file that was made here, and on the host it is its owner's to write.
+ */
+static int map_take(struct share *s, struct share_node *node)
+{
+	struct fd_name n = fd_name(node->fd);
+	struct stat host, shown;
+	int r = share_fd_stat(node->fd, &host);
+
+	if (r == 0)
+		r = share_stat(s, node, &shown);
+	if (r < 0)
+		return r;
+	host.st_mode |= S_ISDIR(host.st_mode) ? S_IRWXU : S_IRUSR | S_IWUSR;
+	if (fchmodat(s->proc_fd, n.text, host.st_mode & 07777, 0) < 0)
+		return share_errno();
+	return map_set32(node->fd, XATTR_OURS "mode", shown.st_mode);
+}
+
+static int map_change32(struct share *s, struct share_node *node, const char *name, uint32_t value)
+{
+	int r = map_set32(node->fd, name, value);
+
+	if (r != -EACCES || map_take(s, node) < 0)
+		return r;
+	return map_set32(node->fd, name, value);
+}
+
 static int change_owner(struct share *s, struct share_node *node, const struct share_change *c)
 {
 	uid_t uid = c->set & SHARE_SET_UID ? share_host_uid(s, c->uid) : (uid_t)-1;
@@ -168,9 +198,9 @@ static int change_owner(struct share *s, struct share_node *node, const struct s
 		return fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0
 			? share_errno() : 0;
 	if (c->set & SHARE_SET_UID)
-		r = map_set32(node->fd, XATTR_OURS "uid", c->uid);
+		r = map_change32(s, node, XATTR_OURS "uid", c->uid);
 	if (r == 0 && c->set & SHARE_SET_GID)
-		r = map_set32(node->fd, XATTR_OURS "gid", c->gid);
+		r = map_change32(s, node, XATTR_OURS "gid", c->gid);
 	return r;
 }
 
@@ -198,7 +228,7 @@ static int change_mode(struct share *s, struct share_node *node, mode_t mode)
 		return fchmodat(s->proc_fd, n.text, mode, 0) < 0 ? share_errno() : 0;
 	}
 	r = share_stat(s, node, &st);
-	return r < 0 ? r : map_set32(node->fd, XATTR_OURS "mode", (st.st_mode & S_IFMT) | mode);
+	return r < 0 ? r : map_change32(s, node, XATTR_OURS "mode", (st.st_mode & S_IFMT) | mode);
 }
 
 /* What a write or a change of owner takes from a program's mode. */

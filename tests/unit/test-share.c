@@ -29,6 +29,8 @@ struct folder {
 	struct share *share;
 };
 
+#define NOBODY 65534
+
 static bool has_xattrs(const char *path)
 {
 	return setxattr(path, "user.test", "x", 1, 0) == 0 && removexattr(path, "user.test") == 0;
@@ -422,6 +424,45 @@ static void mapped_owners_live_beside_the_file(void)
 	g_assert_cmpuint(st.st_mode, ==, S_IFREG | 0755);
 }
 
+/* Root may write to everything: here the owner is none who may. */
+static void file_given(const char *path, mode_t mode)
+{
+	g_assert_cmpint(chmod(path, mode), ==, 0);
+	g_assert_cmpint(geteuid() ? 0 : chown(path, NOBODY, NOBODY), ==, 0);
+}
+
+static void mapped_files_that_their_owner_made_read_only_are_changed(void)
+{
+	FOLDER(f, SHARE_MAPPED);
+	const struct share_change owner = { .set = SHARE_SET_UID, .uid = 42 };
+	const struct share_change mode = { .set = SHARE_SET_MODE, .mode = 0640 };
+	g_autofree char *path = path_in(&f, "hello"), *folder = path_in(&f, "d");
+	bool root_runs = geteuid() == 0;
+
+	g_assert_cmpint(g_mkdir(folder, 0755), ==, 0);
+	file_given(path, 0444);
+	file_given(folder, 0555);
+	g_assert_cmpint(root_runs ? seteuid(NOBODY) : 0, ==, 0);
+	g_assert_cmpint(share_lookup(s, root, "hello", &node, &st), ==, 0);
+	g_assert_cmpint(share_change(s, node, NULL, &owner), ==, 0);
+	g_assert_cmpint(share_stat(s, node, &st), ==, 0);
+	g_assert_cmpuint(st.st_uid, ==, 42);
+	g_assert_cmpuint(st.st_mode, ==, S_IFREG | 0444);
+	g_assert_cmpint(share_change(s, node, NULL, &mode), ==, 0);
+	g_assert_cmpint(share_stat(s, node, &st), ==, 0);
+	g_assert_cmpuint(st.st_mode, ==, S_IFREG | 0640);
+	g_assert_cmpint(share_open(s, node, O_WRONLY, &file), ==, 0);
+	share_close(s, file);
+	g_assert_cmpint(share_lookup(s, root, "d", &node, &st), ==, 0);
+	g_assert_cmpint(share_change(s, node, NULL, &mode), ==, 0);
+	g_assert_cmpint(share_stat(s, node, &st), ==, 0);
+	g_assert_cmpuint(st.st_mode, ==, S_IFDIR | 0640);
+	g_assert_cmpint(root_runs ? seteuid(0) : 0, ==, 0);
+	/* of another's file nothing is changed */
+	g_assert_cmpint(stat(path, &st), ==, 0);
+	g_assert_cmpuint(st.st_mode, ==, S_IFREG | 0644);
+}
+
 static void mapped_special_files_are_plain_on_the_host(void)
 {
 	FOLDER(f, SHARE_MAPPED);
@@ -805,6 +846,7 @@ int main(int argc, char **argv)
 	TEST(whole_file_locks_belong_to_the_open_file);
 	if (mapped) {
 		TEST(mapped_owners_live_beside_the_file);
+		TEST(mapped_files_that_their_owner_made_read_only_are_changed);
 		TEST(mapped_special_files_are_plain_on_the_host);
 		TEST(a_group_is_inherited_in_a_mapped_folder);
 	}
