@@ -97,8 +97,16 @@ class Daemon:
         assert "ERROR: " not in text and "CRITICAL" not in text, text
 
     def virsh(self, *args, ok=True, uri=None, stdin=None):
-        p = subprocess.run(["virsh", "-q", "-c", uri or self.uri, *args], input=stdin, timeout=PATIENCE,
-                           capture_output=True, text=True, env=dict(os.environ, LC_ALL="C"))
+        # A save that is refused before virsh waits for its end is waited for by virsh for ever: it is asked again.
+        patience = [PATIENCE / 6, PATIENCE / 6, PATIENCE] if ok is False and args[0] in ("save", "managedsave") else [PATIENCE]
+        while True:
+            try:
+                p = subprocess.run(["virsh", "-q", "-c", uri or self.uri, *args], input=stdin, timeout=patience.pop(0),
+                                   capture_output=True, text=True, env=dict(os.environ, LC_ALL="C"))
+                break
+            except subprocess.TimeoutExpired:
+                if not patience:
+                    raise
         if ok is not None:
             assert (p.returncode == 0) == ok, f"virsh {args}: {p.returncode}\n{p.stdout}{p.stderr}\n{self.logged()}"
         return p.stdout.strip() if ok else p.stdout + p.stderr
