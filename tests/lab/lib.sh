@@ -75,3 +75,11 @@ disk() { echo "<disk type='file' device='disk'><driver name='vmm' type='$1' $4/>
 
 # boot XML LOG: runs it in the foreground in the background; $worker is its pid
 boot() { : >"$2"; /lab/vmm-worker --foreground "$1" <${3:-/dev/null} >"$2" 2>&1 & worker=$!; }
+
+# ends PID SECONDS: the status of a child of ours; one that does not end is killed
+ends() {
+	e=$(($2 * 10))
+	while [ -e /proc/$1/exe ] && [ $e -gt 0 ]; do e=$((e - 1)); usleep 100000; done
+	kill -9 $1 2>/dev/null
+	wait $1
+}
