@@ -25,8 +25,6 @@
 #include "vmmd/supervisor.h"
 
 #define SOCKET_NAME "vsock.sock_" G_STRINGIFY(AGENT_OUTBOUND_VSOCK_PORT)
-#define LISTEN_FD 3
-#define LIFE_FD 4
 #define AGAIN_US (900 * G_TIME_SPAN_MILLISECOND) /* workers ask after a second */
 
 /* Its own session, as the worker's: no signal of vmmd's terminal ends it. */
@@ -41,19 +39,13 @@ static void child_set_up(void *opaque)
 
 static char **words_new(const struct domain *dom)
 {
-	const GArray *rules = dom->live->vsock->proxies;
 	uid_t uid = WORKER_UID_BASE + (unsigned)dom->id % WORKER_UID_COUNT;
 	g_autofree char *uid_text = g_strdup_printf("%u", uid);
 	g_autoptr(GStrvBuilder) words = g_strv_builder_new();
 
 	g_strv_builder_add_many(words, dom->daemon->worker_path, "--outbound", dom->uuid_text,
 				uid_text, NULL);
-	for (unsigned i = 0; i < rules->len; i++) {
-		g_autofree char *text =
-			allow_rule_text(&g_array_index(rules, struct allow_rule, i));
-
-		g_strv_builder_add(words, text);
-	}
+	allow_rules_add_words(dom->live->vsock->proxies, words);
 	return g_strv_builder_end(words);
 }
 
@@ -86,7 +78,7 @@ static int said_open(int folder, GError **error)
 static bool spawn(const struct domain *dom, const char *path, int said, const int fds[2],
 		  pid_t *ret, GError **error)
 {
-	static const int targets[] = { LISTEN_FD, LIFE_FD };
+	static const int targets[] = { WORKER_OUTBOUND_LISTEN_FD, WORKER_OUTBOUND_LIFE_FD };
 	g_auto(GStrv) words = words_new(dom);
 	auto_close int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	g_autoptr(GError) why = NULL;

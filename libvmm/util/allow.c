@@ -192,6 +192,16 @@ char *allow_rule_text(const struct allow_rule *r)
 			      g_strdup_printf("%s%s:%s", address, bits, port);
 }
 
+void allow_rules_add_words(const GArray *rules, GStrvBuilder *words)
+{
+	for (unsigned i = 0; i < rules->len; i++) {
+		g_autofree char *text =
+			allow_rule_text(&g_array_index(rules, struct allow_rule, i));
+
+		g_strv_builder_add(words, text);
+	}
+}
+
 /* ---- who matches ---- */
 
 static bool name_matches(const struct allow_rule *r, const char *name)

@@ -29,6 +29,8 @@ struct allow_rule {
 bool allow_rule_parse(const char *text, struct allow_rule *ret, GError **error);
 /* The one way to write it. */
 char *allow_rule_text(const struct allow_rule *rule);
+/* rules: of struct allow_rule; each as a word of a command. */
+void allow_rules_add_words(const GArray *rules, GStrvBuilder *words);
 
 /* name: as somebody asks for it, that is foreign; never an address. */
 bool allow_name(const struct allow_rule *rules, unsigned n, const char *name, uint16_t port);

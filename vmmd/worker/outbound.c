@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "images/agent/proto.h"
+#include "libvmm/rpc/worker.h"
 #include "libvmm/util/cleanup.h"
 #include "libvmm/util/error.h"
 #include "libvmm/util/io.h"
@@ -34,8 +35,6 @@
 #include "vmmd/worker/sandbox.h"
 
 #define SOCKET_NAME "vsock.sock_" G_STRINGIFY(AGENT_OUTBOUND_VSOCK_PORT)
-#define LISTEN_FD 3
-#define LIFE_FD 4
 #define REST_MS 100	/* when there are no descriptors left */
 
 /* ---- in the worker ---- */
@@ -48,12 +47,7 @@ static bool spawn(const char *uuid_text, uid_t uid, const GArray *rules, const i
 	g_auto(GStrv) list = NULL;
 
 	g_strv_builder_add_many(words, "--outbound", uuid_text, uid_text, NULL);
-	for (unsigned i = 0; i < rules->len; i++) {
-		g_autofree char *text =
-			allow_rule_text(&g_array_index(rules, struct allow_rule, i));
-
-		g_strv_builder_add(words, text);
-	}
+	allow_rules_add_words(rules, words);
 	list = g_strv_builder_end(words);
 	if (helper_spawn((const char *const *)list, fds, 2, error))
 		return true;
@@ -102,7 +96,7 @@ static void drop(struct proxy *p, unsigned i)
 
 static void on_listener(struct proxy *p)
 {
-	int fd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(WORKER_OUTBOUND_LISTEN_FD, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd >= 0)
 		conn_begin(&p->conns[p->n++], fd);
@@ -131,9 +125,9 @@ static int prepare(struct proxy *p)
 	int64_t now = outbound_now_ms(), wake = now < p->rest_ms ? p->rest_ms : -1;
 	bool room = p->n < CONNS_MAX && now >= p->rest_ms;
 
-	p->polled[POLLED_LIFE] = (struct pollfd){ .fd = LIFE_FD, .events = POLLIN };
+	p->polled[POLLED_LIFE] = (struct pollfd){ .fd = WORKER_OUTBOUND_LIFE_FD, .events = POLLIN };
 	p->polled[POLLED_LISTENER] =
-		(struct pollfd){ .fd = room ? LISTEN_FD : -1, .events = POLLIN };
+		(struct pollfd){ .fd = room ? WORKER_OUTBOUND_LISTEN_FD : -1, .events = POLLIN };
 	p->polled[POLLED_ANSWERS] = (struct pollfd){ .fd = p->answers_fd, .events = POLLIN };
 	for (unsigned i = 0; i < p->n; i++) {
 		int64_t until = conn_wait(&p->conns[i], &p->polled[POLLED_CONNS + 2 * i]);
@@ -182,7 +176,7 @@ static bool start(struct proxy *p, uid_t uid, char *const *words, unsigned n, GE
 
 	sigemptyset(&none);	/* the worker reads its signals, we end by ours */
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	g_unix_set_fd_nonblocking(LISTEN_FD, TRUE, NULL);
+	g_unix_set_fd_nonblocking(WORKER_OUTBOUND_LISTEN_FD, TRUE, NULL);
 	if (!prepare_rules(words, n, &p->out, error) ||
 	    !sandbox_enter(&(struct sandbox_opts){ .uid = uid, .gid = uid, .host_network = true,
 						   .names = true }, error))
